@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+# weir: build, tests, checks, install.  `make help` lists the targets; V=1 shows
+# the commands.  Everything generated goes to build/ (B=dir for another place).
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+# ---------------------------------------------------------------- tools, flags
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+CLANG   ?= clang
+BPFTOOL ?= bpftool
+B       ?= build
+WERROR  ?= $(if $(CI),-Werror)
+SAN     ?=
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+PKGS    := libbpf libcjson yaml-0.1 libpcre2-8
+AGENT_LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -pthread
+CTL_LIBS   = $(shell pkg-config --libs libcjson yaml-0.1 libpcre2-8) -pthread
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	-Wformat=2 -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough \
+	-Wnull-dereference -Wundef
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection -fPIE
+OPT  ?= -O2 -g
+MODULES := util plan model compile kernel proxy daemon cli
+CPPFLAGS += -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -I$(B)/skel \
+	$(addprefix -Iagent/,$(MODULES))
+CFLAGS_ALL = -std=gnu17 $(OPT) $(WARN) $(WERROR) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all,$(HARDEN)) \
+	-ffile-prefix-map=$(CURDIR)=. $(CFLAGS)
+LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
+
+Q := $(if $(V),,@)
+msg = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(CURDIR)/%,%,$(2))';)
+
+# ---------------------------------------------------------------- sources
+BPF_SRC   := $(sort $(wildcard bpf/*.bpf.c))
+BPF_OBJ   := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
+SKEL      := $(BPF_SRC:bpf/%.bpf.c=$(B)/skel/%.skel.h)
+src        = $(sort $(foreach m,$(1),$(wildcard agent/$(m)/*.c)))
+obj        = $(patsubst %.c,$(B)/%.o,$(1))
+CORE_SRC  := $(call src,util plan model compile)
+AGENT_SRC := agent/main.c $(CORE_SRC) $(call src,kernel proxy daemon)
+CTL_SRC   := $(CORE_SRC) $(call src,cli)
+TEST_TOOL_SRC := $(sort $(wildcard tests/harness/*.c))
+TEST_TOOLS    := $(TEST_TOOL_SRC:tests/harness/%.c=$(B)/tests/%)
+BENCH_SRC     := $(sort $(wildcard tests/bench/*.c))
+BENCH_TOOLS   := $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
+UNIT_SRC  := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
+FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN  := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+
+.PHONY: all
+all: $(B)/weir-agent $(B)/weirctl ## build both programs
+
+# Missing tools are named with their Debian package by scripts/setup --check.
+$(B)/.tools:
+	$(Q)scripts/setup --check build
+	$(Q)mkdir -p $(@D) && touch $@
+
+# ---------------------------------------------------------------- BPF
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+BPF_FLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter \
+	$(WERROR) -Iinclude -Ibpf -I/usr/include/$(MULTIARCH) \
+	-D__TARGET_ARCH_$(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c | $(B)/.tools
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -MT $@ -c $< -o $(@:.o=.tmp.o) -MF $(@:.o=.d)
+	$(Q)$(BPFTOOL) gen object $@ $(@:.o=.tmp.o)
+
+$(B)/skel/%.skel.h: $(B)/bpf/%.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name weir_$* > $@
+
+# ---------------------------------------------------------------- programs
+$(B)/%.o: %.c | $(B)/.tools $(SKEL)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(B)/weir-agent: $(call obj,$(AGENT_SRC))
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(AGENT_LIBS) -o $@
+
+$(B)/weirctl: $(call obj,$(CTL_SRC))
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(CTL_LIBS) -o $@
+
+# ---------------------------------------------------------------- tests
+# A unit test links everything except the main functions, so that it can reach
+# any module; tests/unit mirrors agent/.
+LIB_OBJ := $(call obj,$(filter-out agent/main.c agent/cli/main.c,$(sort $(AGENT_SRC) $(CTL_SRC))))
+$(B)/libweir.a: $(LIB_OBJ)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/tests/unit/%: tests/unit/%.c tests/harness/tap.h $(B)/libweir.a
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/harness $(CFLAGS_ALL) $(LDFLAGS_ALL) $< \
+		$(B)/libweir.a $(AGENT_LIBS) -lm -o $@
+
+$(B)/tests/%: tests/harness/%.c $(B)/libweir.a
+	$(call msg,TOOL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(B)/libweir.a \
+		$(AGENT_LIBS) -lm -o $@
+
+$(B)/bench/%: tests/bench/%.c $(B)/libweir.a
+	$(call msg,TOOL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(B)/libweir.a \
+		$(AGENT_LIBS) -lm -o $@
+
+.PHONY: test-tools unit check test
+test-tools: all $(TEST_TOOLS) $(UNIT_BIN)
+
+unit: test-tools ## unit tests only (no root needed)
+	$(Q)scripts/run-tests --build $(B) unit
+
+check: lint unit ## lint and unit tests
+
+test: ## every test: lint, unit, fuzz corpora, kernel and proxy tiers (root)
+	$(Q)scripts/setup build test
+	$(Q)scripts/test
+
+# ---------------------------------------------------------------- fuzzing
+FUZZ_FLAGS := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+$(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(call src,proxy) | $(B)/.tools
+	$(call msg,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -std=gnu17 $(CPPFLAGS) $(FUZZ_FLAGS) $< \
+		$(CORE_SRC) $(call src,proxy) $(CTL_LIBS) -lm -o $@
+
+.PHONY: fuzz-build fuzz fuzz-replay
+fuzz-build: $(FUZZ_BIN)
+fuzz: fuzz-build ## fuzz all targets for FUZZ_SECONDS (default 240) in all
+	$(Q)scripts/fuzz run $(B)
+fuzz-replay: fuzz-build ## replay the committed corpora
+	$(Q)scripts/fuzz replay $(B)
+
+# ---------------------------------------------------------------- checks
+.PHONY: lint format asan
+lint: $(B)/.tools ## formatting, static analysis, the project's own rules
+	$(Q)scripts/lint/all
+format: ## format all C in place
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+asan: ## unit tests under ASan and UBSan, in build/asan
+	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined unit
+
+# ---------------------------------------------------------------- demo, bench
+.PHONY: demo bench verifier
+demo: ## the main job, live: connections and requests being divided
+	$(Q)scripts/setup build demo
+	$(Q)$(MAKE) --no-print-directory all test-tools
+	$(Q)scripts/demo
+bench: ## side-by-side measurements; writes build/bench/results.json
+	$(Q)scripts/setup build bench
+	$(Q)$(MAKE) --no-print-directory all test-tools $(BENCH_TOOLS)
+	$(Q)tests/bench/run
+bench-tools: $(BENCH_TOOLS)
+
+# ---------------------------------------------------------------- install
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= /etc/systemd/system
+.PHONY: install uninstall
+install: all ## programs, systemd unit, example directory (DESTDIR, PREFIX)
+	$(Q)install -D -m 755 $(B)/weir-agent $(DESTDIR)$(PREFIX)/sbin/weir-agent
+	$(Q)install -D -m 755 $(B)/weirctl $(DESTDIR)$(PREFIX)/bin/weirctl
+	$(Q)PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
+		DESTDIR='$(DESTDIR)' scripts/install
+uninstall: ## what install put there, except changed configuration
+	$(Q)PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
+		DESTDIR='$(DESTDIR)' scripts/install --remove
+
+# ---------------------------------------------------------------- the rest
+.PHONY: setup clean help
+setup: ## install what building and testing need (Debian)
+	$(Q)scripts/setup all
+clean: ## remove build/
+	$(Q)rm -rf $(B)
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+-include $(patsubst %.c,$(B)/%.d,$(sort $(AGENT_SRC) $(CTL_SRC)))
+-include $(BPF_OBJ:.o=.d)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan = compile(store).  Pure: no clock, no files, no network, no kernel; the
+ * same store and options give the same bytes.  What is wrong in the user's
+ * objects becomes diagnostics, never an error.
+ */
+#ifndef WEIR_COMPILE_COMPILE_H
+#define WEIR_COMPILE_COMPILE_H
+
+#include "diag.h"
+#include "plan.h"
+#include "store.h"
+
+#define WEIR_CONTROLLER "weir.dev/gateway-controller"
+#define WEIR_KINGRESS_CLASS "weir.ingress.networking.knative.dev"
+
+struct weir_compile_options {
+	struct weir_str
+	    node_name; /* endpoints of this node are local; may be empty */
+};
+
+/* Writable, unstamped, heap-allocated blocks; owned by the caller. */
+struct weir_compiled {
+	struct weir_plan *rules;
+	struct weir_eps *eps;
+	struct weir_arena arena; /* of the diagnostics */
+	struct weir_diags diags;
+	size_t rules_size;
+	size_t eps_size;
+};
+
+/* 0 or -ENOMEM. */
+int weir_compile(struct weir_store *store,
+		 const struct weir_compile_options *options,
+		 struct weir_compiled *ret_compiled);
+void weir_compiled_fini(struct weir_compiled *compiled);
+
+#endif

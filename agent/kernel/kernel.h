@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel planes: programs, maps, links, local routes, interfaces.  Takes
+ * plans, knows no Kubernetes.  Everything lives pinned below
+ * <pin_dir>/v<WEIR_ABI_VERSION>[-<instance>] and outlives the agent.
+ */
+#ifndef WEIR_KERNEL_KERNEL_H
+#define WEIR_KERNEL_KERNEL_H
+
+#include <sys/types.h>
+
+#include "buf.h"
+#include "loop.h"
+#include "plan.h"
+
+enum weir_attach { WEIR_ATTACH_AUTO, WEIR_ATTACH_TCX, WEIR_ATTACH_CLSACT };
+
+struct weir_kernel_config {
+	const char *pin_dir; /* a bpffs directory; default /sys/fs/bpf/weir */
+	const char *cgroup;  /* cgroup v2 directory for connect and sockops;
+			      * NULL: these planes are off */
+	enum weir_attach attach;
+	const char *const
+	    *external; /* globs of interfaces leading off the node */
+	size_t n_external;
+	const char *const *ignore; /* globs of interfaces to leave alone */
+	size_t n_ignore;
+	const char *const *xdp; /* interfaces whose forward half runs in XDP */
+	size_t n_xdp;
+	const char *const
+	    *skip_cgroups; /* cgroups whose sockets are left alone */
+	size_t n_skip_cgroups;
+	const char *const
+	    *skip_netns; /* paths of network namespaces likewise */
+	size_t n_skip_netns;
+	struct weir_ip
+	    prefix4; /* proxy prefix, v4-mapped, and its length in bits */
+	struct weir_ip prefix6;
+	uint8_t prefix4_len; /* of the IPv4 part, 0..32 */
+	uint8_t prefix6_len;
+	uint16_t snat_first; /* reserved source ports, host order, inclusive */
+	uint16_t snat_last;
+	uint32_t max_frontends;
+	uint32_t max_slots;
+	uint32_t max_groups;
+	uint32_t max_endpoints; /* also ids */
+	uint32_t max_refs;      /* ids */
+	uint32_t max_flows;
+	bool wants_redirect;   /* past the stack, both directions */
+	bool wants_accounting; /* sockops */
+	const pid_t *self;     /* processes whose sockets bypass the hooks */
+	size_t n_self;
+};
+
+void weir_kernel_config_default(struct weir_kernel_config *config);
+
+struct weir_kernel;
+
+/* Loads or adopts what is pinned, attaches, follows interfaces on loop.
+ * -EBUSY: another agent holds the directory (its pid in *ret_holder). The
+ * namespace is that of the calling thread.  listeners: the proxy's sockets by
+ * WEIR_SOCK_* (-1: none), not consumed. */
+int weir_kernel_open(const struct weir_kernel_config *config,
+		     struct weir_loop *loop,
+		     const int listeners[static _WEIR_SOCK_MAX],
+		     struct weir_kernel **ret_kernel, pid_t *ret_holder);
+/* Leaves everything pinned and attached. */
+void weir_kernel_close(struct weir_kernel **kernel);
+/* Removes everything weir made below the directory's name: links, filters,
+ * qdiscs it added, routes, pins; nothing else.  Needs no agent. */
+int weir_kernel_detach(const struct weir_kernel_config *config);
+/* Replaces the pids whose sockets bypass the hooks. */
+int weir_kernel_set_self(struct weir_kernel *kernel, const pid_t *pids,
+			 size_t n);
+/* Projects a stamped plan: after 0 every new connection follows it. Keeps no
+ * pointer into view.  -ENOSPC: a map is too small, the old plan still serves;
+ * *ret_what names the option to raise. */
+int weir_kernel_publish(struct weir_kernel *kernel,
+			const struct weir_plan_view *view,
+			const char **ret_what);
+/* Generation published in full; 0: none. */
+uint64_t weir_kernel_generation(const struct weir_kernel *kernel);
+/* A local address whose port a host socket holds: calls fn per frontend that
+ * is not taken because of it. */
+void weir_kernel_conflicts(struct weir_kernel *kernel,
+			   void (*fn)(void *arg, const struct weir_ip *addr,
+				      __be16 port_be, uint8_t proto),
+			   void *arg);
+/* Sums of the counters; false if there is no such id. */
+bool weir_kernel_refstat(struct weir_kernel *kernel, uint32_t stat,
+			 struct weir_refstat *ret_stat);
+bool weir_kernel_epstat(struct weir_kernel *kernel, uint32_t id,
+			struct weir_epstat *ret_stat);
+/* Sums all CPUs into ret_counts[WEIR_COUNT_*]. */
+int weir_kernel_counters(struct weir_kernel *kernel,
+			 uint64_t ret_counts[static _WEIR_COUNT_MAX]);
+/* State of planes, programs, links and maps as one JSON object (weirctl
+ * status, probe). kernel may be NULL: only what the kernel offers. */
+int weir_kernel_report(struct weir_kernel *kernel, struct weir_buf *json);
+
+#endif

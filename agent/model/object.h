@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kubernetes objects as weir needs them: decoded, defaulted, immutable.  Each
+ * object lives in one arena of its own (or of its reader) and is replaced
+ * whole.  Only fields that decide traffic or status are kept.
+ */
+#ifndef WEIR_MODEL_OBJECT_H
+#define WEIR_MODEL_OBJECT_H
+
+#include "arena.h"
+#include "str.h"
+#include "weir_abi.h"
+
+enum weir_kind {
+	WEIR_KIND_NAMESPACE,
+	WEIR_KIND_GATEWAY_CLASS,
+	WEIR_KIND_GATEWAY,
+	WEIR_KIND_HTTP_ROUTE,
+	WEIR_KIND_GRPC_ROUTE,
+	WEIR_KIND_TLS_ROUTE,
+	WEIR_KIND_TCP_ROUTE,
+	WEIR_KIND_UDP_ROUTE,
+	WEIR_KIND_REFERENCE_GRANT,
+	WEIR_KIND_SERVICE,
+	WEIR_KIND_ENDPOINT_SLICE,
+	WEIR_KIND_SECRET,
+	WEIR_KIND_CONFIG_MAP,
+	WEIR_KIND_KSERVICE, /* serving.knative.dev Service */
+	WEIR_KIND_KROUTE,
+	WEIR_KIND_KREVISION,
+	WEIR_KIND_KINGRESS,
+	_WEIR_KIND_MAX
+};
+
+struct weir_strs {
+	const struct weir_str *v;
+	size_t n;
+};
+
+struct weir_pair {
+	struct weir_str key;
+	struct weir_str value;
+};
+
+struct weir_pairs {
+	const struct weir_pair *v;
+	size_t n;
+};
+
+/* A label selector (metav1.LabelSelector). */
+enum weir_selector_op {
+	WEIR_SEL_IN,
+	WEIR_SEL_NOT_IN,
+	WEIR_SEL_EXISTS,
+	WEIR_SEL_ABSENT
+};
+struct weir_selector_term {
+	struct weir_str key;
+	struct weir_strs values;
+	enum weir_selector_op op;
+};
+struct weir_selector {
+	const struct weir_selector_term *v; /* ANDed; n = 0 matches all */
+	size_t n;
+};
+
+enum weir_from {
+	WEIR_FROM_SAME,
+	WEIR_FROM_ALL,
+	WEIR_FROM_SELECTOR,
+	WEIR_FROM_NONE
+};
+
+/* ------------------------------------------------------------- Gateway API */
+
+struct weir_group_kind {
+	struct weir_str group;
+	struct weir_str kind;
+};
+
+struct weir_class_spec {
+	struct weir_str controller;
+};
+
+struct weir_listener_spec {
+	struct weir_str name;
+	struct weir_str hostname; /* lower case; empty: any */
+	struct weir_str protocol; /* HTTP, HTTPS, TLS, TCP, UDP or other */
+	uint16_t port;
+	enum weir_from from; /* allowedRoutes.namespaces.from */
+	struct weir_selector selector;
+	const struct weir_group_kind *kinds; /* allowedRoutes.kinds */
+	size_t n_kinds;
+	struct weir_str tls_mode; /* "", Terminate, Passthrough */
+	bool has_tls;
+};
+
+struct weir_gateway_spec {
+	struct weir_str class_name;
+	const struct weir_listener_spec *listeners;
+	size_t n_listeners;
+	const struct weir_ip *addresses; /* of type IPAddress */
+	size_t n_addresses;
+};
+
+struct weir_parent_ref {
+	struct weir_str group; /* default gateway.networking.k8s.io */
+	struct weir_str kind;  /* default Gateway */
+	struct weir_str ns;    /* default: the route's */
+	struct weir_str name;
+	struct weir_str section; /* empty: all */
+	uint16_t port;           /* 0: all */
+};
+
+enum weir_mfilter_type {
+	WEIR_MFILTER_REQUEST_HEADERS,
+	WEIR_MFILTER_RESPONSE_HEADERS,
+	WEIR_MFILTER_REDIRECT,
+	WEIR_MFILTER_REWRITE,
+	WEIR_MFILTER_MIRROR,
+	WEIR_MFILTER_CORS,
+	WEIR_MFILTER_EXTENSION,
+	WEIR_MFILTER_UNKNOWN,
+};
+
+enum weir_mpath_mod { WEIR_MPATH_NONE, WEIR_MPATH_FULL, WEIR_MPATH_PREFIX };
+
+struct weir_mfilter {
+	enum weir_mfilter_type type;
+	struct weir_str type_text;
+	struct weir_pairs set;
+	struct weir_pairs add;
+	struct weir_strs remove;
+	struct weir_str scheme;
+	struct weir_str hostname;
+	enum weir_mpath_mod path_mod;
+	struct weir_str path;
+	uint16_t port;
+	uint16_t status; /* default 302 */
+};
+
+struct weir_backend_ref {
+	struct weir_str group; /* "" is core */
+	struct weir_str kind;  /* default Service */
+	struct weir_str ns;    /* default: the route's */
+	struct weir_str name;
+	uint16_t port;   /* 0: not given */
+	uint32_t weight; /* default 1 */
+	const struct weir_mfilter *filters;
+	size_t n_filters;
+};
+
+enum weir_value_type { WEIR_VALUE_EXACT, WEIR_VALUE_REGEX };
+enum weir_mpath_type {
+	WEIR_MPATH_EXACT,
+	WEIR_MPATH_PREFIX_TYPE,
+	WEIR_MPATH_REGEX
+};
+
+struct weir_value_match {
+	struct weir_str name;
+	struct weir_str value;
+	enum weir_value_type type;
+};
+
+struct weir_http_match {
+	enum weir_mpath_type path_type; /* default: prefix "/" */
+	struct weir_str path;
+	struct weir_str method;
+	const struct weir_value_match *headers;
+	size_t n_headers;
+	const struct weir_value_match *query;
+	size_t n_query;
+};
+
+struct weir_route_rule {
+	struct weir_str name;
+	const struct weir_http_match *matches; /* HTTPRoute */
+	size_t n_matches;
+	const struct weir_mfilter *filters;
+	size_t n_filters;
+	const struct weir_backend_ref *backends;
+	size_t n_backends;
+	uint32_t request_timeout_ms; /* 0: none */
+	uint32_t backend_timeout_ms;
+	bool has_retry;       /* decoded, not served yet */
+	bool has_persistence; /* decoded, not served yet */
+};
+
+/* HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute. */
+struct weir_route_spec {
+	const struct weir_parent_ref *parents;
+	size_t n_parents;
+	struct weir_strs hostnames; /* lower case */
+	const struct weir_route_rule *rules;
+	size_t n_rules;
+};
+
+struct weir_grant_from {
+	struct weir_str group;
+	struct weir_str kind;
+	struct weir_str ns;
+};
+struct weir_grant_to {
+	struct weir_str group;
+	struct weir_str kind;
+	struct weir_str name; /* empty: all */
+};
+struct weir_grant_spec {
+	const struct weir_grant_from *from;
+	size_t n_from;
+	const struct weir_grant_to *to;
+	size_t n_to;
+};
+
+/* -------------------------------------------------------------------- core */
+
+struct weir_service_port {
+	struct weir_str name;
+	struct weir_str protocol; /* default TCP */
+	struct weir_str app_protocol;
+	uint16_t port;
+};
+
+struct weir_service_spec {
+	struct weir_str type;              /* default ClusterIP */
+	const struct weir_ip *cluster_ips; /* without "None" and "" */
+	size_t n_cluster_ips;
+	const struct weir_service_port *ports;
+	size_t n_ports;
+	bool has_client_affinity; /* sessionAffinity: ClientIP */
+};
+
+struct weir_slice_port {
+	struct weir_str name;
+	struct weir_str protocol; /* default TCP */
+	uint16_t port;            /* 0: absent */
+};
+
+struct weir_slice_endpoint {
+	const struct weir_ip *addresses;
+	size_t n_addresses;
+	struct weir_str node;
+	bool is_ready;   /* nil means true */
+	bool is_serving; /* nil means ready */
+	bool is_terminating;
+};
+
+struct weir_slice_spec {
+	struct weir_str service; /* label kubernetes.io/service-name */
+	const struct weir_slice_port *ports;
+	size_t n_ports;
+	const struct weir_slice_endpoint *endpoints;
+	size_t n_endpoints;
+};
+
+/* ----------------------------------------------------------------- Knative */
+
+struct weir_king_split {
+	struct weir_str service_ns;
+	struct weir_str service;
+	struct weir_str port_name; /* one of port_name and port */
+	uint16_t port;
+	uint32_t percent;          /* a single split's 0 is 100 */
+	struct weir_pairs headers; /* set on the upstream request */
+};
+
+struct weir_king_path {
+	struct weir_str path; /* literal prefix; empty: all */
+	struct weir_str rewrite_host;
+	struct weir_pairs match_headers; /* exact */
+	struct weir_pairs headers;
+	const struct weir_king_split *splits;
+	size_t n_splits;
+};
+
+struct weir_king_rule {
+	struct weir_strs hosts;
+	bool is_cluster_local;
+	const struct weir_king_path *paths;
+	size_t n_paths;
+};
+
+struct weir_king_spec {
+	struct weir_str ingress_class; /* annotation, empty if absent */
+	const struct weir_king_rule *rules;
+	size_t n_rules;
+	bool has_tls;
+	bool is_redirected; /* httpOption: Redirected */
+};
+
+/* --------------------------------------------------------------- any object */
+
+struct weir_owner {
+	struct weir_str group; /* of apiVersion */
+	struct weir_str kind;
+	struct weir_str name;
+};
+
+struct weir_object {
+	enum weir_kind kind;
+	struct weir_str ns; /* empty for cluster-scoped kinds */
+	struct weir_str name;
+	int64_t generation; /* 0 if the source has none */
+	int64_t created_s;  /* creationTimestamp, Unix seconds; 0: unknown */
+	struct weir_pairs labels;
+	struct weir_pairs
+	    annotations; /* weir.dev/..., networking.knative.dev/... */
+	const struct weir_owner *owners;
+	size_t n_owners;
+	struct weir_str source; /* file, or empty */
+	uint32_t line;          /* of the object in it, from 1 */
+	union {                 /* by kind; NULL where nothing is kept */
+		const struct weir_class_spec *gateway_class;
+		const struct weir_gateway_spec *gateway;
+		const struct weir_route_spec *route;
+		const struct weir_grant_spec *grant;
+		const struct weir_service_spec *service;
+		const struct weir_slice_spec *slice;
+		const struct weir_king_spec *kingress;
+		const void *spec;
+	};
+};
+
+/* "HTTPRoute". */
+const char *weir_kind_text(enum weir_kind kind);
+/* API group, "" for core. */
+const char *weir_kind_group(enum weir_kind kind);
+bool weir_kind_is_namespaced(enum weir_kind kind);
+/* Value of a label or annotation; .p NULL if absent. */
+struct weir_str weir_pairs_get(struct weir_pairs pairs, const char *key);
+bool weir_selector_matches(const struct weir_selector *selector,
+			   struct weir_pairs labels);
+
+#endif

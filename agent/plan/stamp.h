@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ids that outlive a plan.  Counters must survive a recompile, so identities
+ * (keys of rules, refs, endpoints) keep their small integer as long as any
+ * live plan names them, and for a quarantine afterwards.  compile() is pure and
+ * leaves the stat fields 0; this stamps them before a block is sealed.
+ */
+#ifndef WEIR_PLAN_STAMP_H
+#define WEIR_PLAN_STAMP_H
+
+#include "plan.h"
+
+enum weir_id_space {
+	WEIR_IDS_RULE,
+	WEIR_IDS_REF,
+	WEIR_IDS_ENDPOINT,
+	_WEIR_IDS_MAX
+};
+
+struct weir_ids;
+
+/* max[space]: ids 1..max-1 exist.  quarantine_ms: how long a forgotten id
+ * stays unused (a reader of an old plan may still count on it). */
+int weir_ids_new(const uint32_t max[static _WEIR_IDS_MAX],
+		 uint32_t quarantine_ms, struct weir_ids **ret_ids);
+void weir_ids_free(struct weir_ids **ids);
+/* Stamps generation and stats into writable blocks.  Things beyond the space
+ * get id 0 (not counted); *ret_lost says how many.  now_ms: weir_now_ms(). */
+int weir_ids_stamp(struct weir_ids *ids, struct weir_plan *rules,
+		   struct weir_eps *eps, uint64_t generation, uint64_t now_ms,
+		   uint32_t *ret_lost);
+/* Key behind an id, 0 if free. */
+uint64_t weir_ids_key(const struct weir_ids *ids, enum weir_id_space space,
+		      uint32_t id);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the agent and the proxy: a SOCK_SEQPACKET pair made by the parent.
+ * The agent sends plans, the proxy acknowledges them.  Counters are a shared
+ * memfd that the proxy writes and the agent reads.
+ */
+#ifndef WEIR_PROXY_IPC_H
+#define WEIR_PROXY_IPC_H
+
+#include <stdint.h>
+
+#include "weir_abi.h"
+
+enum weir_ipc_type {
+	WEIR_IPC_PLAN, /* agent -> proxy; fds: rules, endpoints, then n_udp
+			  sockets */
+	WEIR_IPC_ACK,  /* proxy -> agent: every worker follows generation */
+	WEIR_IPC_NAK,  /* proxy -> agent: refused, error is an errno */
+};
+
+/* A bound datagram socket of a local UDP frontend, for the relay. */
+struct weir_ipc_udp {
+	struct weir_ip addr;
+	__be16 port_be;
+	uint16_t pad;
+};
+
+#define WEIR_IPC_UDP_MAX 12 /* sockets in one message; more follow */
+
+struct weir_ipc {
+	uint32_t type;
+	int32_t error;
+	uint64_t generation;
+	struct weir_ip prefix4; /* proxy prefix: a local address in it names */
+	struct weir_ip
+	    prefix6; /* frontend proxy_index = low bits (see below) */
+	uint32_t n_udp;
+	uint32_t
+	    n_udp_total; /* of this generation; workers start with the last */
+	struct weir_ipc_udp udp[WEIR_IPC_UDP_MAX];
+};
+
+/*
+ * Proxy prefix: index i (>= 1) is the address base + i in its last 32 bits.
+ * The frontend's port is kept, so one address is one frontend address.
+ */
+
+/* Counters of the proxy, one block of memory, zero at start.  Each is written
+ * with relaxed atomic adds; readers may be a little behind. */
+#define WEIR_PROXY_BUCKETS 12 /* upper bounds in weir_proxy_bucket_us[] */
+extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
+
+#define WEIR_PROXY_REASONS(X)                                                  \
+	X(BAD_REQUEST, "400: request did not parse")                           \
+	X(NO_ROUTE, "404: no listener, host or match")                         \
+	X(HEAD_TIMEOUT, "408: request head not complete in time")              \
+	X(HEAD_TOO_LARGE, "431: request head over the limit")                  \
+	X(URI_TOO_LONG, "414: request target over the limit")                  \
+	X(NOT_IMPLEMENTED, "501: transfer coding or method not understood")    \
+	X(VERSION, "505: HTTP version not supported")                          \
+	X(INVALID_BACKEND, "500: the chosen share is invalid")                 \
+	X(NO_ENDPOINT, "503: the chosen share has no ready endpoint")          \
+	X(CONNECT_FAILED, "503: no endpoint could be connected")               \
+	X(BAD_RESPONSE, "502: response did not parse or broke off")            \
+	X(TIMEOUT, "504: request or backend timeout")                          \
+	X(OVERLOAD, "503: over a connection or buffer limit")                  \
+	X(CLIENT_GONE, "client closed before the response was complete")       \
+	X(RETRIED, "requests sent again after a stale pooled connection")
+
+enum weir_proxy_reason {
+#define WEIR_PROXY_REASON_ENUM(name, help) WEIR_PROXY_##name,
+	WEIR_PROXY_REASONS(WEIR_PROXY_REASON_ENUM)
+#undef WEIR_PROXY_REASON_ENUM
+	    _WEIR_PROXY_REASON_MAX
+};
+
+struct weir_proxy_refstat { /* by ref stat id */
+	uint64_t picked;    /* requests, or raw connections and associations */
+	uint64_t refused;
+	uint64_t failed; /* 502, 503, 504 of its endpoints; failed connects */
+	uint64_t in_flight;
+};
+
+struct weir_proxy_rulestat { /* by rule stat id */
+	uint64_t requests;
+	uint64_t status[6]; /* 1xx..5xx in [1]..[5]; [0]: no answer */
+	uint64_t in_flight;
+};
+
+struct weir_proxy_epstat { /* by endpoint id */
+	uint64_t opened;   /* connections */
+	uint64_t closed;
+	uint64_t failed;
+	uint64_t requests;
+	uint64_t in_flight;
+	uint64_t tx_bytes;
+	uint64_t rx_bytes;
+	uint64_t pad;
+};
+
+struct weir_proxy_totals {
+	uint64_t clients_opened;
+	uint64_t clients_closed;
+	uint64_t clients_refused;
+	uint64_t requests;
+	uint64_t reason[_WEIR_PROXY_REASON_MAX];
+	uint64_t bucket[WEIR_PROXY_BUCKETS + 1]; /* request durations */
+	uint64_t duration_us_sum;
+	uint64_t pool_idle;
+	uint64_t pool_hits;
+	uint64_t pool_misses;
+	uint64_t udp_associations;
+};
+
+struct weir_proxy_stats {
+	uint32_t max_rules;
+	uint32_t max_refs;
+	uint32_t max_endpoints;
+	uint32_t pad;
+	struct weir_proxy_totals totals;
+	/* then weir_proxy_rulestat[max_rules], weir_proxy_refstat[max_refs],
+	 * weir_proxy_epstat[max_endpoints] */
+};
+
+static inline struct weir_proxy_rulestat *
+weir_proxy_rulestats(struct weir_proxy_stats *s)
+{
+	return (struct weir_proxy_rulestat *)(s + 1);
+}
+
+static inline struct weir_proxy_refstat *
+weir_proxy_refstats(struct weir_proxy_stats *s)
+{
+	return (struct weir_proxy_refstat *)(weir_proxy_rulestats(s) +
+					     s->max_rules);
+}
+
+static inline struct weir_proxy_epstat *
+weir_proxy_epstats(struct weir_proxy_stats *s)
+{
+	return (struct weir_proxy_epstat *)(weir_proxy_refstats(s) +
+					    s->max_refs);
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The proxy process: workers that accept, match, choose and relay.  Holds no
+ * capability and no credential; everything it needs arrives as descriptors.
+ */
+#ifndef WEIR_PROXY_PROXY_H
+#define WEIR_PROXY_PROXY_H
+
+#include <stdint.h>
+
+#include "weir_abi.h"
+
+struct weir_proxy_limits {
+	uint32_t max_connections; /* clients, all workers */
+	uint32_t max_head_bytes;  /* request or response head */
+	uint32_t max_headers;
+	uint32_t max_target_bytes;
+	uint32_t buffer_bytes;    /* per direction of a busy connection */
+	uint32_t head_timeout_ms; /* first byte to end of request head */
+	uint32_t idle_timeout_ms; /* keep-alive between requests */
+	uint32_t connect_timeout_ms;
+	uint32_t stall_timeout_ms; /* no byte either way during a message */
+	uint32_t pool_idle_ms;     /* backend connection unused */
+	uint32_t pool_idle_max;    /* per endpoint and worker */
+	uint32_t drain_ms;         /* at shutdown */
+	uint32_t udp_idle_ms;
+	uint32_t udp_max; /* associations, all workers */
+};
+
+struct weir_proxy_config {
+	int ipc_fd;   /* struct weir_ipc, SOCK_SEQPACKET */
+	int stats_fd; /* memfd of struct weir_proxy_stats */
+	/* Listening sockets per worker: TCP4, TCP6 in a SO_REUSEPORT group
+	 * each; listeners[worker * 2 + 0/1], -1: none. */
+	const int *listeners;
+	uint32_t n_workers;
+	struct weir_proxy_limits limits;
+};
+
+void weir_proxy_limits_default(struct weir_proxy_limits *limits);
+/* Runs until the ipc socket closes or SIGTERM, then drains.  0 or -errno. */
+int weir_proxy_run(const struct weir_proxy_config *config);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void weir_free_ptr(void *pp)
+{
+	void *p;
+
+	memcpy(&p, pp, sizeof(p));
+	free(p);
+	p = NULL;
+	memcpy(pp, &p, sizeof(p));
+}
+
+void weir_close(int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0) {
+		close(*fd);
+	}
+	*fd = -1;
+	errno = saved;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The kernel/user ABI: keys, values and sentinels of every BPF map.
+ *
+ * Rules: fixed-width types only, explicit zeroed padding, sizes asserted.
+ * Addresses are 16 bytes in network order; IPv4 is v4-mapped (::ffff:a.b.c.d).
+ * Ids start at 1: zero-filled memory names nothing and so fails closed.
+ * Any change of layout bumps WEIR_ABI_VERSION, which is part of the pin path.
+ *
+ * Publication (see bpf/README.md): elements of weir_row and weir_ep are
+ * written first and never changed while reachable; the 8-byte weir_index that
+ * names them is stored last, in one aligned store; what it named before is
+ * quarantined before reuse.
+ */
+#ifndef WEIR_ABI_H
+#define WEIR_ABI_H
+
+#include "weir_pick.h"
+
+#define WEIR_ABI_VERSION 1
+
+/* Sentinels in weir_slot.group: the share of a backendRef that cannot serve. */
+#define WEIR_GROUP_NONE 0u
+#define WEIR_GROUP_INVALID 0xFFFFFFFFu /* unresolved ref: 500 / refused */
+#define WEIR_GROUP_EMPTY 0xFFFFFFFEu   /* no ready endpoint: 503 / refused */
+#define WEIR_GROUP_MAX 0xFFFFFF00u     /* ids at or above are sentinels */
+
+#define WEIR_ROW_SLOTS_MAX 64 /* slots in a kernel row; more: proxy plane */
+
+struct weir_ip {
+	__be32 a[4];
+};
+
+/* weir_fe (hash) key: an address that weir takes. */
+struct weir_fe_key {
+	struct weir_ip addr;
+	__be16 port_be;
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 pad;
+};
+
+/* weir_fe value.  Static for the life of the entry: what changes lives behind
+ * weir_svc[fid]. */
+struct weir_fe {
+	__u32 fid;   /* index into weir_svc, >= 1 */
+	__u32 flags; /* WEIR_FE_* */
+};
+#define WEIR_FE_STEER 1u /* address is local: sk_lookup takes it to the proxy  \
+			  */
+
+/* weir_svc[fid] and weir_set[gid]: the published 8 bytes. */
+struct weir_index {
+	__u32 first; /* weir_svc: element in weir_row; weir_set: in weir_ep */
+	__u32 n;     /* weir_svc: low 32 bits of the generation;
+		      * weir_set: number of endpoints from first on */
+};
+
+/* First element of a row in weir_row; n slots (struct weir_slot) follow. */
+struct weir_row_hdr {
+	__u32 n; /* slots, <= WEIR_ROW_SLOTS_MAX; 0 with no plane flag: pass */
+	__u32 flags; /* WEIR_ROW_* */
+	__u32 proxy; /* index in the proxy prefix, 0 none (WEIR_ROW_PROXY) */
+	__u32 stat;  /* counter index of the rule */
+};
+#define WEIR_ROW_CONNECT 1u /* connect plane decides */
+#define WEIR_ROW_PACKET 2u  /* packet plane decides */
+#define WEIR_ROW_PROXY 4u   /* rewrite to the proxy prefix */
+#define WEIR_ROW_KEYED 8u   /* client affinity: keyed choice of the endpoint */
+
+/* weir_ep element. */
+struct weir_ep {
+	struct weir_ip addr;
+	__be16 port_be;
+	__u16 flags; /* WEIR_EP_* */
+	__u32 id;    /* index into weir_epstat/weir_epgen, >= 1 */
+};
+#define WEIR_EP_LOCAL 1u /* on this node: its replies pass here */
+
+/* weir_epgen[id]: odd while the endpoint may be chosen; changes whenever it
+ * leaves, so that cached picks notice. */
+
+/* weir_refstat[stat]: decisions per backendRef, kernel planes. */
+struct weir_refstat {
+	__u64 picked_connect; /* sockets or datagram associations */
+	__u64 picked_packet;  /* flows */
+	__u64 refused;        /* choices that fell on a sentinel or empty set */
+	__u64 opened;         /* connections established or flows begun */
+	__u64 closed;         /* of these, ended */
+	__u64 failed;         /* connects that never got established */
+};
+
+/* weir_epstat[id]: per endpoint, written by sockops, packet and udp hooks. */
+struct weir_epstat {
+	__u64 opened;
+	__u64 closed;
+	__u64 failed;
+	__u64 tx_bytes;   /* client to endpoint */
+	__u64 rx_bytes;   /* endpoint to client */
+	__u64 rtt_us_sum; /* smoothed RTT at close, summed */
+	__u64 rtt_count;
+	__u64 pad;
+};
+
+/* weir_sk (sk_storage): where a socket wanted to go and where it went. */
+struct weir_sk {
+	struct weir_ip orig_addr;
+	struct weir_ip ep_addr;
+	__be16 orig_port_be;
+	__be16 ep_port_be;
+	__u32 ep_id;
+	__u32 stat;  /* backendRef counter */
+	__u32 state; /* WEIR_SK_* */
+};
+#define WEIR_SK_OPENED 1u
+
+/* weir_udp (LRU hash): picks of unconnected datagram sockets.  dir 0: by
+ * (socket, frontend); dir 1: by (socket, endpoint). */
+struct weir_udp_key {
+	__u64 cookie;
+	struct weir_ip addr;
+	__be16 port_be;
+	__u8 dir;
+	__u8 pad[5];
+};
+struct weir_udp_val {
+	struct weir_ip addr;
+	__be16 port_be;
+	__u16 pad;
+	__u32 ep_id;
+	__u32 ep_gen;     /* weir_epgen when picked */
+	__u32 generation; /* weir_svc generation when picked */
+};
+
+/* weir_flow (LRU hash): one rewrite.  A flow has one entry per place where its
+ * packets are changed (bpf/README.md, "packet"). */
+struct weir_flow_key {
+	struct weir_ip saddr;
+	struct weir_ip daddr;
+	__be16 sport_be;
+	__be16 dport_be;
+	__u8 proto;
+	__u8 dir; /* WEIR_DIR_* : the hook that applies it */
+	__u16 pad;
+};
+#define WEIR_DIR_INGRESS 0
+#define WEIR_DIR_EGRESS 1
+
+struct weir_flow {
+	struct weir_ip saddr; /* rewrite to */
+	struct weir_ip daddr;
+	__be16 sport_be;
+	__be16 dport_be;
+	__u16 kind;    /* WEIR_FLOW_* */
+	__u16 state;   /* WEIR_FLOW_SEEN_* */
+	__u64 seen_ns; /* bpf_ktime_get_ns of the last packet, coarse */
+	__u64 bytes;
+	__u32 ep_id;
+	__u32 ep_gen;
+	__u32 stat;
+	__u32 fid;
+};
+#define WEIR_FLOW_FORWARD 1 /* client -> frontend, at ingress */
+#define WEIR_FLOW_REVERSE 2 /* endpoint -> client, towards the client */
+#define WEIR_FLOW_SNAT 3    /* client -> endpoint, leaving for another node */
+#define WEIR_FLOW_UNSNAT 4  /* endpoint -> node, coming back */
+#define WEIR_FLOW_SEEN_FIN_FWD 1u
+#define WEIR_FLOW_SEEN_FIN_REV 2u
+#define WEIR_FLOW_SEEN_RST 4u
+
+/* weir_frag (LRU hash): ports of a datagram whose first fragment was seen. */
+struct weir_frag_key {
+	struct weir_ip saddr;
+	struct weir_ip daddr;
+	__be32 id_be;
+	__u8 proto;
+	__u8 dir;
+	__u16 pad;
+};
+struct weir_frag {
+	__be16 sport_be;
+	__be16 dport_be;
+};
+
+/* weir_if (hash by ifindex): what the packet plane knows of an interface. */
+struct weir_if {
+	struct weir_ip node4; /* address for SNAT when leaving here, or 0 */
+	struct weir_ip node6;
+	__u32 flags; /* WEIR_IF_* */
+	__u32 pad;
+};
+#define WEIR_IF_EXTERNAL 1u /* leads off the node: its clients are not pods */
+#define WEIR_IF_PEER 2u     /* veth: redirect_peer is possible */
+
+/* weir_count[reason] (per-CPU array): every hand-up, drop and oddity. */
+#define WEIR_COUNTERS(X)                                                       \
+	X(CONNECT_PICKED, "connect: sockets given an endpoint")                \
+	X(CONNECT_PROXIED, "connect: sockets sent to the proxy prefix")        \
+	X(CONNECT_REFUSED, "connect: no backend, refused")                     \
+	X(CONNECT_BYPASSED, "connect: weir's own or excluded sockets")         \
+	X(CONNECT_NOMEM, "connect: no socket storage, untouched")              \
+	X(UDP_PICKED, "connect: datagram associations made")                   \
+	X(UDP_REPICKED, "connect: associations whose endpoint was gone")       \
+	X(PACKET_FLOWS, "packet: flows begun")                                 \
+	X(PACKET_PROXIED, "packet: flows sent to the proxy prefix")            \
+	X(PACKET_SNAT, "packet: flows that needed source translation")         \
+	X(PACKET_REFUSED, "packet: no backend, reset or dropped")              \
+	X(PACKET_NO_PORT, "packet: no source port free, dropped")              \
+	X(PACKET_NO_FLOW, "packet: flow table insert failed, passed up")       \
+	X(PACKET_MIDSTREAM, "packet: segment of an unknown flow, passed up")   \
+	X(PACKET_FRAG_MISS, "packet: fragment without a first, passed up")     \
+	X(PACKET_ICMP, "packet: ICMP errors translated")                       \
+	X(PACKET_MALFORMED, "packet: header did not parse, passed up")         \
+	X(PACKET_PREFIX_DROP, "packet: proxy prefix from outside, dropped")    \
+	X(PACKET_REDIRECTED, "packet: sent past the stack")                    \
+	X(STEER_PROXY, "steer: connections and datagrams given to the proxy")  \
+	X(STEER_NO_SOCKET, "steer: no listener in the proxy, passed")
+
+enum weir_counter {
+#define WEIR_COUNTER_ENUM(name, help) WEIR_COUNT_##name,
+	WEIR_COUNTERS(WEIR_COUNTER_ENUM)
+#undef WEIR_COUNTER_ENUM
+	    _WEIR_COUNT_MAX
+};
+
+/* weir_sock (SOCKMAP) slots: the proxy's listeners. */
+#define WEIR_SOCK_TCP4 0
+#define WEIR_SOCK_TCP6 1
+#define WEIR_SOCK_UDP4 2
+#define WEIR_SOCK_UDP6 3
+#define _WEIR_SOCK_MAX 4
+
+/* weir_meta[0] (array): who made this directory. */
+struct weir_meta {
+	__u32 abi;
+	__u32 agent_pid;
+	__u64 generation; /* last plan published to the maps in full */
+	__u64 netns_cookie;
+	__u64 pad;
+};
+
+_Static_assert(sizeof(struct weir_fe_key) == 20, "ABI");
+_Static_assert(sizeof(struct weir_index) == 8, "ABI: one aligned store");
+_Static_assert(sizeof(struct weir_row_hdr) == sizeof(struct weir_slot), "ABI");
+_Static_assert(sizeof(struct weir_ep) == 24, "ABI");
+_Static_assert(sizeof(struct weir_epstat) == 64, "ABI");
+_Static_assert(sizeof(struct weir_flow_key) == 40, "ABI");
+_Static_assert(sizeof(struct weir_flow) == 72, "ABI");
+_Static_assert(sizeof(struct weir_udp_key) == 32, "ABI");
+
+#endif
