@@ -23,6 +23,7 @@ struct tap_test {
 static int tap_failures __attribute__((unused));
 static const char *tap_skip __attribute__((unused));
 static jmp_buf tap_jump __attribute__((unused));
+static int tap_failed __attribute__((unused)); /* not a local: longjmp */
 
 #define TEST(f)                                                                \
 	{                                                                      \
@@ -56,8 +57,6 @@ static jmp_buf tap_jump __attribute__((unused));
 
 static inline int tap_run(const struct tap_test *tests, int n)
 {
-	int failed = 0;
-
 	printf("1..%d\n", n);
 	for (int i = 0; i < n; i++) {
 		tap_failures = 0;
@@ -69,9 +68,9 @@ static inline int tap_run(const struct tap_test *tests, int n)
 		       tests[i].name, tap_skip ? " # SKIP " : "",
 		       tap_skip ? tap_skip : "");
 		fflush(stdout);
-		failed += tap_failures > 0;
+		tap_failed += tap_failures > 0;
 	}
-	return failed ? 1 : 0;
+	return tap_failed ? 1 : 0;
 }
 
 #define TAP_MAIN(...)                                                          \
