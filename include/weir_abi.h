@@ -45,8 +45,9 @@ struct weir_fe {
 	__u32 fid;   /* index into weir_svc, >= 1 */
 	__u32 flags; /* WEIR_FE_* */
 };
-#define WEIR_FE_STEER 1u /* address is local: sk_lookup takes it to the proxy  \
-			  */
+#define WEIR_FE_STEER                                                          \
+	1u /* address is local: sk_lookup takes it to the proxy                \
+	    */
 
 /* weir_svc[fid] and weir_set[gid]: the published 8 bytes. */
 struct weir_index {
@@ -81,6 +82,7 @@ struct weir_ep {
 
 /* weir_refstat[stat]: decisions per backendRef, kernel planes. */
 struct weir_refstat {
+	__u64 key;            /* identity of the backendRef, 0: none yet */
 	__u64 picked_connect; /* sockets or datagram associations */
 	__u64 picked_packet;  /* flows */
 	__u64 refused;        /* choices that fell on a sentinel or empty set */
@@ -98,7 +100,7 @@ struct weir_epstat {
 	__u64 rx_bytes;   /* endpoint to client */
 	__u64 rtt_us_sum; /* smoothed RTT at close, summed */
 	__u64 rtt_count;
-	__u64 pad;
+	__u64 key; /* identity of the endpoint: survives an agent restart */
 };
 
 /* weir_sk (sk_storage): where a socket wanted to go and where it went. */
@@ -111,7 +113,9 @@ struct weir_sk {
 	__u32 stat;  /* backendRef counter */
 	__u32 state; /* WEIR_SK_* */
 };
-#define WEIR_SK_OPENED 1u
+#define WEIR_SK_PICKED 1u /* connected to an endpoint */
+#define WEIR_SK_OPENED 2u /* counted as opened, closed is still to come */
+#define WEIR_SK_ASSOCS 4u /* has picks in weir_udp */
 
 /* weir_udp (LRU hash): picks of unconnected datagram sockets.  dir 0: by
  * (socket, frontend); dir 1: by (socket, endpoint). */
@@ -128,7 +132,18 @@ struct weir_udp_val {
 	__u16 pad;
 	__u32 ep_id;
 	__u32 ep_gen;     /* weir_epgen when picked */
-	__u32 generation; /* weir_svc generation when picked */
+	__u32 generation; /* weir_svc generation when last checked */
+	__u32 gid;        /* group of the endpoint */
+	__u32 stat;       /* backendRef counter */
+	__u32 fid;        /* frontend */
+	__u32 pad2;
+	__u64 seen_ns; /* bpf_ktime_get_ns of the last datagram, coarse */
+};
+
+/* weir_ep: the element before a group's first endpoint.  Never chosen. */
+struct weir_ep_hdr {
+	__u64 key; /* identity of the group: survives an agent restart */
+	__u64 pad[2];
 };
 
 /* weir_flow (LRU hash): one rewrite.  A flow has one entry per place where its
@@ -229,6 +244,24 @@ enum weir_counter {
 #define WEIR_SOCK_UDP6 3
 #define _WEIR_SOCK_MAX 4
 
+/* Constants of one agent, in the read-only data of every object, set before
+ * it is loaded. */
+struct weir_conf {
+	struct weir_ip prefix4; /* proxy prefix: base and mask, v4-mapped */
+	struct weir_ip mask4;
+	struct weir_ip prefix6;
+	struct weir_ip mask6;
+	__u64 netns_cookie;    /* of the agent */
+	__u32 skip_levels;     /* bit n: weir_skipcg has cgroups of level n */
+	__u32 loopback;        /* ifindex of lo, 0: ingress is not checked */
+	__u8 has_self;         /* weir_self holds pids this kernel can match */
+	__u8 has_skipns;       /* weir_skipns is not empty */
+	__u8 has_retval;       /* bpf_set_retval: 5.18 */
+	__u8 wants_accounting; /* sockops is attached */
+	__u16 snat_first; /* reserved source ports, host order, inclusive */
+	__u16 snat_last;
+};
+
 /* weir_meta[0] (array): who made this directory. */
 struct weir_meta {
 	__u32 abi;
@@ -242,7 +275,11 @@ _Static_assert(sizeof(struct weir_fe_key) == 20, "ABI");
 _Static_assert(sizeof(struct weir_index) == 8, "ABI: one aligned store");
 _Static_assert(sizeof(struct weir_row_hdr) == sizeof(struct weir_slot), "ABI");
 _Static_assert(sizeof(struct weir_ep) == 24, "ABI");
+_Static_assert(sizeof(struct weir_ep_hdr) == sizeof(struct weir_ep), "ABI");
+_Static_assert(sizeof(struct weir_refstat) == 56, "ABI");
 _Static_assert(sizeof(struct weir_epstat) == 64, "ABI");
+_Static_assert(sizeof(struct weir_udp_val) == 56, "ABI");
+_Static_assert(sizeof(struct weir_sk) == 48, "ABI");
 _Static_assert(sizeof(struct weir_flow_key) == 40, "ABI");
 _Static_assert(sizeof(struct weir_flow) == 72, "ABI");
 _Static_assert(sizeof(struct weir_udp_key) == 32, "ABI");
