@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The connect plane: cgroup connect4/6, sendmsg4/6, recvmsg4/6, getpeername4/6
+ * and sock_release.  Kernel floor 5.15.
+ *
+ * Decides once per connected socket (weir_sk) or per association of an
+ * unconnected one (weir_udp), before the first packet.  An address that is not
+ * in weir_fe costs one hash lookup and is never touched.
+ */
+#include "core.h"
+
+/* Is this socket one that weir leaves alone?  Asked only about addresses that
+ * weir takes, so that other traffic does not pay for it. */
+static __always_inline bool is_bypassed(struct bpf_sock_addr *ctx)
+{
+	if (weir_conf.has_self) {
+		__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+		if (bpf_map_lookup_elem(&weir_self, &tgid)) {
+			return true;
+		}
+	}
+	if (weir_conf.has_skipns) {
+		__u64 cookie = bpf_get_netns_cookie(ctx);
+
+		if (bpf_map_lookup_elem(&weir_skipns, &cookie)) {
+			return true;
+		}
+	}
+	if (weir_conf.skip_levels) {
+		/* A pod's sockets live below the cgroup that was named. */
+		for (__u32 level = 0; level < 32; level++) {
+			__u64 id;
+
+			if (!(weir_conf.skip_levels & (1u << level))) {
+				continue;
+			}
+			id = bpf_get_current_ancestor_cgroup_id(level);
+			if (id && bpf_map_lookup_elem(&weir_skipcg, &id)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static __always_inline bool is_agent_netns(struct bpf_sock_addr *ctx)
+{
+	return bpf_get_netns_cookie(ctx) == weir_conf.netns_cookie;
+}
+
+/* What this socket cannot be given: an endpoint of the other family. */
+static __always_inline bool is_other_family(const struct weir_fe_key *key,
+					    const struct weir_choice *choice)
+{
+	return weir_ip_is_mapped(&key->addr) !=
+	       weir_ip_is_mapped(&choice->addr);
+}
+
+/*
+ * weir_choose() for a socket.  What the hook cannot do itself is left to the
+ * proxy: through its prefix where the frontend has a place there and the socket
+ * can reach it, else untouched, which for a local address is the relay as well.
+ */
+static __always_inline enum weir_verdict
+choose_for_socket(struct bpf_sock_addr *ctx, const struct weir_fe *fe,
+		  const struct weir_fe_key *key, struct weir_choice *choice)
+{
+	enum weir_verdict verdict = weir_choose(
+		fe, key, WEIR_ROW_CONNECT, bpf_get_netns_cookie(ctx), choice);
+
+	switch (verdict) {
+	case WEIR_TO_ENDPOINT:
+		if (!is_other_family(key, choice)) {
+			return WEIR_TO_ENDPOINT;
+		}
+		break;
+	case WEIR_REFUSE:
+		if (weir_conf.has_retval) {
+			return WEIR_REFUSE;
+		}
+		break;
+	default:
+		break;
+	}
+	if (verdict == WEIR_PASS || !choice->proxy || !is_agent_netns(ctx)) {
+		return WEIR_PASS;
+	}
+	choice->ep_id = 0;
+	choice->stat = 0;
+	choice->gid = 0;
+	weir_proxy_addr(&key->addr, choice->proxy, &choice->addr);
+	choice->port_be = key->port_be;
+	return WEIR_TO_PROXY;
+}
+
+/* 0: the system call fails, with ECONNREFUSED. */
+static __always_inline int refuse(void)
+{
+	weir_count_event(WEIR_COUNT_CONNECT_REFUSED);
+	if (weir_conf.has_retval) {
+		bpf_set_retval(-ECONNREFUSED);
+	}
+	return 0;
+}
+
+/* The socket's earlier datagram association is over. */
+static __always_inline void close_datagram(struct weir_sk *st)
+{
+	if (st->state & WEIR_SK_OPENED) {
+		weir_count_closed(st->stat, st->ep_id);
+	}
+	st->state &= ~(WEIR_SK_OPENED | WEIR_SK_PICKED);
+}
+
+/* The socket goes where weir has no say: forget where it was sent before. */
+static __always_inline int pass_connect(struct bpf_sock_addr *ctx)
+{
+	struct weir_sk *st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL, 0);
+
+	if (st && (st->state & WEIR_SK_PICKED)) {
+		if (ctx->protocol == IPPROTO_UDP) {
+			close_datagram(st);
+		}
+		st->state &= ~WEIR_SK_PICKED;
+	}
+	return WEIR_PASS;
+}
+
+/* Decides for connect(); on WEIR_TO_* the choice is remembered. */
+static __always_inline int take_connect(struct bpf_sock_addr *ctx,
+					const struct weir_fe_key *key,
+					struct weir_choice *choice)
+{
+	struct weir_fe *fe = weir_fe_find(key);
+	enum weir_verdict verdict;
+	struct weir_sk *st;
+
+	if (!fe) {
+		return pass_connect(ctx);
+	}
+	if (is_bypassed(ctx)) {
+		weir_count_event(WEIR_COUNT_CONNECT_BYPASSED);
+		return WEIR_PASS;
+	}
+	verdict = choose_for_socket(ctx, fe, key, choice);
+	if (verdict == WEIR_PASS || verdict == WEIR_REFUSE) {
+		pass_connect(ctx);
+		return verdict;
+	}
+	st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL,
+				BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st) {
+		weir_count_event(WEIR_COUNT_CONNECT_NOMEM);
+		return WEIR_PASS;
+	}
+	if (key->proto == IPPROTO_UDP) {
+		close_datagram(st);
+	}
+	st->orig_addr = key->addr;
+	st->orig_port_be = key->port_be;
+	st->ep_addr = choice->addr;
+	st->ep_port_be = choice->port_be;
+	st->ep_id = choice->ep_id;
+	st->stat = choice->stat;
+	st->state = (st->state & WEIR_SK_ASSOCS) | WEIR_SK_PICKED;
+	if (verdict == WEIR_TO_PROXY) {
+		weir_count_event(WEIR_COUNT_CONNECT_PROXIED);
+		return verdict;
+	}
+	weir_count_event(WEIR_COUNT_CONNECT_PICKED);
+	if (key->proto == IPPROTO_UDP) {
+		st->state |= WEIR_SK_OPENED;
+		weir_count_opened(st->stat, st->ep_id);
+	}
+	return verdict;
+}
+
+/* Does the row still give a share to group gid? */
+static __noinline bool row_has_group(__u32 first, __u32 gid)
+{
+	struct weir_row_hdr *row = bpf_map_lookup_elem(&weir_row, &first);
+	__u32 n = row ? row->n : 0;
+
+	for (__u32 i = 0; i < WEIR_ROW_SLOTS_MAX && i < n; i++) {
+		__u32 at = first + 1 + i;
+		struct weir_slot *slot = bpf_map_lookup_elem(&weir_row, &at);
+
+		if (!slot) {
+			return false;
+		}
+		if (slot->group == gid) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* May the remembered pick still be used?  A new row keeps the associations
+ * whose group it still names. */
+static __always_inline bool is_pick_valid(const struct weir_fe *fe,
+					  struct weir_udp_val *val)
+{
+	__u32 fid = fe->fid;
+	struct weir_index *svcp = bpf_map_lookup_elem(&weir_svc, &fid);
+	struct weir_index svc;
+
+	if (!svcp || val->fid != fid ||
+	    !weir_ep_is_alive(val->ep_id, val->ep_gen)) {
+		return false;
+	}
+	svc = weir_index_load(svcp);
+	if (svc.n != val->generation) {
+		if (!val->gid || !row_has_group(svc.first, val->gid)) {
+			return false;
+		}
+		val->generation = svc.n;
+	}
+	return true;
+}
+
+/* Remembers an association both ways. */
+static __always_inline bool remember_pick(struct bpf_sock_addr *ctx,
+					  struct weir_udp_key *k,
+					  const struct weir_choice *choice)
+{
+	struct weir_udp_val v = {
+		.addr = choice->addr,
+		.port_be = choice->port_be,
+		.ep_id = choice->ep_id,
+		.ep_gen = choice->ep_gen,
+		.generation = choice->generation,
+		.gid = choice->gid,
+		.stat = choice->stat,
+		.fid = choice->fid,
+		.seen_ns = bpf_ktime_get_coarse_ns(),
+	};
+	struct weir_udp_key back = {
+		.cookie = k->cookie,
+		.addr = choice->addr,
+		.port_be = choice->port_be,
+		.dir = 1,
+	};
+	struct weir_sk *st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL,
+						BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!st || bpf_map_update_elem(&weir_udp, k, &v, BPF_ANY)) {
+		return false;
+	}
+	v.addr = k->addr;
+	v.port_be = k->port_be;
+	bpf_map_update_elem(&weir_udp, &back, &v, BPF_ANY);
+	if (!(st->state & WEIR_SK_PICKED)) {
+		/* For sock_release; a hint when there are several. */
+		st->orig_addr = k->addr;
+		st->orig_port_be = k->port_be;
+	}
+	st->state |= WEIR_SK_ASSOCS;
+	return true;
+}
+
+/* Decides for one datagram of an unconnected socket. */
+static __always_inline int take_send(struct bpf_sock_addr *ctx,
+				     const struct weir_fe_key *key,
+				     struct weir_choice *choice)
+{
+	struct weir_fe *fe = weir_fe_find(key);
+	enum weir_verdict verdict;
+	struct weir_udp_val *val;
+	struct weir_udp_key k = {};
+
+	if (!fe) {
+		return WEIR_PASS;
+	}
+	if (is_bypassed(ctx)) {
+		weir_count_event(WEIR_COUNT_CONNECT_BYPASSED);
+		return WEIR_PASS;
+	}
+	k.cookie = bpf_get_socket_cookie(ctx);
+	k.addr = key->addr;
+	k.port_be = key->port_be;
+	val = bpf_map_lookup_elem(&weir_udp, &k);
+	if (val) {
+		if (is_pick_valid(fe, val)) {
+			val->seen_ns = bpf_ktime_get_coarse_ns();
+			choice->addr = val->addr;
+			choice->port_be = val->port_be;
+			return WEIR_TO_ENDPOINT;
+		}
+		weir_count_event(WEIR_COUNT_UDP_REPICKED);
+		if (val->gid) {
+			weir_count_closed(val->stat, val->ep_id);
+		}
+		bpf_map_delete_elem(&weir_udp, &k);
+	}
+	verdict = choose_for_socket(ctx, fe, key, choice);
+	if (verdict == WEIR_PASS || verdict == WEIR_REFUSE) {
+		return verdict;
+	}
+	if (!remember_pick(ctx, &k, choice)) {
+		weir_count_event(WEIR_COUNT_CONNECT_NOMEM);
+		return WEIR_PASS;
+	}
+	weir_count_event(verdict == WEIR_TO_PROXY ? WEIR_COUNT_CONNECT_PROXIED
+						  : WEIR_COUNT_UDP_PICKED);
+	if (verdict == WEIR_TO_ENDPOINT) {
+		weir_count_opened(choice->stat, choice->ep_id);
+	}
+	return verdict;
+}
+
+/* What the application shall see as its peer: true if addr is one of weir's
+ * endpoints for this socket, then the frontend is put in its place. */
+static __always_inline bool peer_of(struct bpf_sock_addr *ctx, bool is_datagram,
+				    struct weir_ip *addr, __be16 *port_be)
+{
+	struct weir_sk *st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL, 0);
+	struct weir_udp_val *val;
+	struct weir_udp_key k = {};
+
+	if (!st) {
+		return false;
+	}
+	if ((st->state & WEIR_SK_PICKED) && st->ep_port_be == *port_be &&
+	    weir_ip_same(&st->ep_addr, addr)) {
+		*addr = st->orig_addr;
+		*port_be = st->orig_port_be;
+		return true;
+	}
+	if (!is_datagram || !(st->state & WEIR_SK_ASSOCS)) {
+		return false;
+	}
+	k.cookie = bpf_get_socket_cookie(ctx);
+	k.addr = *addr;
+	k.port_be = *port_be;
+	k.dir = 1;
+	val = bpf_map_lookup_elem(&weir_udp, &k);
+	if (!val) {
+		return false;
+	}
+	*addr = val->addr;
+	*port_be = val->port_be;
+	return true;
+}
+
+static __always_inline void key_from4(struct bpf_sock_addr *ctx,
+				      struct weir_fe_key *key)
+{
+	weir_ip_set4(&key->addr, ctx->user_ip4);
+	key->port_be = ctx->user_port;
+	key->proto = ctx->protocol;
+}
+
+static __always_inline void key_from6(struct bpf_sock_addr *ctx,
+				      struct weir_fe_key *key)
+{
+	key->addr.a[0] = ctx->user_ip6[0];
+	key->addr.a[1] = ctx->user_ip6[1];
+	key->addr.a[2] = ctx->user_ip6[2];
+	key->addr.a[3] = ctx->user_ip6[3];
+	key->port_be = ctx->user_port;
+	key->proto = ctx->protocol;
+}
+
+static __always_inline void put4(struct bpf_sock_addr *ctx,
+				 const struct weir_ip *addr, __be16 port_be)
+{
+	ctx->user_ip4 = addr->a[3];
+	ctx->user_port = port_be;
+}
+
+static __always_inline void put6(struct bpf_sock_addr *ctx,
+				 const struct weir_ip *addr, __be16 port_be)
+{
+	ctx->user_ip6[0] = addr->a[0];
+	ctx->user_ip6[1] = addr->a[1];
+	ctx->user_ip6[2] = addr->a[2];
+	ctx->user_ip6[3] = addr->a[3];
+	ctx->user_port = port_be;
+}
+
+SEC("cgroup/connect4")
+int weir_connect4(struct bpf_sock_addr *ctx)
+{
+	struct weir_choice choice = {};
+	struct weir_fe_key key = {};
+
+	key_from4(ctx, &key);
+	switch (take_connect(ctx, &key, &choice)) {
+	case WEIR_PASS:
+		return 1;
+	case WEIR_REFUSE:
+		return refuse();
+	default:
+		put4(ctx, &choice.addr, choice.port_be);
+		return 1;
+	}
+}
+
+SEC("cgroup/connect6")
+int weir_connect6(struct bpf_sock_addr *ctx)
+{
+	struct weir_choice choice = {};
+	struct weir_fe_key key = {};
+
+	key_from6(ctx, &key);
+	switch (take_connect(ctx, &key, &choice)) {
+	case WEIR_PASS:
+		return 1;
+	case WEIR_REFUSE:
+		return refuse();
+	default:
+		put6(ctx, &choice.addr, choice.port_be);
+		return 1;
+	}
+}
+
+SEC("cgroup/sendmsg4")
+int weir_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct weir_choice choice = {};
+	struct weir_fe_key key = {};
+
+	key_from4(ctx, &key);
+	switch (take_send(ctx, &key, &choice)) {
+	case WEIR_PASS:
+		return 1;
+	case WEIR_REFUSE:
+		return refuse();
+	default:
+		put4(ctx, &choice.addr, choice.port_be);
+		return 1;
+	}
+}
+
+SEC("cgroup/sendmsg6")
+int weir_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct weir_choice choice = {};
+	struct weir_fe_key key = {};
+
+	key_from6(ctx, &key);
+	switch (take_send(ctx, &key, &choice)) {
+	case WEIR_PASS:
+		return 1;
+	case WEIR_REFUSE:
+		return refuse();
+	default:
+		put6(ctx, &choice.addr, choice.port_be);
+		return 1;
+	}
+}
+
+SEC("cgroup/recvmsg4")
+int weir_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	struct weir_fe_key key = {};
+
+	key_from4(ctx, &key);
+	if (peer_of(ctx, true, &key.addr, &key.port_be)) {
+		put4(ctx, &key.addr, key.port_be);
+	}
+	return 1;
+}
+
+SEC("cgroup/recvmsg6")
+int weir_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	struct weir_fe_key key = {};
+
+	key_from6(ctx, &key);
+	if (peer_of(ctx, true, &key.addr, &key.port_be)) {
+		put6(ctx, &key.addr, key.port_be);
+	}
+	return 1;
+}
+
+SEC("cgroup/getpeername4")
+int weir_peername4(struct bpf_sock_addr *ctx)
+{
+	struct weir_fe_key key = {};
+
+	key_from4(ctx, &key);
+	if (peer_of(ctx, false, &key.addr, &key.port_be)) {
+		put4(ctx, &key.addr, key.port_be);
+	}
+	return 1;
+}
+
+SEC("cgroup/getpeername6")
+int weir_peername6(struct bpf_sock_addr *ctx)
+{
+	struct weir_fe_key key = {};
+
+	key_from6(ctx, &key);
+	if (peer_of(ctx, false, &key.addr, &key.port_be)) {
+		put6(ctx, &key.addr, key.port_be);
+	}
+	return 1;
+}
+
+/* The last word of a datagram socket: sockops never sees one. */
+SEC("cgroup/sock_release")
+int weir_release(struct bpf_sock *ctx)
+{
+	struct weir_udp_key k = {};
+	struct weir_udp_val *val;
+	struct weir_sk *st;
+
+	if (ctx->protocol != IPPROTO_UDP) {
+		return 1;
+	}
+	st = bpf_sk_storage_get(&weir_sk, ctx, NULL, 0);
+	if (!st) {
+		return 1;
+	}
+	close_datagram(st);
+	if (!(st->state & WEIR_SK_ASSOCS)) {
+		return 1;
+	}
+	k.cookie = bpf_get_socket_cookie(ctx);
+	k.addr = st->orig_addr;
+	k.port_be = st->orig_port_be;
+	val = bpf_map_lookup_elem(&weir_udp, &k);
+	if (val) {
+		if (val->gid) {
+			weir_count_closed(val->stat, val->ep_id);
+		}
+		bpf_map_delete_elem(&weir_udp, &k);
+	}
+	return 1;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
