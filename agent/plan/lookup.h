@@ -3,6 +3,16 @@
  * Deciding with a plan: frontend, listener, vhost, match, rule, ref, endpoint.
  * Pure functions over the two blocks; the proxy's request path, weirctl
  * explain and the tests run this very code.  No allocation.
+ *
+ * Where the Gateway API leaves the choice:
+ *  - paths are compared byte for byte, as they will be forwarded;
+ *  - several lines of one header count as one, joined by ",";
+ *  - of a repeated query parameter the first counts; names and values are
+ *    decoded ("%XX", and "+" as a space) before they are compared with what the
+ *    user wrote; a parameter without "=" has the empty value; only "&"
+ * separates;
+ *  - regular expressions must cover the whole value (regex.h);
+ *  - a host written with a final dot is the same host.
  */
 #ifndef WEIR_PLAN_LOOKUP_H
 #define WEIR_PLAN_LOOKUP_H
@@ -39,7 +49,7 @@ int weir_regex_check(struct weir_str pattern, size_t *ret_offset);
 struct weir_decision {
 	const struct weir_frontend *frontend;
 	const struct weir_listener
-	    *listener;                  /* NULL: no listener for this host */
+		*listener;              /* NULL: no listener for this host */
 	const struct weir_vhost *vhost; /* NULL: no route for this host */
 	const struct weir_match *match; /* NULL: no match */
 	const struct weir_rule *rule;   /* NULL: 404 */

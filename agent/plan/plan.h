@@ -92,17 +92,18 @@ struct weir_frontend {
 	uint8_t proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	uint8_t mode;  /* enum weir_mode */
 	uint8_t origin;
-	uint8_t
-	    is_local; /* weir makes the address local and steers to the proxy */
-	uint8_t plane; /* enum weir_plane of its deciding rule(s) */
+	uint8_t is_local; /* weir makes the address local and steers to the
+			     proxy */
+	uint8_t plane;    /* enum weir_plane of its deciding rule(s) */
 	uint8_t reason;
 	uint32_t object; /* Gateway, Service or Route */
-	uint32_t rule; /* TCP/UDP, or HTTP split by connection; else WEIR_NONE.
-			* With mode HTTP the listeners are filled as well. */
+	uint32_t rule;   /* TCP/UDP (always there: no route is REFUSE), or HTTP
+			  * split by connection; else WEIR_NONE.  With mode HTTP
+			  * the listeners are filled as well. */
 	uint32_t proxy_index; /* >= 1: place in the proxy prefix; 0: local */
 	struct weir_span consumer_ns; /* only clients of it; empty: all */
 	struct weir_span listeners;   /* struct weir_listener */
-	struct weir_span host_index; /* uint32_t: listener index, see vhost.h */
+	struct weir_span host_index;  /* uint32_t hash, see index.h */
 };
 
 /* An HTTP listener: picked by Host among those of the frontend. */
@@ -112,7 +113,7 @@ struct weir_listener {
 	uint32_t object;           /* Gateway (or Service, Route) */
 	uint32_t flags;            /* WEIR_LISTENER_* */
 	struct weir_span vhosts;   /* struct weir_vhost, in order of hostname */
-	struct weir_span host_index; /* uint32_t */
+	struct weir_span host_index; /* uint32_t hash, see index.h */
 };
 #define WEIR_LISTENER_FIRST_MATCH 1u /* KIngress: rules in list order */
 
@@ -126,9 +127,9 @@ struct weir_vhost {
 struct weir_table {
 	struct weir_span matches; /* struct weir_match in order of precedence */
 	struct weir_span
-	    exact; /* uint32_t hash: first match of that path + 1 */
+		exact; /* uint32_t hash: first match of that path + 1 */
 	struct weir_span
-	    prefix; /* uint32_t hash: likewise; key without final / */
+		prefix; /* uint32_t hash: likewise; key without final / */
 	struct weir_span regex; /* uint32_t: match indices in order */
 };
 
@@ -158,8 +159,8 @@ struct weir_match {
 	uint32_t path_type;
 	uint32_t regex; /* of the path, or WEIR_NONE */
 	uint32_t rule;  /* index among the plan's rules */
-	uint32_t
-	    next; /* next match of the same path in this table, or WEIR_NONE */
+	uint32_t next;  /* next match of the same path in this table, or
+			   WEIR_NONE */
 };
 
 enum weir_filter_type {
@@ -194,9 +195,9 @@ struct weir_filter {
 	struct weir_span hostname; /* redirect, rewrite; empty: unchanged */
 	struct weir_span path; /* replacement; may be empty with path_mod set */
 	struct weir_span
-	    matched_prefix; /* what WEIR_PATH_MOD_PREFIX replaces */
-	uint16_t port;      /* redirect; 0: by scheme or listener */
-	uint16_t status;    /* redirect */
+		matched_prefix; /* what WEIR_PATH_MOD_PREFIX replaces */
+	uint16_t port;          /* redirect; 0: by scheme or listener */
+	uint16_t status;        /* redirect */
 	uint32_t pad;
 };
 
@@ -207,7 +208,7 @@ struct weir_rule {
 	uint32_t index;  /* rule number in the route */
 	struct weir_span name; /* of the rule, may be empty */
 	struct weir_span
-	    slots; /* struct weir_slot: group field = index into refs */
+		slots; /* struct weir_slot: group field = index into refs */
 	struct weir_span refs;       /* struct weir_ref */
 	struct weir_span filters;    /* struct weir_filter */
 	uint32_t request_timeout_ms; /* 0: none */
@@ -270,16 +271,19 @@ struct weir_plan {
 	uint64_t size;                /* bytes of the block */
 	uint64_t generation;          /* stamped */
 	struct weir_span objects;     /* struct weir_pobject */
-	struct weir_span frontends;   /* struct weir_frontend, by address */
+	struct weir_span frontends;   /* struct weir_frontend, by address, port,
+				       * proto, consumer_ns (bytewise) */
 	struct weir_span rules;       /* struct weir_rule */
 	struct weir_span groups;      /* struct weir_group */
 	struct weir_span regexes;     /* struct weir_span: pattern texts */
 	struct weir_span local_addrs; /* struct weir_local_addr */
+	struct weir_span proxied; /* uint32_t: frontend of proxy_index i + 1 */
 };
 
-#define WEIR_ENDPOINT_LOCAL 1u       /* its node is this node */
-#define WEIR_ENDPOINT_TERMINATING 2u /* chosen only because no other is left   \
-				      */
+#define WEIR_ENDPOINT_LOCAL 1u /* its node is this node */
+#define WEIR_ENDPOINT_TERMINATING                                              \
+	2u /* chosen only because no other is left                             \
+	    */
 
 struct weir_endpoint {
 	struct weir_ip addr;
@@ -294,9 +298,9 @@ struct weir_eps {
 	uint16_t version;
 	uint16_t header_size;
 	uint64_t size;
-	uint64_t generation; /* stamped */
-	uint64_t
-	    groups_hash; /* of the group keys: pairs it with its rules block */
+	uint64_t generation;   /* stamped */
+	uint64_t groups_hash;  /* of the group keys: pairs it with its rules
+				  block */
 	struct weir_span sets; /* struct weir_span of struct weir_endpoint */
 };
 
@@ -327,7 +331,7 @@ static inline const struct weir_endpoint *
 weir_eps_of(const struct weir_eps *e, uint32_t group, uint32_t *ret_n)
 {
 	const struct weir_span *sets =
-	    (const struct weir_span *)((const char *)e + e->sets.off);
+		(const struct weir_span *)((const char *)e + e->sets.off);
 
 	*ret_n = sets[group].n;
 	return (const struct weir_endpoint *)((const char *)e +
@@ -339,6 +343,12 @@ weir_eps_of(const struct weir_eps *e, uint32_t group, uint32_t *ret_n)
  * -EBADMSG.  Only after 0 may the accessors be used. */
 int weir_plan_open(const void *rules, size_t rules_size, const void *eps,
 		   size_t eps_size, struct weir_plan_view *ret_view);
+/* Order of weir_plan.frontends: <0, 0, >0. */
+int weir_frontend_cmp(const struct weir_plan *plan,
+		      const struct weir_frontend *a,
+		      const struct weir_frontend *b);
+/* Hash over the keys of all groups, for weir_eps.groups_hash. */
+uint64_t weir_plan_groups_hash(const struct weir_plan *plan);
 const char *weir_plane_text(uint8_t plane);
 const char *weir_reason_text(uint8_t reason);
 const char *weir_mode_text(uint8_t mode);

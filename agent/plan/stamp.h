@@ -24,8 +24,10 @@ struct weir_ids;
 int weir_ids_new(const uint32_t max[static _WEIR_IDS_MAX],
 		 uint32_t quarantine_ms, struct weir_ids **ret_ids);
 void weir_ids_free(struct weir_ids **ids);
-/* Stamps generation and stats into writable blocks.  Things beyond the space
- * get id 0 (not counted); *ret_lost says how many.  now_ms: weir_now_ms(). */
+/* Stamps generation and stats into writable, well-formed blocks; rules or eps
+ * may be NULL (only the other one is republished).  Things beyond the space
+ * get id 0 (not counted); *ret_lost says how many.  now_ms: weir_now_ms().
+ * -ENOMEM: the blocks are stamped in part, do not publish them. */
 int weir_ids_stamp(struct weir_ids *ids, struct weir_plan *rules,
 		   struct weir_eps *eps, uint64_t generation, uint64_t now_ms,
 		   uint32_t *ret_lost);

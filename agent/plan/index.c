@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "index.h"
+
+#include <errno.h>
+
+/* RFC 1035 2.3.4; what is longer is no hostname, and is covered only by what
+ * covers everything. */
+#define HOST_MAX 255
+
+#define SEED_NAME 1
+#define SEED_WILD 2
+
+static uint64_t path_hash(struct weir_str s)
+{
+	uint64_t h = WEIR_INDEX_PATH_SEED;
+
+	for (size_t i = 0; i < s.n; i++) {
+		h = weir_index_path_step(h, s.p[i]);
+	}
+	return h;
+}
+
+/* FNV leaves the low bits weak; the table uses only those. */
+static uint32_t fold(uint64_t h)
+{
+	return weir_mix32((uint32_t)h, (uint32_t)(h >> 32));
+}
+
+/* "*.x" hashes as ".x" in a space of its own, so that looking up a wildcard
+ * needs no copy of the host. */
+static uint64_t host_hash(struct weir_str name)
+{
+	if (name.n && name.p[0] == '*') {
+		return weir_str_hash(weir_str_skip(name, 1), SEED_WILD);
+	}
+	return weir_str_hash(name, SEED_NAME);
+}
+
+static uint32_t table_size(uint32_t n)
+{
+	uint32_t size = 2;
+
+	while (size < n * 2) {
+		size *= 2;
+	}
+	return size;
+}
+
+/* ---------------------------------------------------------------- building */
+
+/* Span of the hostname of element i; the arrays differ only in stride. */
+static struct weir_span hostname_at(struct weir_writer *w, struct weir_span v,
+				    size_t stride, size_t at, uint32_t i)
+{
+	struct weir_span hostname;
+
+	memcpy(&hostname, (char *)weir_writer_at(w, v) + i * stride + at,
+	       sizeof(hostname));
+	return hostname;
+}
+
+static struct weir_span index_hosts(struct weir_writer *w, struct weir_span v,
+				    size_t stride, size_t at)
+{
+	uint32_t size = table_size(v.n);
+	struct weir_span span;
+	uint32_t *slots;
+
+	if (v.n == 0) {
+		return (struct weir_span){0};
+	}
+	span = weir_writer_reserve(w, size, sizeof(uint32_t));
+	if (span.n == 0) {
+		return span;
+	}
+	slots = weir_writer_at(w, span);
+	for (uint32_t i = 0; i < v.n; i++) {
+		struct weir_str name = weir_writer_str(
+			w, hostname_at(w, v, stride, at, i));
+		uint32_t p = fold(host_hash(name)) & (size - 1);
+
+		while (slots[p] &&
+		       !weir_str_eq(
+			       weir_writer_str(w, hostname_at(w, v, stride, at,
+							      slots[p] - 1)),
+			       name)) {
+			p = (p + 1) & (size - 1);
+		}
+		if (!slots[p]) {
+			slots[p] = i + 1;
+		}
+	}
+	return span;
+}
+
+struct weir_span weir_index_listeners(struct weir_writer *w,
+				      struct weir_span listeners)
+{
+	return index_hosts(w, listeners, sizeof(struct weir_listener),
+			   offsetof(struct weir_listener, hostname));
+}
+
+struct weir_span weir_index_vhosts(struct weir_writer *w,
+				   struct weir_span vhosts)
+{
+	return index_hosts(w, vhosts, sizeof(struct weir_vhost),
+			   offsetof(struct weir_vhost, hostname));
+}
+
+static bool is_listed(const struct weir_match *m)
+{
+	return m->path_type != WEIR_PATH_EXACT &&
+	       m->path_type != WEIR_PATH_PREFIX;
+}
+
+static struct weir_str key_of(struct weir_writer *w, const struct weir_match *m)
+{
+	struct weir_str path = weir_writer_str(w, m->path);
+
+	return m->path_type == WEIR_PATH_PREFIX ? weir_index_prefix_key(path)
+						: path;
+}
+
+/* Table of all matches of one type.  Goes backwards, so that the first of a
+ * path ends up in the table with the others behind it in order. */
+static struct weir_span index_paths(struct weir_writer *w, struct weir_span v,
+				    uint32_t type)
+{
+	struct weir_match *m = weir_writer_at(w, v);
+	struct weir_span span;
+	uint32_t *slots;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < v.n; i++) {
+		n += m[i].path_type == type;
+	}
+	if (n == 0) {
+		return (struct weir_span){0};
+	}
+	span = weir_writer_reserve(w, table_size(n), sizeof(uint32_t));
+	if (span.n == 0) {
+		return span;
+	}
+	m = weir_writer_at(w, v);
+	slots = weir_writer_at(w, span);
+	for (uint32_t i = v.n; i-- > 0;) {
+		struct weir_str key;
+		uint32_t p;
+
+		if (m[i].path_type != type) {
+			continue;
+		}
+		key = key_of(w, &m[i]);
+		p = fold(path_hash(key)) & (span.n - 1);
+		while (slots[p] &&
+		       !weir_str_eq(key_of(w, &m[slots[p] - 1]), key)) {
+			p = (p + 1) & (span.n - 1);
+		}
+		m[i].next = slots[p] ? slots[p] - 1 : WEIR_NONE;
+		slots[p] = i + 1;
+	}
+	return span;
+}
+
+static struct weir_span index_list(struct weir_writer *w, struct weir_span v)
+{
+	struct weir_match *m = weir_writer_at(w, v);
+	struct weir_span span;
+	uint32_t *list;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < v.n; i++) {
+		if (is_listed(&m[i])) {
+			m[i].next = WEIR_NONE;
+			n++;
+		}
+	}
+	span = weir_writer_reserve(w, n, sizeof(uint32_t));
+	if (span.n == 0) {
+		return span;
+	}
+	m = weir_writer_at(w, v);
+	list = weir_writer_at(w, span);
+	for (uint32_t i = 0; i < v.n; i++) {
+		if (is_listed(&m[i])) {
+			*list++ = i;
+		}
+	}
+	return span;
+}
+
+void weir_index_table(struct weir_writer *w, struct weir_table *table)
+{
+	if (w->error || table->matches.n == 0) {
+		return;
+	}
+	table->exact = index_paths(w, table->matches, WEIR_PATH_EXACT);
+	table->prefix = index_paths(w, table->matches, WEIR_PATH_PREFIX);
+	table->regex = index_list(w, table->matches);
+}
+
+struct weir_span weir_index_proxied(struct weir_writer *w,
+				    struct weir_span frontends)
+{
+	const struct weir_frontend *f = weir_writer_at(w, frontends);
+	struct weir_span span;
+	uint32_t *list;
+	uint32_t max = 0;
+
+	for (uint32_t i = 0; i < frontends.n; i++) {
+		max = f[i].proxy_index > max ? f[i].proxy_index : max;
+	}
+	span = weir_writer_reserve(w, max, sizeof(uint32_t));
+	if (span.n == 0) {
+		return span;
+	}
+	f = weir_writer_at(w, frontends);
+	list = weir_writer_at(w, span);
+	memset(list, 0xFF, span.n * sizeof(uint32_t));
+	for (uint32_t i = 0; i < frontends.n; i++) {
+		if (f[i].proxy_index) {
+			list[f[i].proxy_index - 1] = i;
+		}
+	}
+	return span;
+}
+
+/* ----------------------------------------------------------------- reading */
+
+struct hosts {
+	const struct weir_plan *plan;
+	const uint32_t *slots;
+	uint32_t n_slots;
+	const char *hostname; /* of element 0 */
+	size_t stride;
+};
+
+/* tail: what follows '*' for a wildcard, else the whole name. */
+static uint32_t probe_host(const struct hosts *h, bool is_wild,
+			   struct weir_str tail)
+{
+	uint64_t hash = weir_str_hash(tail, is_wild ? SEED_WILD : SEED_NAME);
+	uint32_t p = fold(hash);
+
+	/* Counted: a damaged table may have no empty place. */
+	for (uint32_t k = 0; k < h->n_slots; k++, p++) {
+		uint32_t entry = h->slots[p & (h->n_slots - 1)];
+		struct weir_span span;
+		struct weir_str name;
+
+		if (entry == 0) {
+			return WEIR_NONE;
+		}
+		memcpy(&span, h->hostname + (entry - 1) * h->stride,
+		       sizeof(span));
+		name = weir_plan_str(h->plan, span);
+		if ((name.n && name.p[0] == '*') == is_wild &&
+		    weir_str_eq(weir_str_skip(name, is_wild), tail)) {
+			return entry - 1;
+		}
+	}
+	return WEIR_NONE;
+}
+
+static uint32_t find_host(const struct hosts *h, struct weir_str host)
+{
+	uint32_t found;
+
+	if (h->n_slots == 0) {
+		return WEIR_NONE;
+	}
+	/* A name written with its final dot is the same name. */
+	if (host.n > 1 && host.p[host.n - 1] == '.') {
+		host.n--;
+	}
+	if (host.n && host.n <= HOST_MAX && host.p[0] != '*') {
+		found = probe_host(h, false, host);
+		if (found != WEIR_NONE) {
+			return found;
+		}
+		/* "*.x" covers one or more labels, never x itself. */
+		for (size_t i = 1; i < host.n; i++) {
+			if (host.p[i] != '.') {
+				continue;
+			}
+			found = probe_host(h, true, weir_str_skip(host, i));
+			if (found != WEIR_NONE) {
+				return found;
+			}
+		}
+	}
+	return probe_host(h, false, WEIR_STR(""));
+}
+
+uint32_t weir_index_find_listener(const struct weir_plan *plan,
+				  const struct weir_frontend *frontend,
+				  struct weir_str host)
+{
+	const struct weir_listener *v = weir_plan_at(plan, frontend->listeners);
+	struct hosts h = {
+		.plan = plan,
+		.slots = weir_plan_at(plan, frontend->host_index),
+		.n_slots = frontend->host_index.n,
+		.hostname = (const char *)&v->hostname,
+		.stride = sizeof(*v),
+	};
+
+	return find_host(&h, host);
+}
+
+uint32_t weir_index_find_vhost(const struct weir_plan *plan,
+			       const struct weir_listener *listener,
+			       struct weir_str host)
+{
+	const struct weir_vhost *v = weir_plan_at(plan, listener->vhosts);
+	struct hosts h = {
+		.plan = plan,
+		.slots = weir_plan_at(plan, listener->host_index),
+		.n_slots = listener->host_index.n,
+		.hostname = (const char *)&v->hostname,
+		.stride = sizeof(*v),
+	};
+
+	return find_host(&h, host);
+}
+
+uint32_t weir_index_find_path(const struct weir_plan *plan,
+			      const struct weir_table *table, bool is_prefix,
+			      struct weir_str path, uint64_t hash)
+{
+	struct weir_span span = is_prefix ? table->prefix : table->exact;
+	const struct weir_match *m = weir_plan_at(plan, table->matches);
+	const uint32_t *slots = weir_plan_at(plan, span);
+	uint32_t p = fold(hash);
+
+	for (uint32_t k = 0; k < span.n; k++, p++) {
+		uint32_t entry = slots[p & (span.n - 1)];
+		struct weir_str have;
+
+		if (entry == 0) {
+			return WEIR_NONE;
+		}
+		have = weir_plan_str(plan, m[entry - 1].path);
+		if (is_prefix) {
+			have = weir_index_prefix_key(have);
+		}
+		if (weir_str_eq(have, path)) {
+			return entry - 1;
+		}
+	}
+	return WEIR_NONE;
+}

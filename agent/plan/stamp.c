@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stamp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "map.h"
+
+struct id {
+	uint64_t key;
+	uint64_t forgotten_ms; /* since when no plan names it */
+	uint64_t generation;   /* the last plan that names it; 0: free */
+	uint32_t next_free;    /* while free */
+};
+
+struct space {
+	struct id *v; /* [0] is never used */
+	struct weir_map by_key;
+	uint32_t n; /* ids below n were in use at some time */
+	uint32_t cap;
+	uint32_t max;
+	uint32_t free; /* head of the list, 0: empty */
+};
+
+struct weir_ids {
+	struct space space[_WEIR_IDS_MAX];
+	uint32_t quarantine_ms;
+	uint64_t round; /* counts stamps */
+};
+
+void weir_ids_free(struct weir_ids **ids)
+{
+	if (!*ids) {
+		return;
+	}
+	for (int i = 0; i < _WEIR_IDS_MAX; i++) {
+		weir_map_fini(&(*ids)->space[i].by_key);
+		weir_free_ptr(&(*ids)->space[i].v);
+	}
+	weir_free_ptr(ids);
+}
+
+int weir_ids_new(const uint32_t max[static _WEIR_IDS_MAX],
+		 uint32_t quarantine_ms, struct weir_ids **ret_ids)
+{
+	struct weir_ids *ids = calloc(1, sizeof(*ids));
+
+	if (!ids) {
+		return -ENOMEM;
+	}
+	ids->quarantine_ms = quarantine_ms;
+	for (int i = 0; i < _WEIR_IDS_MAX; i++) {
+		ids->space[i].n = 1;
+		ids->space[i].max = max[i];
+	}
+	*ret_ids = ids;
+	return 0;
+}
+
+/* An id nobody holds; 0: none is left, *ret_error -ENOMEM if for that. */
+static uint32_t take_free(struct space *s, int *ret_error)
+{
+	uint32_t id = s->free;
+	uint32_t cap;
+	struct id *v;
+
+	if (id) {
+		s->free = s->v[id].next_free;
+		return id;
+	}
+	if (s->n >= s->max) {
+		return 0;
+	}
+	if (s->n >= s->cap) {
+		cap = s->cap ? s->cap * 2 : 64;
+		cap = cap < s->max ? cap : s->max;
+		v = realloc(s->v, cap * sizeof(*v));
+		if (!v) {
+			*ret_error = -ENOMEM;
+			return 0;
+		}
+		memset(v + s->cap, 0, (cap - s->cap) * sizeof(*v));
+		s->v = v;
+		s->cap = cap;
+	}
+	return s->n++;
+}
+
+static uint32_t stamp(struct space *s, uint64_t key, uint64_t round,
+		      uint32_t *lost, int *ret_error)
+{
+	uint64_t found;
+	uint32_t id;
+	int r;
+
+	if (weir_map_get(&s->by_key, key, &found)) {
+		s->v[found].generation = round;
+		s->v[found].forgotten_ms = 0;
+		return (uint32_t)found;
+	}
+	id = take_free(s, ret_error);
+	if (id == 0) {
+		(*lost)++;
+		return 0;
+	}
+	s->v[id] = (struct id){.key = key, .generation = round};
+	r = weir_map_put(&s->by_key, key, id);
+	if (r < 0) {
+		s->v[id] = (struct id){.next_free = s->free};
+		s->free = id;
+		*ret_error = r;
+		return 0;
+	}
+	return id;
+}
+
+/* What this round did not name is in quarantine; what has been there long
+ * enough is free.  Before stamping, so that its ids can be had. */
+static void expire(struct space *s, uint64_t quarantine_ms, uint64_t now_ms)
+{
+	for (uint32_t i = s->n; i-- > 1;) {
+		struct id *id = &s->v[i];
+
+		if (id->generation == 0 || id->forgotten_ms == 0 ||
+		    now_ms - id->forgotten_ms < quarantine_ms) {
+			continue;
+		}
+		weir_map_del(&s->by_key, id->key);
+		*id = (struct id){.next_free = s->free};
+		s->free = i;
+	}
+}
+
+static void forget(struct space *s, uint64_t round, uint64_t now_ms)
+{
+	for (uint32_t i = 1; i < s->n; i++) {
+		struct id *id = &s->v[i];
+
+		if (id->generation && id->generation != round &&
+		    id->forgotten_ms == 0) {
+			/* 0 means "named": a clock at 0 is taken as 1. */
+			id->forgotten_ms = now_ms ? now_ms : 1;
+		}
+	}
+}
+
+static void stamp_rules(struct weir_ids *ids, struct weir_plan *p,
+			uint32_t *lost, int *error)
+{
+	struct weir_rule *rule = (struct weir_rule *)((char *)p + p->rules.off);
+
+	for (uint32_t i = 0; i < p->rules.n; i++) {
+		struct weir_ref *ref = (struct weir_ref *)((char *)p +
+							   rule[i].refs.off);
+		struct weir_slot *slot =
+			(struct weir_slot *)((char *)p + rule[i].slots.off);
+
+		rule[i].stat = stamp(&ids->space[WEIR_IDS_RULE], rule[i].key,
+				     ids->round, lost, error);
+		for (uint32_t k = 0; k < rule[i].refs.n; k++) {
+			ref[k].stat = stamp(&ids->space[WEIR_IDS_REF],
+					    ref[k].key, ids->round, lost,
+					    error);
+		}
+		for (uint32_t k = 0; k < rule[i].slots.n; k++) {
+			slot[k].stat = ref[slot[k].group].stat;
+		}
+	}
+}
+
+/* An endpoint is its address, whatever groups it is in. */
+static uint64_t endpoint_key(const struct weir_endpoint *e)
+{
+	return weir_hash64(&e->addr, sizeof(e->addr), e->port_be);
+}
+
+static void stamp_endpoints(struct weir_ids *ids, struct weir_eps *e,
+			    uint32_t *lost, int *error)
+{
+	const struct weir_span *set = (const struct weir_span *)((char *)e +
+								 e->sets.off);
+
+	for (uint32_t i = 0; i < e->sets.n; i++) {
+		struct weir_endpoint *ep = (struct weir_endpoint *)((char *)e +
+								    set[i].off);
+
+		for (uint32_t k = 0; k < set[i].n; k++) {
+			ep[k].stat = stamp(&ids->space[WEIR_IDS_ENDPOINT],
+					   endpoint_key(&ep[k]), ids->round,
+					   lost, error);
+		}
+	}
+}
+
+int weir_ids_stamp(struct weir_ids *ids, struct weir_plan *rules,
+		   struct weir_eps *eps, uint64_t generation, uint64_t now_ms,
+		   uint32_t *ret_lost)
+{
+	uint32_t lost = 0;
+	int error = 0;
+
+	ids->round++;
+	for (int i = 0; i < _WEIR_IDS_MAX; i++) {
+		expire(&ids->space[i], ids->quarantine_ms, now_ms);
+	}
+	if (rules) {
+		stamp_rules(ids, rules, &lost, &error);
+		forget(&ids->space[WEIR_IDS_RULE], ids->round, now_ms);
+		forget(&ids->space[WEIR_IDS_REF], ids->round, now_ms);
+		rules->generation = generation;
+	}
+	if (eps) {
+		stamp_endpoints(ids, eps, &lost, &error);
+		forget(&ids->space[WEIR_IDS_ENDPOINT], ids->round, now_ms);
+		eps->generation = generation;
+	}
+	if (error < 0) {
+		return error;
+	}
+	*ret_lost = lost;
+	return 0;
+}
+
+uint64_t weir_ids_key(const struct weir_ids *ids, enum weir_id_space space,
+		      uint32_t id)
+{
+	const struct space *s = &ids->space[space];
+
+	return id < s->n ? s->v[id].key : 0;
+}
