@@ -146,13 +146,18 @@ struct weir_ep_hdr {
 	__u64 pad[2];
 };
 
-/* weir_flow (LRU hash): one rewrite.  A flow has one entry per place where its
- * packets are changed (bpf/README.md, "packet"). */
-struct weir_flow_key {
+/* Both ends of a packet. */
+struct weir_tuple {
 	struct weir_ip saddr;
 	struct weir_ip daddr;
 	__be16 sport_be;
 	__be16 dport_be;
+};
+
+/* weir_flow (LRU hash): one rewrite.  A flow has one entry per place where its
+ * packets are changed (bpf/README.md, "The packet plane"). */
+struct weir_flow_key {
+	struct weir_tuple from; /* as seen there */
 	__u8 proto;
 	__u8 dir; /* WEIR_DIR_* : the hook that applies it */
 	__u16 pad;
@@ -161,26 +166,27 @@ struct weir_flow_key {
 #define WEIR_DIR_EGRESS 1
 
 struct weir_flow {
-	struct weir_ip saddr; /* rewrite to */
-	struct weir_ip daddr;
-	__be16 sport_be;
-	__be16 dport_be;
-	__u16 kind;    /* WEIR_FLOW_* */
-	__u16 state;   /* WEIR_FLOW_SEEN_* */
-	__u64 seen_ns; /* bpf_ktime_get_ns of the last packet, coarse */
-	__u64 bytes;
+	struct weir_tuple to; /* as it shall be */
+	__u32 state;          /* kind and WEIR_FLOW_*, or-ed in atomically */
+	__u64 seen_ns; /* monotonic, coarse: written once a second at most */
+	__u64 bytes;   /* since the last sum was moved to weir_epstat */
 	__u32 ep_id;
 	__u32 ep_gen;
 	__u32 stat;
 	__u32 fid;
 };
-#define WEIR_FLOW_FORWARD 1 /* client -> frontend, at ingress */
-#define WEIR_FLOW_REVERSE 2 /* endpoint -> client, towards the client */
-#define WEIR_FLOW_SNAT 3    /* client -> endpoint, leaving for another node */
-#define WEIR_FLOW_UNSNAT 4  /* endpoint -> node, coming back */
-#define WEIR_FLOW_SEEN_FIN_FWD 1u
-#define WEIR_FLOW_SEEN_FIN_REV 2u
-#define WEIR_FLOW_SEEN_RST 4u
+#define WEIR_FLOW_KIND 7u     /* mask of the kind in state */
+#define WEIR_FLOW_FORWARD 1u  /* client -> frontend, at ingress */
+#define WEIR_FLOW_REVERSE 2u  /* endpoint -> client, towards the client */
+#define WEIR_FLOW_SNAT 3u     /* client -> endpoint, leaving the node */
+#define WEIR_FLOW_UNSNAT 4u   /* endpoint -> node, coming back */
+#define WEIR_FLOW_FIN_FWD 16u /* seen, in FORWARD and REVERSE alike */
+#define WEIR_FLOW_FIN_REV 32u
+#define WEIR_FLOW_RST 64u
+#define WEIR_FLOW_REPLY 128u     /* the endpoint answered: established */
+#define WEIR_FLOW_COUNTED 256u   /* FORWARD: its end was counted */
+#define WEIR_FLOW_SNATTED 512u   /* FORWARD: has SNAT and UNSNAT entries */
+#define WEIR_FLOW_SHORTCUT 1024u /* goes past the stack, both ways */
 
 /* weir_frag (LRU hash): ports of a datagram whose first fragment was seen. */
 struct weir_frag_key {
@@ -234,7 +240,7 @@ enum weir_counter {
 #define WEIR_COUNTER_ENUM(name, help) WEIR_COUNT_##name,
 	WEIR_COUNTERS(WEIR_COUNTER_ENUM)
 #undef WEIR_COUNTER_ENUM
-	    _WEIR_COUNT_MAX
+		_WEIR_COUNT_MAX
 };
 
 /* weir_sock (SOCKMAP) slots: the proxy's listeners. */
@@ -260,6 +266,8 @@ struct weir_conf {
 	__u8 wants_accounting; /* sockops is attached */
 	__u16 snat_first; /* reserved source ports, host order, inclusive */
 	__u16 snat_last;
+	__u8 wants_redirect; /* packet plane: past the stack, both ways */
+	__u8 pad[3];
 };
 
 /* weir_meta[0] (array): who made this directory. */
