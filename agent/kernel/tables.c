@@ -1,0 +1,753 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Publication in two phases.  Preparing allocates everything and writes only
+ * what nobody can reach yet, so it can be undone; committing only stores,
+ * makes the system calls on weir_fe, and cannot run out of anything.
+ *
+ * Unchanged frontends and groups cost one comparison each, so that a plan of
+ * which no address or endpoint changed is free (adopt.c reads the state of an
+ * earlier agent back).
+ */
+#include "tables.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "tables_private.h"
+
+uint64_t weir_tables_fe_hash(const struct weir_fe_key *key)
+{
+	return weir_hash64(key, sizeof(*key), 0);
+}
+
+static void free_item(struct weir_tables *t, const struct weir_limbo_item *item)
+{
+	switch (item->kind) {
+	case WEIR_LIMBO_ROW:
+		weir_pool_release(&t->rows, item->run.first, item->run.n);
+		break;
+	case WEIR_LIMBO_EP:
+		weir_pool_release(&t->eps, item->run.first, item->run.n);
+		break;
+	case WEIR_LIMBO_FID:
+		t->mem.svc[item->run.first] = (struct weir_index){};
+		weir_pool_release(&t->fids, item->run.first, 1);
+		break;
+	default:
+		t->mem.set[item->run.first] = (struct weir_index){};
+		weir_pool_release(&t->gids, item->run.first, 1);
+		break;
+	}
+}
+
+static void drain_limbo(struct weir_tables *t, uint64_t now_ms)
+{
+	struct weir_limbo_item item;
+
+	while (weir_limbo_pop(&t->limbo, now_ms, &item)) {
+		free_item(t, &item);
+	}
+}
+
+/* Allocates; when it does not fit, ends the quarantine early. */
+static int take_run(struct weir_tables *t, struct weir_pool *pool, uint32_t n,
+		    uint32_t *ret_first)
+{
+	int r = weir_pool_alloc(pool, n, ret_first);
+
+	if (r == 0 || t->limbo.n == 0 || !t->ops.barrier(t->ops.arg)) {
+		return r;
+	}
+	drain_limbo(t, UINT64_MAX);
+	return weir_pool_alloc(pool, n, ret_first);
+}
+
+static int push_change(struct weir_changes *c, struct weir_change change)
+{
+	if (c->n == c->cap) {
+		size_t cap = c->cap ? c->cap * 2 : 32;
+		struct weir_change *v = reallocarray(c->v, cap, sizeof(*v));
+
+		if (!v) {
+			return -ENOMEM;
+		}
+		c->v = v;
+		c->cap = cap;
+	}
+	c->v[c->n++] = change;
+	return 0;
+}
+
+/* ------------------------------------------------------------ preparing */
+
+static void put_ep(struct weir_ep *to, const struct weir_endpoint *from)
+{
+	*to = (struct weir_ep){
+		.addr = from->addr,
+		.port_be = from->port_be,
+		.flags = from->flags & WEIR_ENDPOINT_LOCAL ? WEIR_EP_LOCAL : 0,
+		.id = from->stat,
+	};
+}
+
+static bool is_same_set(const struct weir_tables *t, uint32_t gid,
+			const struct weir_endpoint *want, uint32_t n)
+{
+	const struct weir_index *set = &t->mem.set[gid];
+
+	if (t->sets[gid].n == 0 || set->n != n) {
+		return false;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct weir_ep ep;
+
+		put_ep(&ep, &want[i]);
+		if (memcmp(&ep, &t->mem.ep[set->first + i], sizeof(ep)) != 0) {
+			return false;
+		}
+		/* Another identity under the same id starts anew. */
+		if (ep.id && ep.id < t->mem.n_epid &&
+		    t->mem.epstat[ep.id].key != weir_endpoint_key(&want[i])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Writes the endpoints of gid into a fresh run, if they changed. */
+static int prepare_set(struct weir_tables *t, uint32_t gid, uint64_t key,
+		       const struct weir_endpoint *want, uint32_t n,
+		       const char **what)
+{
+	uint32_t first;
+	int r;
+
+	if (is_same_set(t, gid, want, n)) {
+		return 0;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		if (want[i].stat >= t->mem.n_epid) {
+			*what = "max_endpoints";
+			return -ENOSPC;
+		}
+	}
+	r = take_run(t, &t->eps, n + 1, &first);
+	if (r < 0) {
+		*what = "max_endpoints";
+		return r;
+	}
+	r = push_change(&t->changes, (struct weir_change){
+					     .kind = WEIR_CHANGE_SET,
+					     .id = gid,
+					     .run = {first, n + 1},
+					     .endpoints = want,
+				     });
+	if (r < 0) {
+		weir_pool_release(&t->eps, first, n + 1);
+		return r;
+	}
+	*(struct weir_ep_hdr *)(void *)&t->mem.ep[first] = (struct weir_ep_hdr){
+		.key = key};
+	for (uint32_t i = 0; i < n; i++) {
+		put_ep(&t->mem.ep[first + 1 + i], &want[i]);
+	}
+	return 0;
+}
+
+/* The kernel's id of a group of the plan, its set prepared. */
+static int prepare_group(struct weir_tables *t,
+			 const struct weir_plan_view *view, uint32_t index,
+			 uint32_t *ret_gid, const char **what)
+{
+	const struct weir_group *group = WEIR_PLAN_ELEM(
+		view->rules, struct weir_group, view->rules->groups, index);
+	const struct weir_endpoint *want;
+	uint64_t found;
+	uint32_t gid, n;
+	int r;
+
+	if (weir_map_get(&t->gid_of, group->key, &found)) {
+		gid = (uint32_t)found;
+	} else {
+		r = take_run(t, &t->gids, 1, &gid);
+		if (r < 0) {
+			*what = "max_groups";
+			return r;
+		}
+		r = push_change(&t->changes, (struct weir_change){
+						     .kind = WEIR_CHANGE_GID,
+						     .id = gid,
+					     });
+		if (r < 0) {
+			weir_pool_release(&t->gids, gid, 1);
+			return r;
+		}
+		t->sets[gid] = (struct weir_set_rec){.key = group->key};
+		r = weir_map_put(&t->gid_of, group->key, gid);
+		if (r < 0) {
+			return r;
+		}
+	}
+	*ret_gid = gid;
+	if (t->sets[gid].round == t->round) {
+		return 0;
+	}
+	t->sets[gid].round = t->round;
+	want = weir_eps_of(view->eps, index, &n);
+	return prepare_set(t, gid, group->key, want, n, what);
+}
+
+/* The slots of a rule as the kernel reads them. */
+static int prepare_slots(struct weir_tables *t,
+			 const struct weir_plan_view *view,
+			 const struct weir_rule *rule, struct weir_slot *out,
+			 const char **what)
+{
+	const struct weir_plan *p = view->rules;
+
+	for (uint32_t i = 0; i < rule->slots.n; i++) {
+		const struct weir_slot *slot = WEIR_PLAN_ELEM(
+			p, struct weir_slot, rule->slots, i);
+		const struct weir_ref *ref = WEIR_PLAN_ELEM(
+			p, struct weir_ref, rule->refs, slot->group);
+		int r;
+
+		out[i] = *slot;
+		out[i].stat = ref->stat;
+		if (out[i].stat >= t->mem.n_ref) {
+			*what = "max_refs";
+			return -ENOSPC;
+		}
+		if (ref->state == WEIR_REF_OK && ref->group != WEIR_NONE) {
+			r = prepare_group(t, view, ref->group, &out[i].group,
+					  what);
+			if (r < 0) {
+				return r;
+			}
+		} else {
+			out[i].group = ref->state == WEIR_REF_INVALID
+					       ? WEIR_GROUP_INVALID
+					       : WEIR_GROUP_EMPTY;
+		}
+		if (ref->stat && t->mem.refstat[ref->stat].key != ref->key) {
+			/* Nobody counts there now: its last row is long gone,
+			 * or this is the first plan after a restart. */
+			t->mem.refstat[ref->stat] = (struct weir_refstat){
+				.key = ref->key};
+		}
+	}
+	return 0;
+}
+
+/* The row of a frontend in out (header and slots); elements, 0: none. */
+static int prepare_row(struct weir_tables *t, const struct weir_plan_view *view,
+		       const struct weir_frontend *fe, struct weir_slot *out,
+		       uint32_t *ret_n, const char **what)
+{
+	struct weir_row_hdr *hdr = (struct weir_row_hdr *)(void *)out;
+	const struct weir_rule *rule;
+	int r;
+
+	*hdr = (struct weir_row_hdr){.proxy = fe->proxy_index};
+	if (fe->plane == WEIR_PLANE_CONNECTION && fe->rule != WEIR_NONE) {
+		rule = WEIR_PLAN_ELEM(view->rules, struct weir_rule,
+				      view->rules->rules, fe->rule);
+		if (rule->slots.n <= WEIR_ROW_SLOTS_MAX) {
+			hdr->flags = WEIR_ROW_CONNECT | WEIR_ROW_PACKET;
+			if (rule->flags & WEIR_RULE_AFFINITY) {
+				hdr->flags |= WEIR_ROW_KEYED;
+			}
+			hdr->n = rule->slots.n;
+			hdr->stat = rule->stat;
+			r = prepare_slots(t, view, rule, out + 1, what);
+			if (r < 0) {
+				return r;
+			}
+			*ret_n = 1 + hdr->n;
+			return 0;
+		}
+	}
+	if (fe->proxy_index) {
+		hdr->flags = WEIR_ROW_PROXY;
+		*ret_n = 1;
+		return 0;
+	}
+	*ret_n = 0;
+	return 0;
+}
+
+/* The id of a frontend, new or known. */
+static int prepare_fid(struct weir_tables *t, const struct weir_fe_key *key,
+		       uint32_t *ret_fid, const char **what)
+{
+	uint64_t hash = weir_tables_fe_hash(key);
+	uint64_t found;
+	uint32_t fid;
+	int r;
+
+	if (weir_map_get(&t->fid_of, hash, &found)) {
+		*ret_fid = (uint32_t)found;
+		return 0;
+	}
+	r = take_run(t, &t->fids, 1, &fid);
+	if (r < 0) {
+		*what = "max_frontends";
+		return r;
+	}
+	r = push_change(&t->changes, (struct weir_change){
+					     .kind = WEIR_CHANGE_FID,
+					     .id = fid,
+				     });
+	if (r < 0) {
+		weir_pool_release(&t->fids, fid, 1);
+		return r;
+	}
+	t->svcs[fid] = (struct weir_svc_rec){.key = *key};
+	r = weir_map_put(&t->fid_of, hash, fid);
+	if (r < 0) {
+		return r;
+	}
+	*ret_fid = fid;
+	return 0;
+}
+
+static int note_refused(struct weir_tables *t, const struct weir_fe_key *key)
+{
+	if (t->n_refused == t->cap_refused) {
+		size_t cap = t->cap_refused ? t->cap_refused * 2 : 16;
+		struct weir_fe_key *v = reallocarray(t->refused, cap,
+						     sizeof(*v));
+
+		if (!v) {
+			return -ENOMEM;
+		}
+		t->refused = v;
+		t->cap_refused = cap;
+	}
+	t->refused[t->n_refused++] = *key;
+	return 0;
+}
+
+static int prepare_frontend(struct weir_tables *t,
+			    const struct weir_plan_view *view,
+			    const struct weir_frontend *fe, const char **what)
+{
+	struct weir_fe_key key = {
+		.addr = fe->addr,
+		.port_be = fe->port_be,
+		.proto = fe->proto,
+	};
+	struct weir_slot row[1 + WEIR_ROW_SLOTS_MAX];
+	bool steers = fe->is_local && fe->proto == IPPROTO_TCP;
+	struct weir_svc_rec *rec;
+	uint32_t fid, n, first = 0;
+	uint64_t found;
+	int r;
+
+	if (steers &&
+	    !weir_map_get(&t->fid_of, weir_tables_fe_hash(&key), &found) &&
+	    t->ops.may_take && !t->ops.may_take(t->ops.arg, &key)) {
+		return note_refused(t, &key);
+	}
+	r = prepare_fid(t, &key, &fid, what);
+	if (r < 0) {
+		return r;
+	}
+	rec = &t->svcs[fid];
+	if (rec->round == t->round) {
+		/* The same address for another consumer: the kernel cannot
+		 * tell them apart, the first one (without consumer) counts. */
+		return 0;
+	}
+	rec->round = t->round;
+	rec->want_flags = steers ? WEIR_FE_STEER : 0;
+	r = prepare_row(t, view, fe, row, &n, what);
+	if (r < 0) {
+		return r;
+	}
+	if (rec->is_live && rec->row.n == n &&
+	    memcmp(row, &t->mem.row[rec->row.first], n * sizeof(*row)) == 0) {
+		return 0;
+	}
+	if (n > 0) {
+		r = take_run(t, &t->rows, n, &first);
+		if (r < 0) {
+			*what = "max_slots";
+			return r;
+		}
+		memcpy(&t->mem.row[first], row, n * sizeof(*row));
+	}
+	r = push_change(&t->changes, (struct weir_change){
+					     .kind = WEIR_CHANGE_ROW,
+					     .id = fid,
+					     .run = {first, n},
+				     });
+	if (r < 0 && n > 0) {
+		weir_pool_release(&t->rows, first, n);
+	}
+	return r;
+}
+
+/* Undoes what was prepared; nothing of it was reachable. */
+static void roll_back(struct weir_tables *t)
+{
+	while (t->changes.n > 0) {
+		struct weir_change *c = &t->changes.v[--t->changes.n];
+
+		switch (c->kind) {
+		case WEIR_CHANGE_SET:
+			weir_pool_release(&t->eps, c->run.first, c->run.n);
+			break;
+		case WEIR_CHANGE_ROW:
+			if (c->run.n > 0) {
+				weir_pool_release(&t->rows, c->run.first,
+						  c->run.n);
+			}
+			break;
+		case WEIR_CHANGE_GID:
+			weir_map_del(&t->gid_of, t->sets[c->id].key);
+			t->sets[c->id] = (struct weir_set_rec){};
+			weir_pool_release(&t->gids, c->id, 1);
+			break;
+		default:
+			weir_map_del(&t->fid_of,
+				     weir_tables_fe_hash(&t->svcs[c->id].key));
+			t->svcs[c->id] = (struct weir_svc_rec){};
+			weir_pool_release(&t->fids, c->id, 1);
+			break;
+		}
+	}
+}
+
+static int prepare(struct weir_tables *t, const struct weir_plan_view *view,
+		   const char **what)
+{
+	const struct weir_plan *p = view->rules;
+	int r;
+
+	t->changes.n = 0;
+	t->n_refused = 0;
+	t->round++;
+	for (uint32_t i = 0; i < p->frontends.n; i++) {
+		const struct weir_frontend *fe = WEIR_PLAN_ELEM(
+			p, struct weir_frontend, p->frontends, i);
+
+		r = prepare_frontend(t, view, fe, what);
+		if (r < 0) {
+			return r;
+		}
+	}
+	if (t->fid_of.n > t->mem.n_fe) {
+		*what = "max_frontends";
+		return -ENOSPC;
+	}
+	/* At most everything there is goes to limbo, twice. */
+	return weir_limbo_reserve(&t->limbo, 2 * (t->fid_of.n + t->gid_of.n) +
+						     t->changes.n);
+}
+
+/* ------------------------------------------------------------ committing */
+
+/* What was written before becomes visible before this. */
+static void store_index(struct weir_index *at, uint32_t first, uint32_t n)
+{
+	union {
+		struct weir_index index;
+		uint64_t word;
+	} v = {.index = {.first = first, .n = n}};
+
+	__atomic_store_n((uint64_t *)(void *)at, v.word, __ATOMIC_RELEASE);
+}
+
+static void set_epgen(struct weir_tables *t, uint32_t id, uint32_t gen)
+{
+	__atomic_store_n(&t->mem.epgen[id], gen, __ATOMIC_RELEASE);
+}
+
+/* An endpoint is about to be reachable through one more set. */
+static void enter_ep(struct weir_tables *t, uint32_t id, uint64_t key)
+{
+	uint32_t gen;
+
+	if (id == 0) {
+		return;
+	}
+	gen = t->mem.epgen[id];
+	if (t->mem.epstat[id].key != key) {
+		t->mem.epstat[id] = (struct weir_epstat){.key = key};
+		/* Cached picks of the former holder of this id are void. */
+		gen = gen & 1 ? gen + 2 : gen + 1;
+		set_epgen(t, id, gen);
+	} else if (!(gen & 1)) {
+		set_epgen(t, id, gen + 1);
+	}
+	t->ep_refs[id]++;
+}
+
+/* It left a set.  Cached picks do not know through which set they were made,
+ * so all of them are asked to choose again. */
+static void leave_ep(struct weir_tables *t, uint32_t id, bool is_gone)
+{
+	if (id == 0 || t->ep_refs[id] == 0) {
+		return;
+	}
+	t->ep_refs[id]--;
+	if (t->ep_refs[id] == 0) {
+		set_epgen(t, id, (t->mem.epgen[id] + 1) & ~1u);
+	} else if (is_gone) {
+		set_epgen(t, id, t->mem.epgen[id] + 2);
+	}
+}
+
+static void commit_set(struct weir_tables *t, const struct weir_change *c,
+		       uint64_t due_ms)
+{
+	struct weir_set_rec *rec = &t->sets[c->id];
+	struct weir_run old = {rec->first, rec->n};
+	uint32_t n = c->run.n - 1;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct weir_ep *ep = &t->mem.ep[c->run.first + 1 + i];
+
+		enter_ep(t, ep->id, weir_endpoint_key(&c->endpoints[i]));
+	}
+	store_index(&t->mem.set[c->id], c->run.first + 1, n);
+	rec->first = c->run.first;
+	rec->n = c->run.n;
+	if (old.n == 0) {
+		return;
+	}
+	t->mark++;
+	for (uint32_t i = 0; i < n; i++) {
+		t->ep_marks[t->mem.ep[c->run.first + 1 + i].id] = t->mark;
+	}
+	for (uint32_t i = 1; i < old.n; i++) {
+		uint32_t id = t->mem.ep[old.first + i].id;
+
+		leave_ep(t, id, t->ep_marks[id] != t->mark);
+	}
+	weir_limbo_push(&t->limbo, WEIR_LIMBO_EP, old.first, old.n, due_ms);
+}
+
+static void commit_row(struct weir_tables *t, const struct weir_change *c,
+		       uint32_t generation, uint64_t due_ms)
+{
+	struct weir_svc_rec *rec = &t->svcs[c->id];
+	struct weir_run old = rec->row;
+
+	store_index(&t->mem.svc[c->id], c->run.first, generation);
+	rec->row = c->run;
+	if (old.n > 0) {
+		weir_limbo_push(&t->limbo, WEIR_LIMBO_ROW, old.first, old.n,
+				due_ms);
+	}
+}
+
+/* Entries of weir_fe that the plan has and the kernel has not. */
+static int commit_frontends(struct weir_tables *t)
+{
+	size_t pos = 0;
+	uint64_t hash, fid;
+
+	while (weir_map_next(&t->fid_of, &pos, &hash, &fid)) {
+		struct weir_svc_rec *rec = &t->svcs[fid];
+		struct weir_fe fe = {
+			.fid = (uint32_t)fid,
+			.flags = rec->want_flags,
+		};
+		int r;
+
+		if (rec->round != t->round ||
+		    (rec->is_live && rec->flags == rec->want_flags)) {
+			continue;
+		}
+		r = t->ops.fe_put(t->ops.arg, &rec->key, &fe);
+		if (r < 0) {
+			return r;
+		}
+		rec->is_live = true;
+		rec->flags = rec->want_flags;
+	}
+	return 0;
+}
+
+/* Takes a frontend back; its entry goes first. */
+static int withdraw_fid(struct weir_tables *t, uint32_t fid, uint64_t due_ms)
+{
+	struct weir_svc_rec *rec = &t->svcs[fid];
+	int r = t->ops.fe_del(t->ops.arg, &rec->key);
+
+	if (r < 0) {
+		return r;
+	}
+	weir_map_del(&t->fid_of, weir_tables_fe_hash(&rec->key));
+	if (rec->row.n > 0) {
+		weir_limbo_push(&t->limbo, WEIR_LIMBO_ROW, rec->row.first,
+				rec->row.n, due_ms);
+	}
+	weir_limbo_push(&t->limbo, WEIR_LIMBO_FID, fid, 1, due_ms);
+	*rec = (struct weir_svc_rec){};
+	return 0;
+}
+
+/* A group that no row names any more.  Its set stays readable until the end of
+ * limbo: a program may hold a row that names it. */
+static void withdraw_gid(struct weir_tables *t, uint32_t gid, uint64_t due_ms)
+{
+	struct weir_set_rec *rec = &t->sets[gid];
+
+	for (uint32_t i = 1; i < rec->n; i++) {
+		leave_ep(t, t->mem.ep[rec->first + i].id, true);
+	}
+	weir_map_del(&t->gid_of, rec->key);
+	if (rec->n > 0) {
+		weir_limbo_push(&t->limbo, WEIR_LIMBO_EP, rec->first, rec->n,
+				due_ms);
+	}
+	weir_limbo_push(&t->limbo, WEIR_LIMBO_GID, gid, 1, due_ms);
+	*rec = (struct weir_set_rec){};
+}
+
+/* What this plan did not name. Frontends before the groups they led to. */
+static int withdraw(struct weir_tables *t, uint64_t due_ms)
+{
+	uint32_t n_fid = t->fid_of.n, n_gid = t->gid_of.n;
+	_cleanup_free_ uint32_t *ids = NULL;
+	uint64_t key, id;
+	size_t pos = 0;
+	uint32_t n = 0;
+
+	ids = calloc((size_t)n_fid + n_gid + 1, sizeof(*ids));
+	if (!ids) {
+		return -ENOMEM;
+	}
+	while (weir_map_next(&t->fid_of, &pos, &key, &id)) {
+		if (t->svcs[id].round != t->round) {
+			ids[n++] = (uint32_t)id;
+		}
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		int r = withdraw_fid(t, ids[i], due_ms);
+
+		if (r < 0) {
+			return r;
+		}
+	}
+	n = 0;
+	pos = 0;
+	while (weir_map_next(&t->gid_of, &pos, &key, &id)) {
+		if (t->sets[id].round != t->round) {
+			ids[n++] = (uint32_t)id;
+		}
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		withdraw_gid(t, ids[i], due_ms);
+	}
+	return 0;
+}
+
+static int commit(struct weir_tables *t, uint32_t generation)
+{
+	uint64_t due_ms = t->ops.now_ms(t->ops.arg) + WEIR_LIMBO_MS;
+	int r;
+
+	for (size_t i = 0; i < t->changes.n; i++) {
+		if (t->changes.v[i].kind == WEIR_CHANGE_SET) {
+			commit_set(t, &t->changes.v[i], due_ms);
+			t->writes++;
+		}
+	}
+	for (size_t i = 0; i < t->changes.n; i++) {
+		if (t->changes.v[i].kind == WEIR_CHANGE_ROW) {
+			commit_row(t, &t->changes.v[i], generation, due_ms);
+			t->writes++;
+		}
+	}
+	t->changes.n = 0;
+	r = commit_frontends(t);
+	if (r < 0) {
+		return r;
+	}
+	return withdraw(t, due_ms);
+}
+
+int weir_tables_publish(struct weir_tables *t,
+			const struct weir_plan_view *view,
+			const char **ret_what)
+{
+	const char *what = NULL;
+	int r;
+
+	drain_limbo(t, t->ops.now_ms(t->ops.arg));
+	r = prepare(t, view, &what);
+	if (r < 0) {
+		roll_back(t);
+		if (ret_what && what) {
+			*ret_what = what;
+		}
+		return r;
+	}
+	return commit(t, (uint32_t)view->rules->generation);
+}
+
+/* ------------------------------------------------------------ conflicts */
+
+bool weir_tables_recheck(struct weir_tables *t)
+{
+	uint64_t due_ms = t->ops.now_ms(t->ops.arg) + WEIR_LIMBO_MS;
+	_cleanup_free_ uint32_t *lost = NULL;
+	bool is_free = false;
+	uint64_t key, id;
+	uint32_t n = 0;
+	size_t pos = 0;
+
+	if (!t->ops.may_take) {
+		return false;
+	}
+	for (size_t i = 0; i < t->n_refused; i++) {
+		is_free |= t->ops.may_take(t->ops.arg, &t->refused[i]);
+	}
+	lost = calloc(t->fid_of.n + 1, sizeof(*lost));
+	if (!lost || weir_limbo_reserve(&t->limbo, 2 * t->fid_of.n) < 0) {
+		return is_free;
+	}
+	while (weir_map_next(&t->fid_of, &pos, &key, &id)) {
+		if ((t->svcs[id].flags & WEIR_FE_STEER) &&
+		    !t->ops.may_take(t->ops.arg, &t->svcs[id].key)) {
+			lost[n++] = (uint32_t)id;
+		}
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct weir_fe_key gone = t->svcs[lost[i]].key;
+
+		if (note_refused(t, &gone) == 0) {
+			withdraw_fid(t, lost[i], due_ms);
+		}
+	}
+	return is_free;
+}
+
+void weir_tables_refused(const struct weir_tables *t,
+			 void (*fn)(void *arg, const struct weir_fe_key *key),
+			 void *arg)
+{
+	for (size_t i = 0; i < t->n_refused; i++) {
+		fn(arg, &t->refused[i]);
+	}
+}
+
+void weir_tables_usage(const struct weir_tables *t,
+		       struct weir_tables_usage *ret_usage)
+{
+	*ret_usage = (struct weir_tables_usage){
+		.frontends = (uint32_t)t->fid_of.n,
+		.groups = (uint32_t)t->gid_of.n,
+		.row_left = weir_pool_left(&t->rows),
+		.ep_left = weir_pool_left(&t->eps),
+		.limbo = t->limbo.n,
+		.writes = t->writes,
+	};
+}

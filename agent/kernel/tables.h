@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plan -> tables.  Works on plain memory (the mapped arrays, or a test's) and
+ * a few callbacks for what is not memory.
+ *
+ * Order of publication: endpoints -> sets -> rows -> svc index -> frontend
+ * last; on removal the frontend first.  Nothing reachable is changed in place;
+ * what was reachable waits in limbo (>= 1 s, or until ops->barrier) before it
+ * is used again.  Every step may be repeated: the state is read back from the
+ * memory itself, so an agent may die between any two.
+ */
+#ifndef WEIR_KERNEL_TABLES_H
+#define WEIR_KERNEL_TABLES_H
+
+#include "plan.h"
+
+#define WEIR_LIMBO_MS 1000
+
+struct weir_tables_mem {
+	struct weir_index *svc;
+	struct weir_slot *row;
+	struct weir_index *set;
+	struct weir_ep *ep;
+	uint32_t *epgen;
+	struct weir_refstat *refstat;
+	struct weir_epstat *epstat;
+	uint32_t n_svc; /* elements of each */
+	uint32_t n_row;
+	uint32_t n_set;
+	uint32_t n_ep;
+	uint32_t n_epid; /* epgen, epstat */
+	uint32_t n_ref;
+	uint32_t n_fe; /* entries that weir_fe holds */
+};
+
+struct weir_tables_ops {
+	void *arg;
+	int (*fe_put)(void *arg, const struct weir_fe_key *key,
+		      const struct weir_fe *fe);
+	/* 0 also if it is not there. */
+	int (*fe_del)(void *arg, const struct weir_fe_key *key);
+	/* Walks weir_fe: prev NULL for the first; -ENOENT at the end. */
+	int (*fe_next)(void *arg, const struct weir_fe_key *prev,
+		       struct weir_fe_key *ret_key, struct weir_fe *ret_fe);
+	/* Returns when no program runs any more that ran when it was called;
+	 * false: cannot tell. */
+	bool (*barrier)(void *arg);
+	uint64_t (*now_ms)(void *arg);
+	/* May weir take this local TCP address, or does a host socket hold it?
+	 * Asked once, before it is taken. NULL: yes. */
+	bool (*may_take)(void *arg, const struct weir_fe_key *key);
+};
+
+struct weir_tables;
+
+/* Adopts what mem and weir_fe contain.  -EUCLEAN: they contradict each other.
+ * mem and ops are copied. */
+int weir_tables_new(const struct weir_tables_mem *mem,
+		    const struct weir_tables_ops *ops,
+		    struct weir_tables **ret_tables);
+/* Empties weir_fe and zeroes the arrays, after -EUCLEAN. */
+int weir_tables_wipe(const struct weir_tables_mem *mem,
+		     const struct weir_tables_ops *ops);
+void weir_tables_free(struct weir_tables **tables);
+/* See weir_kernel_publish().  -ENOSPC, -ENOMEM: nothing has changed. */
+int weir_tables_publish(struct weir_tables *tables,
+			const struct weir_plan_view *view,
+			const char **ret_what);
+/* Calls may_take again for the frontends that were refused and for those that
+ * were taken; withdraws the latter where the answer is no.  True if a refused
+ * one is free now: publish again. */
+bool weir_tables_recheck(struct weir_tables *tables);
+/* Frontends of the last plan that may_take refused. */
+void weir_tables_refused(const struct weir_tables *tables,
+			 void (*fn)(void *arg, const struct weir_fe_key *key),
+			 void *arg);
+
+struct weir_tables_usage {
+	uint32_t frontends;
+	uint32_t groups;
+	uint64_t row_left; /* elements free, without limbo */
+	uint64_t ep_left;
+	uint64_t limbo;  /* items waiting */
+	uint64_t writes; /* rows and sets published since start */
+};
+void weir_tables_usage(const struct weir_tables *tables,
+		       struct weir_tables_usage *ret_usage);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tables.c and adopt.c share. */
+#ifndef WEIR_KERNEL_TABLES_PRIVATE_H
+#define WEIR_KERNEL_TABLES_PRIVATE_H
+
+#include "map.h"
+#include "pool.h"
+#include "tables.h"
+
+/* By fid. */
+struct weir_svc_rec {
+	struct weir_fe_key key;
+	uint32_t flags; /* in weir_fe */
+	uint32_t want_flags;
+	uint64_t round; /* of the last plan that named it */
+	struct weir_run row;
+	bool is_live; /* in weir_fe */
+};
+
+/* By gid. */
+struct weir_set_rec {
+	uint64_t key;
+	uint64_t round;
+	uint32_t first; /* header element of its run */
+	uint32_t n;     /* elements with the header; 0: not published yet */
+};
+
+enum weir_change_kind {
+	WEIR_CHANGE_SET,
+	WEIR_CHANGE_ROW,
+	WEIR_CHANGE_GID,
+	WEIR_CHANGE_FID,
+};
+
+/* One thing prepared for the next commit. */
+struct weir_change {
+	enum weir_change_kind kind;
+	uint32_t id;
+	struct weir_run run;
+	const struct weir_endpoint *endpoints; /* set: in the plan */
+};
+
+struct weir_changes {
+	struct weir_change *v;
+	size_t n;
+	size_t cap;
+};
+
+struct weir_tables {
+	struct weir_tables_mem mem;
+	struct weir_tables_ops ops;
+	struct weir_svc_rec *svcs;
+	struct weir_set_rec *sets;
+	uint32_t *ep_refs;  /* by endpoint id: sets it is in */
+	uint32_t *ep_marks; /* scratch: equals mark if in the set at hand */
+	uint32_t mark;
+	uint64_t round;
+	uint64_t writes;
+	struct weir_map fid_of; /* hash of struct weir_fe_key */
+	struct weir_map gid_of; /* group key */
+	struct weir_pool rows;
+	struct weir_pool eps;
+	struct weir_pool fids;
+	struct weir_pool gids;
+	struct weir_limbo limbo;
+	struct weir_changes changes;
+	struct weir_fe_key *refused;
+	size_t n_refused;
+	size_t cap_refused;
+};
+
+uint64_t weir_tables_fe_hash(const struct weir_fe_key *key);
+
+/* Identity of an endpoint: its address, whatever groups it is in. */
+static inline uint64_t weir_endpoint_key(const struct weir_endpoint *e)
+{
+	return weir_hash64(&e->addr, sizeof(e->addr), e->port_be);
+}
+
+#endif
