@@ -6,7 +6,10 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.SECONDARY:
 SHELL := /bin/bash
+# bpftool, ip and others are there, and not everyone's PATH is.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 # ---------------------------------------------------------------- tools, flags
 CC      ?= gcc
@@ -27,11 +30,12 @@ CTL_LIBS   = $(shell pkg-config --libs libcjson yaml-0.1 libpcre2-8) -pthread
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-Wformat=2 -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough \
 	-Wnull-dereference -Wundef
-HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection -fPIE
+HARDEN := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fPIE \
+	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 OPT  ?= -O2 -g
 MODULES := util plan model compile kernel proxy daemon cli
 CPPFLAGS += -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -I$(B)/skel \
-	$(addprefix -Iagent/,$(MODULES))
+	$(addprefix -Iagent/,$(MODULES)) -Itests/harness
 CFLAGS_ALL = -std=gnu17 $(OPT) $(WARN) $(WERROR) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all,$(HARDEN)) \
 	-ffile-prefix-map=$(CURDIR)=. $(CFLAGS)
@@ -49,12 +53,13 @@ obj        = $(patsubst %.c,$(B)/%.o,$(1))
 CORE_SRC  := $(call src,util plan model compile)
 AGENT_SRC := agent/main.c $(CORE_SRC) $(call src,kernel proxy daemon)
 CTL_SRC   := $(CORE_SRC) $(call src,cli)
-TEST_TOOL_SRC := $(sort $(wildcard tests/harness/*.c))
-TEST_TOOLS    := $(TEST_TOOL_SRC:tests/harness/%.c=$(B)/tests/%)
-BENCH_SRC     := $(sort $(wildcard tests/bench/*.c))
-BENCH_TOOLS   := $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
-UNIT_SRC  := $(sort $(wildcard tests/unit/test_*.c))
-UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/unit/%)
+HARNESS_SRC := $(sort $(wildcard tests/harness/*.c))
+TOOL_SRC  := $(filter tests/harness/weir-%,$(HARNESS_SRC))
+TOOL_BIN  := $(TOOL_SRC:tests/harness/%.c=$(B)/tests/%)
+TEST_SRC  := $(sort $(wildcard tests/*/test_*.c))
+TEST_BIN  := $(TEST_SRC:%.c=$(B)/%)
+BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+BENCH_BIN := $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN  := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
@@ -84,7 +89,9 @@ $(B)/skel/%.skel.h: $(B)/bpf/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name weir_$* > $@
 
 # ---------------------------------------------------------------- programs
-$(B)/%.o: %.c | $(B)/.tools $(SKEL)
+$(call obj,$(call src,kernel)): | $(SKEL)
+
+$(B)/%.o: %.c | $(B)/.tools
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
@@ -98,33 +105,32 @@ $(B)/weirctl: $(call obj,$(CTL_SRC))
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(CTL_LIBS) -o $@
 
 # ---------------------------------------------------------------- tests
-# A unit test links everything except the main functions, so that it can reach
-# any module; tests/unit mirrors agent/.
+# A test links everything except the main functions, so that it can reach any
+# module; tests/unit mirrors agent/.  Tools need nothing but util.
 LIB_OBJ := $(call obj,$(filter-out agent/main.c agent/cli/main.c,$(sort $(AGENT_SRC) $(CTL_SRC))))
+HARNESS_OBJ := $(call obj,$(filter-out $(TOOL_SRC),$(HARNESS_SRC)) $(call src,util))
+
 $(B)/libweir.a: $(LIB_OBJ)
+$(B)/libharness.a: $(HARNESS_OBJ)
+$(B)/%.a:
 	$(call msg,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(B)/tests/unit/%: tests/unit/%.c tests/harness/tap.h $(B)/libweir.a
+$(TEST_BIN): $(B)/%: $(B)/%.o $(B)/libweir.a $(B)/libharness.a
 	$(call msg,TEST,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/harness $(CFLAGS_ALL) $(LDFLAGS_ALL) $< \
-		$(B)/libweir.a $(AGENT_LIBS) -lm -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(AGENT_LIBS) -lm -o $@
 
-$(B)/tests/%: tests/harness/%.c $(B)/libweir.a
+$(TOOL_BIN): $(B)/tests/%: $(B)/tests/harness/%.o $(B)/libharness.a
+	$(call msg,TOOL,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ -lm -o $@
+
+$(BENCH_BIN): $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libweir.a
 	$(call msg,TOOL,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(B)/libweir.a \
-		$(AGENT_LIBS) -lm -o $@
-
-$(B)/bench/%: tests/bench/%.c $(B)/libweir.a
-	$(call msg,TOOL,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(LDFLAGS_ALL) $< $(B)/libweir.a \
-		$(AGENT_LIBS) -lm -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(AGENT_LIBS) -lm -o $@
 
 .PHONY: test-tools unit check test
-test-tools: all $(TEST_TOOLS) $(UNIT_BIN)
+test-tools: all $(TOOL_BIN) $(TEST_BIN)
 
 unit: test-tools ## unit tests only (no root needed)
 	$(Q)scripts/run-tests --build $(B) unit
@@ -133,15 +139,22 @@ check: lint unit ## lint and unit tests
 
 test: ## every test: lint, unit, fuzz corpora, kernel and proxy tiers (root)
 	$(Q)scripts/setup build test
-	$(Q)scripts/test
+	$(Q)scripts/test --build $(B)
 
 # ---------------------------------------------------------------- fuzzing
-FUZZ_FLAGS := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-$(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(call src,proxy) | $(B)/.tools
-	$(call msg,FUZZ,$@)
+# What the targets reach is compiled once.  A target may include a .c file to
+# reach its static functions: the archive's copy is then not pulled in.
+FUZZ_FLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_LIB_OBJ := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(CORE_SRC) $(call src,proxy))
+$(B)/fuzz/libfuzzed.a: $(FUZZ_LIB_OBJ)
+$(B)/fuzz/obj/%.o: %.c | $(B)/.tools
+	$(call msg,FUZZ-CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) -std=gnu17 $(CPPFLAGS) $(FUZZ_FLAGS) $< \
-		$(CORE_SRC) $(call src,proxy) $(CTL_LIBS) -lm -o $@
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libfuzzed.a
+	$(call msg,FUZZ,$@)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(CTL_LIBS) -lm -o $@
 
 .PHONY: fuzz-build fuzz fuzz-replay
 fuzz-build: $(FUZZ_BIN)
@@ -164,12 +177,12 @@ asan: ## unit tests under ASan and UBSan, in build/asan
 demo: ## the main job, live: connections and requests being divided
 	$(Q)scripts/setup build demo
 	$(Q)$(MAKE) --no-print-directory all test-tools
-	$(Q)scripts/demo
+	$(Q)scripts/demo --build $(B)
 bench: ## side-by-side measurements; writes build/bench/results.json
 	$(Q)scripts/setup build bench
-	$(Q)$(MAKE) --no-print-directory all test-tools $(BENCH_TOOLS)
+	$(Q)$(MAKE) --no-print-directory all test-tools $(BENCH_BIN)
 	$(Q)tests/bench/run
-bench-tools: $(BENCH_TOOLS)
+bench-tools: $(BENCH_BIN)
 
 # ---------------------------------------------------------------- install
 PREFIX ?= /usr/local
@@ -194,5 +207,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
--include $(patsubst %.c,$(B)/%.d,$(sort $(AGENT_SRC) $(CTL_SRC)))
--include $(BPF_OBJ:.o=.d)
+-include $(patsubst %.c,$(B)/%.d,$(sort $(AGENT_SRC) $(CTL_SRC) $(HARNESS_SRC) $(TEST_SRC) $(BENCH_SRC)))
+-include $(BPF_OBJ:.o=.d) $(FUZZ_LIB_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/fuzz/obj/%.d)

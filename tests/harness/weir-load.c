@@ -450,7 +450,7 @@ static void tcp_data(struct slot *s, const char *p, size_t n)
 		return;
 	}
 	s->round++;
-	if (is_over || (opt.rounds && s->round >= opt.rounds)) {
+	if (opt.rounds ? s->round >= opt.rounds : is_over) {
 		tcp_complete(s);
 	} else if (opt.think_ms) {
 		enqueue(s, QUEUE_THINK);
@@ -554,7 +554,7 @@ static void begin_end(void)
 		if (s->step == STEP_IDLE) {
 			dequeue(s);
 			slot_close(s);
-		} else if (s->queue == QUEUE_THINK) {
+		} else if (s->queue == QUEUE_THINK && opt.rounds == 0) {
 			tcp_complete(s);
 		}
 	}
