@@ -19,7 +19,9 @@
 #include "kernel.h"
 
 struct bpf_object;
-struct bpf_program;
+struct bpf_object_open_opts;
+
+typedef void (*weir_program_fn)(void *arg, const char *name, int fd);
 
 enum weir_map_index {
 	WEIR_MAP_FE,
@@ -59,6 +61,23 @@ struct weir_features {
 	bool is_init_pidns; /* tgids seen by BPF are ours */
 };
 
+/* The programs of this directory, loaded; what is not wanted or not possible
+ * stays -1. libbpf's objects are freed after loading: they are large. */
+enum weir_program_index {
+	WEIR_PROGRAM_CONNECT4,
+	WEIR_PROGRAM_CONNECT6,
+	WEIR_PROGRAM_SENDMSG4,
+	WEIR_PROGRAM_SENDMSG6,
+	WEIR_PROGRAM_RECVMSG4,
+	WEIR_PROGRAM_RECVMSG6,
+	WEIR_PROGRAM_PEERNAME4,
+	WEIR_PROGRAM_PEERNAME6,
+	WEIR_PROGRAM_RELEASE,
+	WEIR_PROGRAM_ACCOUNT,
+	WEIR_PROGRAM_STEER,
+	_WEIR_PROGRAM_MAX
+};
+
 struct weir_packet;
 struct weir_routes;
 struct weir_tables;
@@ -89,11 +108,45 @@ extern const char *const weir_map_names[_WEIR_MAP_MAX];
  */
 const struct bpf_object_open_opts *
 weir_load_open_opts(struct weir_kernel *kernel);
+/* Creates or adopts every map below pin_path and maps the mmapable ones.
+ * -EPROTO: a map there has another layout. */
+int weir_load_maps(struct weir_kernel *kernel);
+/* Loads what config and features allow into program_fd. */
+int weir_load_programs(struct weir_kernel *kernel);
+extern const char *const weir_program_names[_WEIR_PROGRAM_MAX];
 /* Between open and load of a skeleton whose rodata->weir_conf was set from
  * kernel->conf: gives every map of obj the shared, pinned one.  0 or -errno. */
 int weir_load_share_maps(struct weir_kernel *kernel, struct bpf_object *obj);
 
+/* ---- probe.c */
+
+/* Tries samples; never fails, what cannot be tried is false. */
+void weir_probe(struct weir_features *ret_features);
+/* Cookie of the calling thread's network namespace, 0: kernel has none. */
+uint64_t weir_netns_cookie(void);
+
+/* ---- report.c: weir_kernel_report() */
+
+/* ---- udp.c */
+
+/* Arms kernel->expire. */
+void weir_udp_start(struct weir_kernel *kernel);
+
 /* ---- pin.c */
+
+/* <pin_dir>/v<ABI> on the heap. */
+int weir_pin_path(const struct weir_kernel_config *config, char **ret_path);
+/* Makes and locks pin_path; fd in *ret_fd holds the lock.  -EBUSY with the
+ * holder's pid (0: unknown); -ENOTSUP: not on a bpffs. */
+int weir_pin_lock(const char *pin_path, bool may_create, int *ret_fd,
+		  pid_t *ret_holder);
+/* Unlinks everything pinned there and the directory. */
+int weir_pin_remove_all(const char *pin_path);
+/* Attaches program p of kernel to target_fd (cgroup or network namespace) by a
+ * link pinned under the program's name; an existing link on the same target is
+ * switched over in place. */
+int weir_pin_attach(struct weir_kernel *kernel, enum weir_program_index p,
+		    int target_fd);
 
 /* fd pinned as name below pin_path, replacing what was there. */
 int weir_pin_put(struct weir_kernel *kernel, int fd, const char *name);
@@ -117,9 +170,9 @@ int weir_packet_detach(const struct weir_kernel_config *config,
 		       const char *pin_path);
 /* One JSON object: attach mode, interfaces, flags, errors. */
 void weir_packet_report(struct weir_kernel *kernel, struct weir_buf *json);
-/* Calls fn for each loaded program, for the report of verifier cost. */
-void weir_packet_programs(struct weir_kernel *kernel,
-			  void (*fn)(void *arg, const struct bpf_program *prog),
+/* Calls fn for each loaded program (fd: not handed over), for the report of
+ * verifier cost. */
+void weir_packet_programs(struct weir_kernel *kernel, weir_program_fn fn,
 			  void *arg);
 
 /* ---- routes.c: local routes, rtm_protocol 119, of this network namespace */
