@@ -50,15 +50,19 @@ enum weir_map_index {
 
 /* What probe.c found by trying. */
 struct weir_features {
+	bool has_connect;     /* cgroup/connect4 */
+	bool has_cookies;     /* of socket and netns, in connect hooks: 5.7 */
 	bool has_retval;      /* bpf_set_retval in cgroup hooks: 5.18 */
-	bool has_ingress;     /* bpf_sk_lookup.ingress_ifindex: 5.17 */
 	bool has_getpeername; /* 5.8 */
-	bool has_sk_lookup;   /* 5.9 */
 	bool has_sock_release;
-	bool has_sk_storage; /* in sock_addr and sockops programs */
-	bool has_tcx;        /* BPF_TCX_INGRESS links: 6.6 */
-	bool has_netns_cookie;
-	bool is_init_pidns; /* tgids seen by BPF are ours */
+	bool has_sockops;
+	bool has_sk_lookup; /* 5.9 */
+	bool has_ingress;   /* bpf_sk_lookup.ingress_ifindex: 5.17 */
+	bool has_sched_cls;
+	bool has_tcx; /* BPF_TCX_INGRESS links: 6.6 */
+	bool has_xdp;
+	bool has_netns_cookie; /* SO_NETNS_COOKIE: 5.14 */
+	bool is_init_pidns;    /* tgids seen by BPF are ours */
 };
 
 /* The programs of this directory, loaded; what is not wanted or not possible
@@ -93,10 +97,17 @@ struct weir_kernel {
 	int map_fd[_WEIR_MAP_MAX];
 	uint32_t map_size[_WEIR_MAP_MAX]; /* max_entries as loaded */
 	void *map_mem[_WEIR_MAP_MAX];     /* mapped, or NULL */
+	size_t map_bytes[_WEIR_MAP_MAX];
 	struct weir_tables *tables;
-	struct weir_programs *programs; /* load.c */
-	struct weir_packet *packet;     /* netdev.c */
-	struct weir_routes *routes;     /* routes.c */
+	int program_fd[_WEIR_PROGRAM_MAX];
+	int attach_error[_WEIR_PROGRAM_MAX]; /* 0 or -errno, for the report */
+	struct weir_packet *packet;          /* netdev.c */
+	struct weir_routes *routes;          /* routes.c */
+	struct weir_timer recheck;           /* host sockets on our addresses */
+	struct weir_timer expire; /* associations of datagram sockets */
+	struct weir_udp_key expire_at;
+	bool has_expire_at;
+	uint64_t generation; /* published in full */
 };
 
 /* ---- load.c */
@@ -111,8 +122,9 @@ weir_load_open_opts(struct weir_kernel *kernel);
 /* Creates or adopts every map below pin_path and maps the mmapable ones.
  * -EPROTO: a map there has another layout. */
 int weir_load_maps(struct weir_kernel *kernel);
-/* Loads what config and features allow into program_fd. */
-int weir_load_programs(struct weir_kernel *kernel);
+/* Loads what config and features allow into program_fd; what fails stays -1
+ * with its attach_error. */
+void weir_load_programs(struct weir_kernel *kernel);
 extern const char *const weir_program_names[_WEIR_PROGRAM_MAX];
 /* Between open and load of a skeleton whose rodata->weir_conf was set from
  * kernel->conf: gives every map of obj the shared, pinned one.  0 or -errno. */
