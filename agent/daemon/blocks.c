@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "blocks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "cleanup.h"
+#include "fdutil.h"
+
+void weir_blocks_fini(struct weir_blocks *b)
+{
+	weir_unmap(&b->rules, b->rules_size);
+	weir_unmap(&b->eps, b->eps_size);
+	weir_close(&b->rules_fd);
+	weir_close(&b->eps_fd);
+	*b = WEIR_BLOCKS_NONE;
+}
+
+int weir_blocks_seal(const void *rules, size_t rules_size, const void *eps,
+		     size_t eps_size, const struct weir_blocks *before,
+		     struct weir_blocks *ret_blocks)
+{
+	_cleanup_(weir_blocks_fini) struct weir_blocks b = WEIR_BLOCKS_NONE;
+	int r = 0;
+
+	if (rules) {
+		r = weir_memfd_sealed("weir-rules", rules, rules_size,
+				      &b.rules_fd);
+	} else {
+		b.rules_fd = fcntl(before->rules_fd, F_DUPFD_CLOEXEC, 0);
+		r = b.rules_fd < 0 ? -errno : 0;
+	}
+	if (r == 0) {
+		r = weir_memfd_sealed("weir-endpoints", eps, eps_size,
+				      &b.eps_fd);
+	}
+	if (r == 0) {
+		r = weir_map_fd(b.rules_fd, &b.rules, &b.rules_size);
+	}
+	if (r == 0) {
+		r = weir_map_fd(b.eps_fd, &b.eps, &b.eps_size);
+	}
+	if (r == 0) {
+		r = weir_plan_open(b.rules, b.rules_size, b.eps, b.eps_size,
+				   &b.view);
+	}
+	if (r < 0) {
+		return r;
+	}
+	*ret_blocks = b;
+	b = WEIR_BLOCKS_NONE;
+	return 0;
+}

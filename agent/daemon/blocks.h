@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A stamped plan in its sealed memfds, mapped; what is handed to the planes. */
+#ifndef WEIR_DAEMON_BLOCKS_H
+#define WEIR_DAEMON_BLOCKS_H
+
+#include "plan.h"
+
+struct weir_blocks {
+	uint64_t generation; /* 0: empty */
+	uint64_t rules_hash; /* of the unstamped bytes: equal is unchanged */
+	uint64_t eps_hash;
+	uint64_t changed_us; /* weir_now_us() of the change that led to it */
+	int rules_fd;
+	int eps_fd;
+	const void *rules;
+	const void *eps;
+	size_t rules_size;
+	size_t eps_size;
+	struct weir_plan_view view;
+};
+
+#define WEIR_BLOCKS_NONE ((struct weir_blocks){.rules_fd = -1, .eps_fd = -1})
+
+void weir_blocks_fini(struct weir_blocks *blocks);
+/* Seals and opens copies; rules NULL: the rules block of before goes on.  The
+ * caller fills the fields above rules_fd. */
+int weir_blocks_seal(const void *rules, size_t rules_size, const void *eps,
+		     size_t eps_size, const struct weir_blocks *before,
+		     struct weir_blocks *ret_blocks);
+
+#endif

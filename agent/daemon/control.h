@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a change in the directory to its acknowledgement: load, compile, stamp,
+ * seal, proxy, kernel.  One plan is on its way at a time; what changes
+ * meanwhile is compiled when it has arrived.
+ *
+ * Order: the proxy first, the kernel when it has answered.  So the kernel never
+ * steers to a proxy that does not know the frontend yet; and a plan that either
+ * refuses leaves both on the one before.
+ */
+#ifndef WEIR_DAEMON_CONTROL_H
+#define WEIR_DAEMON_CONTROL_H
+
+#include "blocks.h"
+#include "compile.h"
+#include "ipc.h"
+#include "kernel.h"
+#include "manifest.h"
+#include "map.h"
+#include "options.h"
+#include "proxy_link.h"
+#include "shared.h"
+#include "stamp.h"
+#include "udp.h"
+#include "watch.h"
+
+/* A local address whose port a host socket holds: it is not taken. */
+struct weir_conflict {
+	struct weir_ip addr;
+	__be16 port_be;
+	uint8_t proto;
+};
+
+/* Counters of the agent's own work. */
+struct weir_control_stats {
+	uint64_t compiles;
+	uint64_t publishes;
+	uint64_t refused_proxy;  /* plans that the proxy did not take */
+	uint64_t refused_kernel; /* or the kernel */
+	uint64_t ack_timeouts;
+	uint64_t compile_us; /* the last */
+	uint64_t publish_us; /* the last, kernel only */
+	uint64_t effect_us;  /* the last, from its change to its last answer */
+	uint32_t ids_lost;   /* of the present plan: not counted */
+};
+
+/* Others (status, metrics, admin) only read. */
+struct weir_control {
+	const struct weir_options *options;
+	struct weir_loop *loop;
+	struct weir_shared *shared;
+	struct weir_proxy_stats *proxy_stats;
+	struct weir_kernel *kernel;
+	struct weir_store *store;
+	struct weir_manifests *manifests;
+	struct weir_watch *watch;
+	struct weir_ids *ids;
+	struct weir_proxy_link proxy;
+	struct weir_udp udp;
+	struct weir_compiled compiled; /* its blocks are freed, diags stay */
+	struct weir_blocks current;    /* the kernel follows it */
+	struct weir_blocks next;       /* the proxy has it, or is to answer */
+	uint64_t proxy_generation;     /* every worker follows it; 0: none */
+	uint64_t store_version;        /* compiled */
+	uint64_t pending_us; /* weir_now_us() of the oldest change not compiled;
+				0: none */
+	struct weir_conflict *conflicts;
+	size_t n_conflicts;
+	size_t cap_conflicts;
+	uint64_t conflicts_hash;  /* of those that were logged */
+	struct weir_map logged;   /* hashes of the diagnostics that are known */
+	const char *what_is_full; /* option to raise, or NULL */
+	int load_error;           /* -errno of reading the directory */
+	struct weir_timer answer_timer;
+	struct weir_timer retry_timer;
+	struct weir_timer conflict_timer;
+	struct weir_timer trim_timer;
+	struct weir_control_stats stats;
+};
+
+/* Loads the directory and publishes.  kernel and stats are not owned; ipc_fd is
+ * the end of the present proxy's channel, taken, or -1: it comes later.
+ * -errno: the directory cannot be read, or memory. */
+int weir_control_start(struct weir_control *control,
+		       const struct weir_options *options,
+		       struct weir_loop *loop, struct weir_shared *shared,
+		       struct weir_proxy_stats *stats,
+		       struct weir_kernel *kernel, int ipc_fd);
+void weir_control_stop(struct weir_control *control);
+/* A proxy was started: pid, and the end of its channel, which is taken. */
+void weir_control_use_proxy(struct weir_control *control, pid_t pid, int fd);
+/* Reads the whole directory again (SIGHUP). */
+void weir_control_reload(struct weir_control *control);
+/* A plan is in force on every plane, and a proxy is there. */
+bool weir_control_is_ready(const struct weir_control *control);
+/* All diagnostics in force: of files, then of objects. */
+void weir_control_diags(const struct weir_control *control,
+			void (*fn)(void *arg, const struct weir_diag *diag),
+			void *arg);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of weir-agent.  One table drives parsing, --help and
+ * validation.  Flags only: no environment, no configuration file.
+ */
+#ifndef WEIR_DAEMON_OPTIONS_H
+#define WEIR_DAEMON_OPTIONS_H
+
+#include <sys/types.h>
+
+#include "buf.h"
+#include "kernel.h"
+#include "log.h"
+#include "proxy.h"
+
+#define WEIR_OPTIONS_ERROR_MAX 320 /* bytes of an error line with its NUL */
+#define WEIR_OPTIONS_LIST_MAX 32   /* values of a flag that may be repeated */
+#define WEIR_WORKERS_MAX 32
+#define WEIR_ROLE_FDS_MAX (8 + WEIR_WORKERS_MAX * 2)
+
+enum weir_action {
+	WEIR_ACTION_RUN,
+	WEIR_ACTION_DETACH,
+	WEIR_ACTION_PROBE,
+	WEIR_ACTION_VERSION,
+	WEIR_ACTION_HELP,
+};
+
+/* Which of the processes this is; children get it from the parent. */
+enum weir_role { WEIR_ROLE_PARENT, WEIR_ROLE_AGENT, WEIR_ROLE_PROXY };
+
+struct weir_option_list {
+	const char *v[WEIR_OPTIONS_LIST_MAX];
+	size_t n;
+};
+
+/* Texts point into argv.  Not to be copied: kernel points into the lists. */
+struct weir_options {
+	enum weir_action action;
+	enum weir_role role;
+	enum weir_log_level log_level;
+	const char *manifests;
+	const char *cgroup;
+	const char *netns; /* NULL: the caller's */
+	const char *node_name;
+	const char *admin;
+	struct weir_ip metrics_addr;
+	__be16 metrics_port_be; /* 0: no metrics */
+	bool is_per_route;      /* metrics of every rule and backendRef */
+	const char *user;
+	uint32_t workers; /* >= 1 after parsing */
+	uint32_t max_rules;
+	struct weir_kernel_config kernel;
+	struct weir_proxy_limits limits;
+	struct weir_option_list external;
+	struct weir_option_list ignore;
+	struct weir_option_list xdp;
+	struct weir_option_list skip_cgroups;
+	struct weir_option_list skip_netns;
+	/* From the parent to its children (weir_parent_run). */
+	int fds[WEIR_ROLE_FDS_MAX];
+	size_t n_fds;
+	pid_t parent;
+	uid_t uid;
+	gid_t gid;
+};
+
+/* argv[0] is skipped.  -EINVAL with one line in ret_error that says what is
+ * wrong, where, and how to mend it. */
+int weir_options_parse(struct weir_options *options, int argc,
+		       char *const *argv,
+		       char ret_error[static WEIR_OPTIONS_ERROR_MAX]);
+/* The text of --help, with the defaults in force. */
+void weir_options_help(struct weir_buf *out);
+
+#endif

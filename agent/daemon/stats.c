@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stats.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+static size_t stats_size(const struct weir_proxy_stats *s)
+{
+	return sizeof(*s) +
+	       sizeof(struct weir_proxy_rulestat) * (size_t)s->max_rules +
+	       sizeof(struct weir_proxy_refstat) * (size_t)s->max_refs +
+	       sizeof(struct weir_proxy_epstat) * (size_t)s->max_endpoints;
+}
+
+int weir_stats_new(uint32_t max_rules, uint32_t max_refs,
+		   uint32_t max_endpoints, int *ret_fd)
+{
+	const struct weir_proxy_stats header = {.max_rules = max_rules,
+						.max_refs = max_refs,
+						.max_endpoints = max_endpoints};
+	_cleanup_close_ int fd = memfd_create("weir-stats",
+					      MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)stats_size(&header)) < 0 ||
+	    pwrite(fd, &header, sizeof(header), 0) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
+		    0) {
+		return -errno;
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* First element of an array of size-byte elements at base whose memory exists,
+ * from index i on.  Touching a hole would allocate it. */
+static size_t next_present(int fd, size_t base, size_t size, size_t i)
+{
+	size_t at = base + i * size;
+	off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+
+	if (data < 0) {
+		return SIZE_MAX;
+	}
+	return (size_t)data <= at ? i : ((size_t)data - base) / size;
+}
+
+#define FOR_PRESENT(i, fd, stats, array, n)                                    \
+	for (size_t base = (size_t)((char *)(array) - (char *)(stats)),        \
+		    i = next_present((fd), base, sizeof(*(array)), 0);         \
+	     i < (n); i = next_present((fd), base, sizeof(*(array)), i + 1))
+
+int weir_stats_settle(int fd)
+{
+	struct weir_proxy_stats *s;
+	struct weir_proxy_rulestat *rules;
+	struct weir_proxy_refstat *refs;
+	struct weir_proxy_epstat *eps;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0) {
+		return -errno;
+	}
+	s = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		 fd, 0);
+	if (s == MAP_FAILED) {
+		return -errno;
+	}
+	/* The proxy could write the header: believe none that does not fit. */
+	if (stats_size(s) != (size_t)st.st_size) {
+		munmap(s, (size_t)st.st_size);
+		return -EBADMSG;
+	}
+	rules = weir_proxy_rulestats(s);
+	refs = weir_proxy_refstats(s);
+	eps = weir_proxy_epstats(s);
+	s->totals.clients_closed = s->totals.clients_opened;
+	s->totals.pool_idle = 0;
+	FOR_PRESENT(i, fd, s, rules, s->max_rules)
+	{
+		rules[i].in_flight = 0;
+	}
+	FOR_PRESENT(i, fd, s, refs, s->max_refs)
+	{
+		refs[i].in_flight = 0;
+	}
+	FOR_PRESENT(i, fd, s, eps, s->max_endpoints)
+	{
+		eps[i].in_flight = 0;
+		eps[i].closed = eps[i].opened;
+	}
+	munmap(s, (size_t)st.st_size);
+	return 0;
+}

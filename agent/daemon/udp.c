@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "listen.h"
+
+void weir_udp_fini(struct weir_udp *udp)
+{
+	for (size_t i = 0; i < udp->n; i++) {
+		weir_close(&udp->v[i].fd);
+	}
+	weir_free_ptr(&udp->v);
+	udp->n = 0;
+}
+
+static bool is_relayed(const struct weir_frontend *f)
+{
+	return f->proto == IPPROTO_UDP && f->is_local &&
+	       f->mode == WEIR_MODE_UDP;
+}
+
+static size_t count(const struct weir_plan *plan)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < plan->frontends.n; i++) {
+		n += is_relayed(WEIR_PLAN_ELEM(plan, struct weir_frontend,
+					       plan->frontends, i));
+	}
+	return n;
+}
+
+static int order(const struct weir_ip *a, __be16 a_port,
+		 const struct weir_ip *b, __be16 b_port)
+{
+	int c = memcmp(a, b, sizeof(*a));
+
+	return c ? c : memcmp(&a_port, &b_port, sizeof(a_port));
+}
+
+/* The old socket of f: both lists are sorted by address and port. */
+static int take_old(struct weir_udp *old, size_t *pos,
+		    const struct weir_frontend *f)
+{
+	while (*pos < old->n) {
+		struct weir_udp_socket *s = &old->v[*pos];
+		int c = order(&s->addr, s->port_be, &f->addr, f->port_be);
+
+		if (c > 0) {
+			break;
+		}
+		++*pos;
+		if (c == 0) {
+			return TAKE_FD(s->fd);
+		}
+	}
+	return -1;
+}
+
+int weir_udp_sync(struct weir_udp *udp, const struct weir_plan *plan,
+		  bool *ret_is_changed)
+{
+	_cleanup_(weir_udp_fini) struct weir_udp fresh = {0};
+	size_t n = count(plan);
+	bool is_changed = false;
+	struct weir_udp old;
+	size_t pos = 0;
+
+	if (n) {
+		fresh.v = calloc(n, sizeof(*fresh.v));
+		if (!fresh.v) {
+			return -ENOMEM;
+		}
+	}
+	for (uint32_t i = 0; i < plan->frontends.n; i++) {
+		const struct weir_frontend *f = WEIR_PLAN_ELEM(
+			plan, struct weir_frontend, plan->frontends, i);
+		struct weir_udp_socket *s = &fresh.v[fresh.n];
+
+		if (!is_relayed(f)) {
+			continue;
+		}
+		s->addr = f->addr;
+		s->port_be = f->port_be;
+		s->fd = take_old(udp, &pos, f);
+		if (s->fd < 0 &&
+		    weir_bind_udp(&f->addr, f->port_be, &s->fd) == 0) {
+			is_changed = true;
+		}
+		fresh.n++;
+	}
+	old = *udp;
+	*udp = fresh;
+	fresh = old; /* what no frontend took closes with it */
+	for (size_t i = 0; i < fresh.n; i++) {
+		is_changed |= fresh.v[i].fd >= 0;
+	}
+	*ret_is_changed = is_changed;
+	return 0;
+}
