@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routes to listeners: parentRefs narrowed by section and port, then by what
+ * the listener allows, then by hostname (Gateway API v1.7, ParentReference,
+ * AllowedRoutes and the hostname rules of HTTPRoute).
+ */
+#include "ir.h"
+
+#include <stdlib.h>
+
+#define GATEWAY_GROUP "gateway.networking.k8s.io"
+
+/* "*.x" covers what ends in ".x" and has something before it. */
+static bool covers(struct weir_str wild, struct weir_str name)
+{
+	struct weir_str tail;
+
+	if (wild.n == 0) {
+		return true;
+	}
+	if (wild.p[0] != '*') {
+		return false;
+	}
+	tail = weir_str_skip(wild, 1);
+	return name.n > tail.n && weir_str_ends(name, tail);
+}
+
+bool weir_ir_intersect(struct weir_str listener, struct weir_str route,
+		       struct weir_str *ret_both)
+{
+	if (weir_str_eq(listener, route) || covers(listener, route)) {
+		*ret_both = route;
+		return true;
+	}
+	if (covers(route, listener)) {
+		*ret_both = listener;
+		return true;
+	}
+	return false;
+}
+
+struct ir_vhost *weir_ir_vhost(struct ir *c, struct ir_listener *listener,
+			       struct weir_str hostname)
+{
+	uint64_t key = weir_str_hash(hostname, listener->id);
+	struct ir_vhost *first = weir_ir_get(&c->vhosts, key);
+	struct ir_vhost *v = first;
+
+	while (v && (v->listener != listener->id ||
+		     !weir_str_eq(v->hostname, hostname))) {
+		v = v->next_hash;
+	}
+	if (v) {
+		return v;
+	}
+	v = weir_ir_alloc(c, 1, sizeof(*v));
+	if (!v) {
+		return NULL;
+	}
+	v->hostname = hostname;
+	v->listener = listener->id;
+	v->tail = &v->entries;
+	v->next = listener->vhosts;
+	v->next_hash = first;
+	listener->vhosts = v;
+	listener->n_vhosts++;
+	weir_ir_put(c, &c->vhosts, key, v);
+	return v;
+}
+
+static bool allows_namespace(struct ir *c, const struct weir_listener_spec *l,
+			     struct weir_str gateway_ns, struct weir_str ns)
+{
+	const struct weir_object *object;
+
+	switch (l->from) {
+	case WEIR_FROM_SAME:
+		return weir_str_eq(gateway_ns, ns);
+	case WEIR_FROM_ALL:
+		return true;
+	case WEIR_FROM_SELECTOR:
+		object = weir_store_find(c->store, WEIR_KIND_NAMESPACE,
+					 WEIR_STR(""), ns);
+		return weir_selector_matches(&l->selector,
+					     object ? object->labels
+						    : (struct weir_pairs){0});
+	case WEIR_FROM_NONE:
+		break;
+	}
+	return false;
+}
+
+static bool shares_hostname(const struct ir_listener *l,
+			    const struct weir_route_spec *route)
+{
+	struct weir_str both;
+
+	if (l->hostname.n == 0 || route->hostnames.n == 0 ||
+	    l->protocol == IR_PROTOCOL_TCP || l->protocol == IR_PROTOCOL_UDP) {
+		return true;
+	}
+	for (size_t i = 0; i < route->hostnames.n; i++) {
+		if (weir_ir_intersect(l->hostname, route->hostnames.v[i],
+				      &both)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* How far a parentRef got at any of the listeners. */
+enum outcome { NO_LISTENER, NOT_ALLOWED, NO_HOSTNAME, ATTACHED };
+
+static enum outcome try_listener(struct ir *c, const struct ir_route *route,
+				 const struct weir_parent_ref *parent,
+				 const struct ir_gateway *g,
+				 const struct ir_listener *l)
+{
+	if ((parent->section.n && !weir_str_eq(parent->section, l->name)) ||
+	    (parent->port && parent->port != l->port)) {
+		return NO_LISTENER;
+	}
+	if (!(l->kinds & 1u << route->object->kind) ||
+	    !allows_namespace(c, l->spec, g->object->ns, route->object->ns)) {
+		return NOT_ALLOWED;
+	}
+	if (!shares_hostname(l, route->object->route)) {
+		return NO_HOSTNAME;
+	}
+	return ATTACHED;
+}
+
+static void say_outcome(struct ir *c, const struct weir_object *route,
+			const struct weir_parent_ref *parent, size_t number,
+			enum outcome outcome)
+{
+	switch (outcome) {
+	case NO_LISTENER:
+		IR_DIAG(c, WEIR_DIAG_ERROR, route, "NoMatchingParent",
+			IR_FIELD("spec.parentRefs[%zu]", number),
+			"Gateway %.*s/%.*s has no listener with section "
+			"\"%.*s\" and port %u",
+			WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name),
+			WEIR_STR_ARG(parent->section), parent->port);
+		break;
+	case NOT_ALLOWED:
+		IR_DIAG(c, WEIR_DIAG_ERROR, route, "NotAllowedByListeners",
+			IR_FIELD("spec.parentRefs[%zu]", number),
+			"no listener of Gateway %.*s/%.*s allows a %s of "
+			"namespace %.*s",
+			WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name),
+			weir_kind_text(route->kind), WEIR_STR_ARG(route->ns));
+		break;
+	case NO_HOSTNAME:
+		IR_DIAG(c, WEIR_DIAG_ERROR, route, "NoMatchingListenerHostname",
+			IR_FIELD("spec.parentRefs[%zu]", number),
+			"no hostname in common with the listeners of Gateway "
+			"%.*s/%.*s",
+			WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name));
+		break;
+	case ATTACHED:
+		break;
+	}
+}
+
+static void attach_gateway(struct ir *c, struct ir_route *route, size_t number,
+			   ir_attach_fn fn, void *arg)
+{
+	const struct weir_parent_ref *parent =
+		&route->object->route->parents[number];
+	struct ir_gateway *g = weir_ir_find_gateway(c, parent->ns,
+						    parent->name);
+	enum outcome best = NO_LISTENER;
+
+	if (!g) {
+		/* One that is there but not ours has its own controller. */
+		if (!weir_store_find(c->store, WEIR_KIND_GATEWAY, parent->ns,
+				     parent->name)) {
+			IR_DIAG(c, WEIR_DIAG_WARNING, route->object,
+				"NoMatchingParent",
+				IR_FIELD("spec.parentRefs[%zu]", number),
+				"there is no Gateway %.*s/%.*s",
+				WEIR_STR_ARG(parent->ns),
+				WEIR_STR_ARG(parent->name));
+		}
+		return;
+	}
+	route->is_seen = true;
+	for (size_t i = 0; i < g->n_listeners; i++) {
+		struct ir_listener *l = &g->listeners[i];
+		enum outcome got = try_listener(c, route, parent, g, l);
+
+		best = got > best ? got : best;
+		if (got != ATTACHED || l->attached == route->id ||
+		    l->is_conflicted) {
+			continue;
+		}
+		l->attached = route->id;
+		fn(c, route, arg, l);
+	}
+	say_outcome(c, route->object, parent, number, best);
+}
+
+void weir_ir_attach(struct ir *c, struct ir_route *route, ir_attach_fn fn,
+		    void *arg)
+{
+	const struct weir_route_spec *spec = route->object->route;
+
+	for (size_t i = 0; i < spec->n_parents; i++) {
+		if (weir_str_is(spec->parents[i].kind, "Gateway") &&
+		    weir_str_is(spec->parents[i].group, GATEWAY_GROUP)) {
+			attach_gateway(c, route, i, fn, arg);
+		}
+	}
+	/* Services come second: what is wrong with a backend is said for the
+	 * stricter parent. */
+	for (size_t i = 0; i < spec->n_parents; i++) {
+		const struct weir_parent_ref *p = &spec->parents[i];
+
+		if (weir_str_is(p->kind, "Service") && p->group.n == 0) {
+			weir_ir_mesh_attach(c, route, i, fn, arg);
+		} else if (weir_str_is(p->kind, "ListenerSet") &&
+			   weir_str_is(p->group, GATEWAY_GROUP)) {
+			IR_DIAG(c, WEIR_DIAG_WARNING, route->object,
+				"NotServedYet",
+				IR_FIELD("spec.parentRefs[%zu].kind", i),
+				"ListenerSet is not served yet");
+		}
+	}
+}
+
+struct aged {
+	int64_t created;
+	uint32_t at;
+};
+
+static int compare_aged(const void *a, const void *b)
+{
+	const struct aged *x = a;
+	const struct aged *y = b;
+
+	if (x->created != y->created) {
+		return x->created < y->created ? -1 : 1;
+	}
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+/* The list is in (namespace, name) order already.  An unknown age (manifests)
+ * counts as the youngest. */
+const uint32_t *weir_ir_ranks(struct ir *c, const struct weir_object *const *v,
+			      size_t n)
+{
+	uint32_t *ranks = weir_ir_alloc(c, n, sizeof(*ranks));
+	struct aged *aged = weir_ir_alloc(c, n, sizeof(*aged));
+	bool is_sorted = true;
+
+	if (!ranks || !aged) {
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		aged[i].created = v[i]->created_s ? v[i]->created_s : INT64_MAX;
+		aged[i].at = (uint32_t)i;
+		is_sorted = is_sorted &&
+			    (i == 0 || aged[i - 1].created <= aged[i].created);
+	}
+	if (!is_sorted) {
+		qsort(aged, n, sizeof(*aged), compare_aged);
+	}
+	for (size_t i = 0; i < n; i++) {
+		ranks[aged[i].at] = (uint32_t)i;
+	}
+	return ranks;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order of work; what it says is sorted by object, not by pass. */
+#include "compile.h"
+
+#include "cleanup.h"
+#include "ir.h"
+
+int weir_compile(struct weir_store *store,
+		 const struct weir_compile_options *options,
+		 struct weir_compiled *ret_compiled)
+{
+	struct weir_compiled out = {0};
+	_cleanup_(weir_ir_fini) struct ir c;
+	int r;
+
+	weir_arena_init(&out.arena, 1024);
+	weir_diags_init(&out.diags, &out.arena);
+	weir_ir_init(&c, store, options, &out.diags);
+	weir_ir_gateways(&c);
+	weir_ir_http_routes(&c);
+	weir_ir_l4_routes(&c);
+	weir_ir_unserved_routes(&c);
+	weir_ir_kingresses(&c);
+	weir_ir_plan_planes(&c);
+	r = c.error ? c.error : weir_ir_emit(&c, &out);
+	if (r < 0) {
+		weir_compiled_fini(&out);
+		return r;
+	}
+	*ret_compiled = out;
+	/* The vector's arena moved with the structure. */
+	ret_compiled->diags.arena = &ret_compiled->arena;
+	return 0;
+}
+
+void weir_compiled_fini(struct weir_compiled *compiled)
+{
+	weir_free_ptr(&compiled->rules);
+	weir_free_ptr(&compiled->eps);
+	weir_arena_fini(&compiled->arena);
+	*compiled = (struct weir_compiled){0};
+}

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the intermediate form to the two blocks of a plan. */
+#include "ir.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "index.h"
+#include "writer.h"
+
+/* Places in the proxy prefix: index i is its i-th address, and the smallest
+ * default prefix, a /20, has 4094 of them without its ends. */
+#define PROXY_INDEX_MAX 4094u
+
+struct emit {
+	struct ir *c;
+	struct weir_writer w;
+	struct weir_plan head;
+};
+
+static struct weir_span text(struct emit *e, struct weir_str s)
+{
+	return weir_writer_text(&e->w, s);
+}
+
+static void emit_objects(struct emit *e)
+{
+	struct ir *c = e->c;
+	struct weir_pobject *v = weir_ir_alloc(c, c->n_objects, sizeof(*v));
+
+	for (size_t i = 0; v && i < c->n_objects; i++) {
+		const struct weir_object *o = c->objects[i];
+
+		v[i].kind = text(e, weir_str_of(weir_kind_text(o->kind)));
+		v[i].ns = text(e, o->ns);
+		v[i].name = text(e, o->name);
+		v[i].generation = o->generation;
+	}
+	e->head.objects = weir_writer_add(&e->w, v, c->n_objects, sizeof(*v));
+}
+
+static void emit_groups(struct emit *e)
+{
+	struct ir *c = e->c;
+	struct weir_group *v = weir_ir_alloc(c, c->n_groups, sizeof(*v));
+
+	for (const struct ir_group *g = c->groups; v && g; g = g->next_all) {
+		struct weir_group *o = &v[g->index];
+
+		o->key = g->key;
+		o->object = g->object;
+		o->port = g->port;
+		o->port_name = text(e, g->port_name);
+	}
+	e->head.groups = weir_writer_add(&e->w, v, c->n_groups, sizeof(*v));
+}
+
+static void emit_regexes(struct emit *e)
+{
+	struct ir *c = e->c;
+	struct weir_span *v = weir_ir_alloc(c, c->n_regexes, sizeof(*v));
+
+	for (size_t i = 0; v && i < c->n_regexes; i++) {
+		v[i] = text(e, c->regexes[i]);
+	}
+	e->head.regexes = weir_writer_add(&e->w, v, c->n_regexes, sizeof(*v));
+}
+
+/* ----------------------------------------------------------------- rules */
+
+static struct weir_span emit_mods(struct emit *e, const struct ir_filter *f)
+{
+	struct weir_header_mod *v = weir_ir_alloc(e->c, f->n_mods, sizeof(*v));
+
+	for (uint32_t i = 0; v && i < f->n_mods; i++) {
+		v[i].name = text(e, f->mods[i].name);
+		v[i].value = text(e, f->mods[i].value);
+		v[i].op = f->mods[i].op;
+	}
+	return weir_writer_add(&e->w, v, f->n_mods, sizeof(*v));
+}
+
+static struct weir_span emit_filters(struct emit *e,
+				     const struct ir_filters *filters)
+{
+	struct weir_filter *v;
+
+	if (filters->n == 0) {
+		return (struct weir_span){0};
+	}
+	v = weir_ir_alloc(e->c, filters->n, sizeof(*v));
+	for (uint32_t i = 0; v && i < filters->n; i++) {
+		const struct ir_filter *f = &filters->v[i];
+
+		v[i].type = f->type;
+		v[i].path_mod = f->path_mod;
+		v[i].mods = emit_mods(e, f);
+		v[i].scheme = text(e, f->scheme);
+		v[i].hostname = text(e, f->hostname);
+		v[i].path = text(e, f->path);
+		v[i].matched_prefix = text(e, f->matched_prefix);
+		v[i].port = f->port;
+		v[i].status = f->status;
+	}
+	return weir_writer_add(&e->w, v, filters->n, sizeof(*v));
+}
+
+static struct weir_span emit_refs(struct emit *e, const struct ir_rule *rule,
+				  struct weir_ref *v)
+{
+	for (uint32_t i = 0; i < rule->n_refs; i++) {
+		const struct ir_ref *r = &rule->refs[i];
+
+		v[i] = (struct weir_ref){
+			.key = r->key,
+			.weight = r->weight,
+			.object = r->object,
+			.group = r->group && r->state == WEIR_REF_OK
+					 ? r->group->index
+					 : WEIR_NONE,
+			.filters = emit_filters(e, &r->filters),
+			.detail = text(e, r->detail),
+			.state = r->state,
+			.proto = r->proto,
+			.index = r->index};
+	}
+	return weir_writer_add(&e->w, v, rule->n_refs, sizeof(*v));
+}
+
+static struct weir_span emit_slots(struct emit *e, const struct ir_rule *rule,
+				   struct weir_slot *v)
+{
+	weir_ir_slots(rule, v);
+	return weir_writer_add(&e->w, v, rule->n_slots, sizeof(*v));
+}
+
+static void emit_rules(struct emit *e)
+{
+	struct ir *c = e->c;
+	struct weir_rule *v = weir_ir_alloc(c, c->n_rules, sizeof(*v));
+	struct weir_ref *refs = weir_ir_alloc(c, IR_REFS_MAX, sizeof(*refs));
+	struct weir_slot *slots = weir_ir_alloc(c, IR_REFS_MAX, sizeof(*slots));
+
+	if (!v || !refs || !slots) {
+		return;
+	}
+	for (const struct ir_rule *r = c->rules; r; r = r->next_all) {
+		v[r->index] = (struct weir_rule){
+			.key = r->key,
+			.object = r->object,
+			.index = r->number,
+			.name = text(e, r->name),
+			.slots = emit_slots(e, r, slots),
+			.refs = emit_refs(e, r, refs),
+			.filters = emit_filters(e, &r->filters),
+			.request_timeout_ms = r->request_timeout_ms,
+			.backend_timeout_ms = r->backend_timeout_ms,
+			.plane = r->plane,
+			.reason = r->reason,
+			.flags = r->flags};
+	}
+	e->head.rules = weir_writer_add(&e->w, v, c->n_rules, sizeof(*v));
+}
+
+/* ------------------------------------------------------------- listeners */
+
+static struct weir_span emit_conds(struct emit *e, const struct ir_cond *from,
+				   size_t n)
+{
+	struct weir_cond *v;
+
+	if (n == 0) {
+		return (struct weir_span){0};
+	}
+	v = weir_ir_alloc(e->c, n, sizeof(*v));
+	for (size_t i = 0; v && i < n; i++) {
+		v[i].name = text(e, from[i].name);
+		v[i].value = text(e, from[i].value);
+		v[i].type = from[i].type;
+		v[i].regex = from[i].regex;
+	}
+	return weir_writer_add(&e->w, v, n, sizeof(*v));
+}
+
+static struct weir_table emit_table(struct emit *e, struct ir_entry **entries,
+				    size_t n)
+{
+	struct weir_match *v = weir_ir_alloc(e->c, n, sizeof(*v));
+	struct weir_table table = {0};
+
+	for (size_t i = 0; v && i < n; i++) {
+		const struct ir_match *m = entries[i]->match;
+
+		v[i].path = text(e, m->path);
+		v[i].method = text(e, m->method);
+		v[i].headers = emit_conds(e, m->headers, m->n_headers);
+		v[i].query = emit_conds(e, m->query, m->n_query);
+		v[i].path_type = m->path_type;
+		v[i].regex = m->regex;
+		v[i].rule = entries[i]->rule->index;
+		v[i].next = WEIR_NONE;
+	}
+	table.matches = weir_writer_add(&e->w, v, n, sizeof(*v));
+	weir_index_table(&e->w, &table);
+	return table;
+}
+
+/* One table per tier, the more specific original hostname first. */
+static struct weir_span emit_tables(struct emit *e,
+				    const struct ir_vhost *vhost)
+{
+	struct ir *c = e->c;
+	size_t n = vhost->n_entries;
+	struct ir_entry *few[16];
+	struct ir_entry **entries = few;
+	struct weir_table one;
+	struct weir_table *tables = &one;
+	size_t n_tiers = 1;
+	size_t at = 0;
+	size_t k = 0;
+
+	if (n > 8) {
+		entries = weir_ir_alloc(c, 2 * n, sizeof(*entries));
+	}
+	if (n == 0 || !entries) {
+		return (struct weir_span){0};
+	}
+	for (struct ir_entry *x = vhost->entries; x; x = x->next) {
+		entries[at++] = x;
+	}
+	weir_ir_sort_entries(entries, entries + n, n);
+	for (size_t i = 1; i < n; i++) {
+		n_tiers += entries[i]->tier != entries[i - 1]->tier;
+	}
+	if (n_tiers > 1) {
+		tables = weir_ir_alloc(c, n_tiers, sizeof(*tables));
+	}
+	if (!tables) {
+		return (struct weir_span){0};
+	}
+	for (size_t from = 0, to = 1; from < n; to++) {
+		if (to == n || entries[to]->tier != entries[from]->tier) {
+			tables[k++] = emit_table(e, entries + from, to - from);
+			from = to;
+		}
+	}
+	return weir_writer_add(&e->w, tables, n_tiers, sizeof(*tables));
+}
+
+static int compare_vhosts(const void *a, const void *b)
+{
+	const struct ir_vhost *x = *(const struct ir_vhost *const *)a;
+	const struct ir_vhost *y = *(const struct ir_vhost *const *)b;
+
+	return weir_str_cmp(x->hostname, y->hostname);
+}
+
+static struct ir_vhost **sort_vhosts(struct emit *e,
+				     const struct ir_listener *l)
+{
+	struct ir_vhost **v = weir_ir_alloc(e->c, l->n_vhosts,
+					    sizeof(struct ir_vhost *));
+	size_t at = l->n_vhosts;
+	bool is_sorted = true;
+
+	/* The list runs backwards. */
+	for (struct ir_vhost *x = l->vhosts; v && x; x = x->next) {
+		v[--at] = x;
+	}
+	for (size_t i = 1; v && is_sorted && i < l->n_vhosts; i++) {
+		is_sorted = compare_vhosts(&v[i - 1], &v[i]) < 0;
+	}
+	if (!is_sorted) {
+		qsort(v, l->n_vhosts, sizeof(struct ir_vhost *),
+		      compare_vhosts);
+	}
+	return v;
+}
+
+static void emit_listener(struct emit *e, const struct ir_listener *l,
+			  struct weir_listener *out)
+{
+	struct ir_vhost **sorted = sort_vhosts(e, l);
+	struct weir_vhost *v = weir_ir_alloc(e->c, l->n_vhosts, sizeof(*v));
+
+	*out = (struct weir_listener){.name = text(e, l->name),
+				      .hostname = text(e, l->hostname),
+				      .object = l->object,
+				      .flags = l->flags};
+	for (uint32_t i = 0; v && sorted && i < l->n_vhosts; i++) {
+		v[i].hostname = text(e, sorted[i]->hostname);
+		v[i].tables = emit_tables(e, sorted[i]);
+	}
+	out->vhosts = weir_writer_add(&e->w, v, l->n_vhosts, sizeof(*v));
+	out->host_index = weir_index_vhosts(&e->w, out->vhosts);
+}
+
+/* ------------------------------------------------------------- frontends */
+
+/* A front at one of its addresses. */
+struct claim {
+	struct weir_ip addr;
+	__be16 port_be;
+	uint8_t proto;
+	uint32_t order; /* who was first */
+	const struct ir_front *front;
+};
+
+static int compare_place(const struct claim *x, const struct claim *y)
+{
+	int r = memcmp(&x->addr, &y->addr, sizeof(x->addr));
+
+	r = r ? r : memcmp(&x->port_be, &y->port_be, sizeof(x->port_be));
+	return r ? r : (x->proto > y->proto) - (x->proto < y->proto);
+}
+
+static int compare_claims(const void *a, const void *b)
+{
+	const struct claim *x = a;
+	const struct claim *y = b;
+	int r = compare_place(x, y);
+
+	return r ? r : (x->order > y->order) - (x->order < y->order);
+}
+
+/* An address and port belong to one front: Gateways (older first), then
+ * Services with routes, then Knative's. */
+static struct claim *collect_claims(struct ir *c, size_t *ret_n)
+{
+	struct claim *v;
+	size_t kept = 0;
+	size_t n = 0;
+
+	*ret_n = 0;
+	for (const struct ir_front *f = c->fronts; f; f = f->next) {
+		n += f->n_addresses;
+	}
+	v = weir_ir_alloc(c, n, sizeof(*v));
+	if (!v) {
+		return NULL;
+	}
+	n = 0;
+	for (const struct ir_front *f = c->fronts; f; f = f->next) {
+		for (size_t i = 0; i < f->n_addresses; i++, n++) {
+			v[n] = (struct claim){.addr = f->addresses[i],
+					      .port_be = htons(f->port),
+					      .proto = f->proto,
+					      .order = (uint32_t)n,
+					      .front = f};
+		}
+	}
+	if (n > 1) {
+		qsort(v, n, sizeof(*v), compare_claims);
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct ir_front *f = v[i].front;
+		char where[WEIR_ADDR_TEXT_MAX];
+
+		if (kept == 0 || compare_place(&v[kept - 1], &v[i]) != 0) {
+			v[kept++] = v[i];
+			continue;
+		}
+		IR_DIAG(c, WEIR_DIAG_ERROR, f->owner,
+			f->origin == WEIR_ORIGIN_GATEWAY ? "PortUnavailable"
+							 : "Conflicted",
+			f->origin == WEIR_ORIGIN_GATEWAY
+				? WEIR_STR("spec.addresses")
+				: WEIR_STR("spec.clusterIP"),
+			"%s belongs to %s %.*s/%.*s already",
+			weir_addr_format(&v[i].addr, v[i].port_be, where),
+			weir_kind_text(v[kept - 1].front->owner->kind),
+			WEIR_STR_ARG(v[kept - 1].front->owner->ns),
+			WEIR_STR_ARG(v[kept - 1].front->owner->name));
+	}
+	*ret_n = kept;
+	return v;
+}
+
+/*
+ * Where a frontend stands in the proxy prefix.  By hash, so that an edit
+ * elsewhere rarely moves it: a connection on its way to the old place would
+ * meet another frontend.  0: the prefix is full.
+ */
+static uint32_t proxy_index(const struct claim *claim, uint8_t *used,
+			    size_t n_used)
+{
+	uint64_t h = weir_hash64(&claim->addr, sizeof(claim->addr),
+				 (uint64_t)claim->port_be << 8 | claim->proto);
+	uint32_t i = (uint32_t)(h % PROXY_INDEX_MAX);
+
+	if (n_used >= PROXY_INDEX_MAX) {
+		return 0;
+	}
+	while (used[i]) {
+		i = (i + 1) % PROXY_INDEX_MAX;
+	}
+	used[i] = 1;
+	return i + 1;
+}
+
+static void fill_frontend(const struct claim *claim, struct weir_frontend *out)
+{
+	const struct ir_front *f = claim->front;
+
+	*out = (struct weir_frontend){
+		.addr = claim->addr,
+		.port_be = claim->port_be,
+		.proto = claim->proto,
+		.mode = f->mode,
+		.origin = f->origin,
+		.is_local = f->is_local,
+		.plane = f->plane,
+		.reason = f->reason,
+		.object = f->object,
+		.rule = f->rule ? f->rule->index : WEIR_NONE,
+		.listeners = f->emitted,
+		.host_index = f->emitted_index,
+	};
+}
+
+static void emit_fronts(struct emit *e)
+{
+	struct ir *c = e->c;
+
+	for (struct ir_front *f = c->fronts; f; f = f->next) {
+		const struct ir_listener *l = f->listeners;
+		struct weir_listener *v;
+
+		if (f->mode != WEIR_MODE_HTTP || f->n_addresses == 0) {
+			continue;
+		}
+		v = weir_ir_alloc(c, f->n_listeners, sizeof(*v));
+		for (uint32_t i = 0; v && i < f->n_listeners; i++) {
+			emit_listener(e, l, &v[i]);
+			l = l->next;
+		}
+		f->emitted = weir_writer_add(&e->w, v, f->n_listeners,
+					     sizeof(*v));
+		f->emitted_index = weir_index_listeners(&e->w, f->emitted);
+	}
+}
+
+static void emit_frontends(struct emit *e)
+{
+	struct ir *c = e->c;
+	size_t n_claims;
+	struct claim *claims = collect_claims(c, &n_claims);
+	struct weir_frontend *v = weir_ir_alloc(c, n_claims, sizeof(*v));
+	uint8_t *used = weir_ir_alloc(c, PROXY_INDEX_MAX, 1);
+	size_t n_used = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; claims && v && used && i < n_claims; i++) {
+		fill_frontend(&claims[i], &v[n]);
+		if (!v[n].is_local) {
+			v[n].proxy_index = proxy_index(&claims[i], used,
+						       n_used);
+			n_used++;
+			if (v[n].proxy_index == 0) {
+				IR_DIAG(c, WEIR_DIAG_ERROR,
+					claims[i].front->owner, "LimitExceeded",
+					WEIR_STR("spec.clusterIP"),
+					"more than %u addresses with routes: "
+					"this one is not taken",
+					PROXY_INDEX_MAX);
+				continue;
+			}
+		}
+		n++;
+	}
+	e->head.frontends = weir_writer_add(&e->w, v, n, sizeof(*v));
+	e->head.proxied = weir_index_proxied(&e->w, e->head.frontends);
+}
+
+/* The addresses of Gateways, once each, in order. */
+static void emit_local_addrs(struct emit *e)
+{
+	const struct weir_frontend *f = weir_writer_at(&e->w,
+						       e->head.frontends);
+	uint32_t n_fronts = e->head.frontends.n;
+	struct weir_local_addr *v = weir_ir_alloc(e->c, n_fronts, sizeof(*v));
+	size_t n = 0;
+
+	for (uint32_t i = 0; v && i < n_fronts; i++) {
+		if (f[i].is_local &&
+		    (n == 0 || !weir_ip_eq(&v[n - 1].addr, &f[i].addr))) {
+			v[n].addr = f[i].addr;
+			v[n].object = f[i].object;
+			n++;
+		}
+	}
+	e->head.local_addrs = weir_writer_add(&e->w, v, n, sizeof(*v));
+}
+
+static int emit_rules_block(struct ir *c, void **ret_block, size_t *ret_size)
+{
+	struct emit e = {.c = c};
+	void *block;
+	int r;
+
+	weir_writer_init(&e.w, sizeof(struct weir_plan));
+	emit_objects(&e);
+	emit_groups(&e);
+	emit_regexes(&e);
+	emit_rules(&e);
+	emit_fronts(&e);
+	emit_frontends(&e);
+	emit_local_addrs(&e);
+	if (c->error) {
+		weir_writer_fini(&e.w);
+		return c->error;
+	}
+	r = weir_writer_finish(&e.w, WEIR_PLAN_MAGIC, &block, ret_size);
+	if (r < 0) {
+		return r;
+	}
+	((struct weir_plan *)block)->objects = e.head.objects;
+	((struct weir_plan *)block)->frontends = e.head.frontends;
+	((struct weir_plan *)block)->rules = e.head.rules;
+	((struct weir_plan *)block)->groups = e.head.groups;
+	((struct weir_plan *)block)->regexes = e.head.regexes;
+	((struct weir_plan *)block)->local_addrs = e.head.local_addrs;
+	((struct weir_plan *)block)->proxied = e.head.proxied;
+	*ret_block = block;
+	return 0;
+}
+
+static int emit_eps_block(struct ir *c, uint64_t groups_hash, void **ret_block,
+			  size_t *ret_size)
+{
+	struct weir_span *sets = weir_ir_alloc(c, c->n_groups, sizeof(*sets));
+	struct weir_writer w;
+	struct weir_span span;
+	void *block;
+	int r;
+
+	if (!sets) {
+		return -ENOMEM;
+	}
+	weir_writer_init(&w, sizeof(struct weir_eps));
+	for (const struct ir_group *g = c->groups; g; g = g->next_all) {
+		struct weir_endpoint *v;
+
+		sets[g->index] = weir_writer_reserve(&w, g->n_endpoints,
+						     sizeof(*v));
+		v = weir_writer_at(&w, sets[g->index]);
+		for (uint32_t i = 0; i < sets[g->index].n; i++) {
+			v[i].addr = g->endpoints[i].addr;
+			v[i].port_be = g->endpoints[i].port_be;
+			v[i].flags = g->endpoints[i].flags;
+		}
+	}
+	span = weir_writer_add(&w, sets, c->n_groups, sizeof(*sets));
+	r = weir_writer_finish(&w, WEIR_EPS_MAGIC, &block, ret_size);
+	if (r < 0) {
+		return r;
+	}
+	((struct weir_eps *)block)->sets = span;
+	((struct weir_eps *)block)->groups_hash = groups_hash;
+	*ret_block = block;
+	return 0;
+}
+
+int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled)
+{
+	_cleanup_free_ void *rules = NULL;
+	void *eps = NULL;
+	size_t rules_size;
+	size_t eps_size;
+	int r;
+
+	r = emit_rules_block(c, &rules, &rules_size);
+	if (r < 0) {
+		return r;
+	}
+	r = emit_eps_block(c, weir_plan_groups_hash(rules), &eps, &eps_size);
+	if (r < 0) {
+		return r;
+	}
+	ret_compiled->rules = TAKE_PTR(rules);
+	ret_compiled->eps = eps;
+	ret_compiled->rules_size = rules_size;
+	ret_compiled->eps_size = eps_size;
+	return 0;
+}

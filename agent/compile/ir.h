@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What compile works on between the objects and the plan.  Private to
+ * agent/compile.  Everything here lives in one scratch arena and dies with the
+ * compilation; texts point into the store, which does not change meanwhile.
+ *
+ * fronts -> listeners -> vhosts -> entries -> (match, rule) -> refs -> groups
+ *
+ * Lack of memory is sticky (ir.error): a function that could not do its work
+ * returns early, and weir_compile() reports it once.
+ */
+#ifndef WEIR_COMPILE_IR_H
+#define WEIR_COMPILE_IR_H
+
+#include "compile.h"
+#include "map.h"
+
+/* weir.dev/split: what the user asked for, at the nearest object that says. */
+enum ir_split { IR_SPLIT_UNSET, IR_SPLIT_REQUEST, IR_SPLIT_CONNECTION };
+
+/* Limits of one object.  The API's own are lower; they bound what a hostile
+ * manifest can make of hostnames x matches x listeners. */
+#define IR_ROUTE_RULES_MAX 1024
+#define IR_ROUTE_MATCHES_MAX 4096
+#define IR_ROUTE_HOSTS_MAX 1024
+#define IR_ROUTE_ENTRIES_MAX 65536 /* hostnames x matches at one listener */
+#define IR_RULE_REFS_MAX 64
+#define IR_SPLITS_MAX 64 /* of one KIngress path */
+#define IR_REFS_MAX (IR_RULE_REFS_MAX * IR_SPLITS_MAX) /* of a rule */
+#define IR_WEIGHT_MAX 1000000u                         /* Gateway API */
+
+struct ir_endpoint {
+	struct weir_ip addr;
+	__be16 port_be;
+	uint16_t flags;
+};
+
+struct ir_group {
+	uint64_t key;
+	uint32_t object;
+	uint32_t port;
+	struct weir_str port_name;
+	uint32_t index; /* among all groups */
+	uint8_t proto;  /* IPPROTO_* */
+	const struct ir_endpoint *endpoints;
+	uint32_t n_endpoints;
+	struct ir_group *next;     /* of the same Service */
+	struct ir_group *next_all; /* in order of index */
+};
+
+struct ir_front;
+
+/* A Service as seen by backendRefs and parents. */
+struct ir_service {
+	struct weir_str ns;
+	struct weir_str name;
+	const struct weir_object *object; /* NULL: there is none */
+	uint32_t object_id;
+	bool is_knative;       /* placeholder of a Knative Route */
+	struct weir_str route; /* its name, if is_knative */
+	struct ir_group *groups;
+	struct ir_front *fronts; /* at its ClusterIPs */
+	struct ir_service *next; /* with the same hash */
+};
+
+struct ir_mod {
+	struct weir_str name;
+	struct weir_str value;
+	uint32_t op; /* enum weir_header_op */
+};
+
+struct ir_filter {
+	uint32_t type; /* enum weir_filter_type */
+	uint32_t path_mod;
+	const struct ir_mod *mods;
+	uint32_t n_mods;
+	struct weir_str scheme;
+	struct weir_str hostname;
+	struct weir_str path;
+	struct weir_str matched_prefix;
+	uint16_t port;
+	uint16_t status;
+};
+
+struct ir_filters {
+	struct ir_filter *v;
+	uint32_t n;
+	bool needs_prefix; /* the text depends on the prefix that matched */
+};
+
+struct ir_ref {
+	uint64_t key;
+	uint64_t weight;
+	uint32_t object;
+	const struct ir_group *group; /* NULL unless state is WEIR_REF_OK */
+	struct ir_filters filters;
+	uint32_t n_own_filters; /* of them, Knative's revision headers: they
+				 * matter to the activator only */
+	struct weir_str detail;
+	bool is_split; /* weight counts percents */
+	uint8_t state;
+	uint8_t proto;
+	uint16_t index;
+};
+
+struct ir_rule {
+	uint64_t key;
+	uint32_t object;
+	uint32_t number; /* rule of the route */
+	uint32_t index;  /* among all rules */
+	struct weir_str name;
+	struct ir_ref *refs;
+	uint32_t n_refs;
+	uint32_t n_slots; /* refs with a weight */
+	struct ir_filters filters;
+	uint32_t request_timeout_ms;
+	uint32_t backend_timeout_ms;
+	uint8_t plane;
+	uint8_t reason;
+	uint8_t flags;
+	uint8_t split; /* enum ir_split, of the route itself */
+	bool needs_prefix;
+	bool is_planned; /* plane and reason are decided by some frontend */
+	struct weir_str matched_prefix;
+	struct ir_rule *variant; /* same rule for another matched prefix */
+	struct ir_rule *next_all;
+};
+
+struct ir_cond {
+	struct weir_str name;
+	struct weir_str value;
+	uint32_t type;
+	uint32_t regex;
+};
+
+struct ir_match {
+	struct weir_str path;
+	struct weir_str method;
+	const struct ir_cond *headers;
+	const struct ir_cond *query;
+	uint16_t n_headers;
+	uint16_t n_query;
+	uint32_t path_type;
+	uint32_t regex;
+	uint32_t number; /* in the route, over all its rules */
+};
+
+/* A match at work under one hostname. */
+struct ir_entry {
+	const struct ir_match *match;
+	struct ir_rule *rule;
+	uint32_t tier;      /* how specific the route's own hostname is */
+	uint32_t rank;      /* of the route: age, namespace, name */
+	uint64_t path_key;  /* order before the path's bytes */
+	uint64_t match_key; /* order after them; smaller goes first */
+	struct ir_entry *next;
+};
+
+struct ir_vhost {
+	struct weir_str hostname;
+	uint32_t listener; /* id */
+	struct ir_entry *entries;
+	struct ir_entry **tail;
+	uint32_t n_entries;
+	struct ir_vhost *next;      /* of the same listener */
+	struct ir_vhost *next_hash; /* with the same hash */
+};
+
+enum ir_protocol {
+	IR_PROTOCOL_BAD,
+	IR_PROTOCOL_HTTP,
+	IR_PROTOCOL_HTTPS,
+	IR_PROTOCOL_TLS,
+	IR_PROTOCOL_TCP,
+	IR_PROTOCOL_UDP,
+};
+
+struct ir_listener {
+	uint32_t id;
+	enum ir_protocol protocol;
+	uint16_t port;
+	struct weir_str name;
+	struct weir_str hostname;
+	uint32_t object;
+	uint32_t flags;                        /* WEIR_LISTENER_* */
+	const struct weir_listener_spec *spec; /* NULL: mesh, Knative */
+	uint32_t kinds;     /* bit per enum weir_kind that may attach */
+	uint32_t attached;  /* id of the last route that did */
+	bool no_forwarded;  /* weir.dev/forwarded: none */
+	bool is_conflicted; /* takes no traffic */
+	bool has_front;     /* shares the one of an earlier listener */
+	struct ir_vhost *vhosts;
+	uint32_t n_vhosts;
+	const struct weir_object *rule_route; /* TCP, UDP: the oldest */
+	uint32_t rule_rank;
+	struct ir_listener *next; /* of the same front */
+};
+
+/* What is done at a port of one or more addresses. */
+struct ir_front {
+	const struct weir_object *owner; /* Gateway or Service */
+	uint32_t object;
+	uint16_t port;
+	uint8_t proto; /* IPPROTO_* */
+	uint8_t mode;
+	uint8_t origin;
+	bool is_local;
+	uint8_t plane;
+	uint8_t reason;
+	uint8_t split; /* enum ir_split, of the parent's side */
+	struct ir_rule *rule;
+	const struct weir_ip *addresses;
+	size_t n_addresses;
+	struct weir_span emitted; /* its listeners in the plan */
+	struct weir_span emitted_index;
+	struct ir_listener *listeners;
+	uint32_t n_listeners;
+	struct ir_front *next;
+	struct ir_front *next_of_service;
+};
+
+struct ir_gateway {
+	const struct weir_object *object;
+	uint32_t object_id;
+	struct ir_listener *listeners; /* one per listener of the spec */
+	size_t n_listeners;
+	uint8_t split;
+	bool no_forwarded;
+};
+
+/* Knative: the KIngress rule that serves a name in a namespace. */
+struct ir_king_host {
+	struct weir_str ns;
+	struct weir_str name;
+	const struct weir_object *ingress;
+	const struct weir_king_rule *rule;
+	size_t number; /* of the rule */
+	struct ir_king_host *next;
+};
+
+struct ir {
+	struct weir_store *store;
+	struct weir_str node;
+	struct weir_arena arena;
+	struct weir_diags *diags;
+	bool is_quiet; /* said already */
+	int error;
+
+	const struct weir_object **objects;
+	size_t n_objects;
+	size_t objects_cap;
+	struct weir_map object_ids;
+
+	struct weir_map services; /* hash -> struct ir_service */
+	struct weir_map vhosts;   /* hash -> struct ir_vhost */
+	struct weir_map kings;    /* hash -> struct ir_king_host */
+	bool has_kings;
+	struct weir_map activators; /* address hash -> 1 */
+	bool has_activators;
+
+	struct ir_gateway *gateways; /* ours, by namespace and name */
+	size_t n_gateways;
+	struct ir_gateway *last_gateway;
+
+	struct ir_front *fronts;
+	struct ir_front **fronts_tail;
+	struct weir_map l4_rules; /* route -> struct ir_rule */
+	uint32_t n_listeners;
+	uint32_t n_routes;
+
+	struct ir_rule *rules;
+	struct ir_rule **rules_tail;
+	uint32_t n_rules;
+	struct ir_group *groups;
+	struct ir_group **groups_tail;
+	uint32_t n_groups;
+
+	struct weir_str *regexes;
+	size_t n_regexes;
+	size_t regexes_cap;
+	struct weir_map regex_ids;
+};
+
+/* ------------------------------------------------------------------- ir.c */
+
+void weir_ir_init(struct ir *c, struct weir_store *store,
+		  const struct weir_compile_options *options,
+		  struct weir_diags *diags);
+void weir_ir_fini(struct ir *c);
+/* Zeroed; NULL sets c->error. */
+void *weir_ir_alloc(struct ir *c, size_t n, size_t size);
+void weir_ir_put(struct ir *c, struct weir_map *map, uint64_t key,
+		 const void *value);
+void *weir_ir_get(const struct weir_map *map, uint64_t key);
+/* Id of an object in the plan. */
+uint32_t weir_ir_object(struct ir *c, const struct weir_object *object);
+/* Id of a pattern, or WEIR_NONE with *ret_offset where it is wrong. */
+uint32_t weir_ir_regex(struct ir *c, struct weir_str pattern,
+		       size_t *ret_offset);
+/* Appended to all rules, so that it gets its index. */
+void weir_ir_add_rule(struct ir *c, struct ir_rule *rule);
+struct ir_front *weir_ir_add_front(struct ir *c);
+struct ir_listener *weir_ir_add_listener(struct ir *c, struct ir_front *front);
+
+/* A field of an object: ir_field("spec.rules[%u]", i).  Lives in the caller's
+ * full expression. */
+struct ir_field {
+	char text[192];
+};
+__attribute__((format(printf, 2, 3))) struct weir_str
+weir_ir_field(struct ir_field *field, const char *fmt, ...);
+#define IR_FIELD(...) weir_ir_field(&(struct ir_field){{0}}, __VA_ARGS__)
+
+/* A diagnostic, unless it was said before. */
+#define IR_DIAG(c, severity, object, reason, field, ...)                       \
+	do {                                                                   \
+		if (!(c)->is_quiet) {                                          \
+			weir_diag_add((c)->diags, (severity), (object),        \
+				      (reason), (field), __VA_ARGS__);         \
+		}                                                              \
+	} while (0)
+
+/* ------------------------------------------------------------- annotations */
+
+enum ir_split weir_ir_split(struct ir *c, const struct weir_object *object);
+bool weir_ir_no_forwarded(struct ir *c, const struct weir_object *object,
+			  bool inherited);
+
+/* ------------------------------------------------- gateway.c and attach.c */
+
+void weir_ir_gateways(struct ir *c);
+/* One of ours, or NULL. */
+struct ir_gateway *weir_ir_find_gateway(struct ir *c, struct weir_str ns,
+					struct weir_str name);
+struct ir_vhost *weir_ir_vhost(struct ir *c, struct ir_listener *listener,
+			       struct weir_str hostname);
+/* The more specific of two hostnames that cover each other ("" covers all). */
+bool weir_ir_intersect(struct weir_str listener, struct weir_str route,
+		       struct weir_str *ret_both);
+
+/* One route on its way through its parents. */
+struct ir_route {
+	const struct weir_object *object;
+	uint32_t id; /* unique among all routes of all kinds */
+	uint32_t rank;
+	bool is_seen; /* one of the parents is weir's */
+};
+/* Called for each listener that a route attaches to, once.  A listener of a
+ * parent Service has no spec. */
+typedef void (*ir_attach_fn)(struct ir *c, struct ir_route *route, void *arg,
+			     struct ir_listener *listener);
+void weir_ir_attach(struct ir *c, struct ir_route *route, ir_attach_fn fn,
+		    void *arg);
+/* Ranks of the n objects by age, namespace and name. */
+const uint32_t *weir_ir_ranks(struct ir *c, const struct weir_object *const *v,
+			      size_t n);
+
+/* --------------------------------------------------- service.c, refs.c */
+
+enum ir_backend_use { IR_USE_HTTP, IR_USE_TCP, IR_USE_UDP };
+
+struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
+				   struct weir_str name);
+/* The endpoints of one port of a Service that is there. */
+struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
+			       const struct weir_service_port *port);
+const struct weir_service_port *
+weir_ir_service_port(const struct weir_object *service, uint32_t port,
+		     const char *protocol);
+/* Nothing, or Knative's activator, serves it. */
+bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group);
+/* HTTP/2 without TLS, by appProtocol or Knative's port name. */
+bool weir_ir_port_is_h2c(const struct weir_service_port *port, bool is_knative);
+
+struct ir_refs_request {
+	const struct weir_object *route;
+	const struct weir_route_rule *rule;
+	size_t number; /* of the rule */
+	enum ir_backend_use use;
+	bool is_mesh; /* no ReferenceGrant needed (GEP-1294) */
+};
+/* Fills refs, weights and the affinity flag of out. */
+void weir_ir_refs(struct ir *c, const struct ir_refs_request *request,
+		  struct ir_rule *out);
+
+/* ------------------------------------------------------------ filter.c */
+
+struct ir_filter_request {
+	const struct weir_object *route;
+	const struct weir_mfilter *filters;
+	size_t n;
+	struct weir_str field; /* "spec.rules[0].filters" */
+};
+void weir_ir_filters(struct ir *c, const struct ir_filter_request *request,
+		     struct ir_filters *out);
+/* A filter that sets these headers, appended to out. */
+void weir_ir_filter_set(struct ir *c, struct weir_pairs headers,
+			struct ir_filters *out);
+/* Copy for requests that matched prefix. */
+void weir_ir_filters_for_prefix(struct ir *c, struct ir_filters *filters,
+				struct weir_str prefix);
+
+/* ------------------------------------------------------ http.c, match.c */
+
+void weir_ir_http_routes(struct ir *c);
+/* NULL if the match is wrong (then the rule is dropped). */
+struct ir_match *weir_ir_match(struct ir *c, const struct weir_object *route,
+			       const struct weir_http_match *match, size_t rule,
+			       size_t number);
+/* tier: weir_ir_tier() of the hostname as the route wrote it. */
+void weir_ir_add_entry(struct ir *c, struct ir_vhost *vhost,
+		       const struct ir_match *match, struct ir_rule *rule,
+		       uint32_t tier, uint32_t rank);
+uint32_t weir_ir_tier(struct weir_str hostname);
+/* By tier, then precedence.  scratch: room for n. */
+void weir_ir_sort_entries(struct ir_entry **v, struct ir_entry **scratch,
+			  size_t n);
+
+/* -------------------------------------------------- l4.c, mesh.c, others */
+
+void weir_ir_l4_routes(struct ir *c);
+/* Decoded, not served: GRPCRoute and TLSRoute. */
+void weir_ir_unserved_routes(struct ir *c);
+/* Frontends of a parent Service; fn is called for each of its listeners. */
+void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
+			 ir_attach_fn fn, void *arg);
+void weir_ir_kingresses(struct ir *c);
+const struct ir_king_host *weir_ir_king_host(struct ir *c, struct weir_str ns,
+					     struct weir_str name);
+/* The path that takes what no header and no path narrows; NULL if none does.
+ * Others are said to be left out, at field of route. */
+const struct weir_king_path *
+weir_ir_king_default_path(struct ir *c, const struct ir_king_host *host,
+			  const struct weir_object *route,
+			  struct weir_str field);
+/* The splits of one path as refs, weights in percent.  0, or -EINVAL if they
+ * do not make up 100 %. */
+struct ir_splits {
+	struct ir_ref v[IR_SPLITS_MAX];
+	uint32_t n;
+};
+int weir_ir_king_splits(struct ir *c, const struct weir_object *ingress,
+			const struct weir_king_path *path,
+			struct ir_splits *ret_splits);
+
+void weir_ir_plan_planes(struct ir *c);
+
+/* ------------------------------------------------------- weight.c, emit.c */
+
+/* Row of a rule.  slots: room for n_refs; n_slots get filled. */
+void weir_ir_slots(const struct ir_rule *rule, struct weir_slot *slots);
+int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled);
+
+#endif

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * KIngresses (networking.internal.knative.dev Ingress).
+ *
+ * Of weir's class: each cluster-local rule is served at the ClusterIP of the
+ * placeholder Service that its hosts name (serving route/resources/service.go).
+ * The address names the rule, so any Host is taken there.  Of any class: the
+ * splits behind a backendRef that names a Knative Service are read here.
+ *
+ * Order of paths: longest first, then more headers, then the list (the types'
+ * own comment says list order; Serving emits lists for which both agree).
+ */
+#include "ir.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#define PATHS_MAX 1024
+
+/* "<name>.<ns>", "<name>.<ns>.svc" or "<name>.<ns>.svc.<domain>": the name. */
+static struct weir_str name_in_host(struct weir_str host, struct weir_str ns)
+{
+	ptrdiff_t dot = weir_str_find(host, '.');
+	struct weir_str rest;
+
+	if (dot <= 0) {
+		return WEIR_STR_NULL;
+	}
+	rest = weir_str_skip(host, (size_t)dot + 1);
+	if (!weir_str_starts(rest, ns)) {
+		return WEIR_STR_NULL;
+	}
+	rest = weir_str_skip(rest, ns.n);
+	if (rest.n && !weir_str_is(rest, ".svc") &&
+	    !weir_str_starts(rest, WEIR_STR(".svc."))) {
+		return WEIR_STR_NULL;
+	}
+	return (struct weir_str){host.p, (size_t)dot};
+}
+
+static uint64_t host_key(struct weir_str ns, struct weir_str name)
+{
+	return weir_str_hash(name, weir_str_hash(ns, 3));
+}
+
+static struct ir_king_host *find_host(const struct ir *c, struct weir_str ns,
+				      struct weir_str name)
+{
+	struct ir_king_host *h = weir_ir_get(&c->kings, host_key(ns, name));
+
+	while (h && (!weir_str_eq(h->name, name) || !weir_str_eq(h->ns, ns))) {
+		h = h->next;
+	}
+	return h;
+}
+
+static void index_rule(struct ir *c, const struct weir_object *ingress,
+		       size_t number)
+{
+	const struct weir_king_rule *rule = &ingress->kingress->rules[number];
+
+	for (size_t i = 0; rule->is_cluster_local && i < rule->hosts.n; i++) {
+		struct weir_str name = name_in_host(rule->hosts.v[i],
+						    ingress->ns);
+		struct ir_king_host *h;
+		uint64_t key;
+
+		if (!name.p || find_host(c, ingress->ns, name)) {
+			continue;
+		}
+		h = weir_ir_alloc(c, 1, sizeof(*h));
+		if (!h) {
+			return;
+		}
+		key = host_key(ingress->ns, name);
+		h->ns = ingress->ns;
+		h->name = name;
+		h->ingress = ingress;
+		h->rule = rule;
+		h->number = number;
+		h->next = weir_ir_get(&c->kings, key);
+		weir_ir_put(c, &c->kings, key, h);
+	}
+}
+
+static void load_hosts(struct ir *c)
+{
+	size_t n;
+	const struct weir_object *const *v = weir_store_list(
+		c->store, WEIR_KIND_KINGRESS, &n);
+
+	c->has_kings = true;
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0;
+		     v[i]->kingress && k < v[i]->kingress->n_rules; k++) {
+			index_rule(c, v[i], k);
+		}
+	}
+}
+
+const struct ir_king_host *weir_ir_king_host(struct ir *c, struct weir_str ns,
+					     struct weir_str name)
+{
+	if (!c->has_kings) {
+		load_hosts(c);
+	}
+	return find_host(c, ns, name);
+}
+
+/* ------------------------------------------------------------------ splits */
+
+static bool is_whole(struct weir_str path)
+{
+	return path.n == 0 || weir_str_is(path, "/");
+}
+
+const struct weir_king_path *
+weir_ir_king_default_path(struct ir *c, const struct ir_king_host *host,
+			  const struct weir_object *route,
+			  struct weir_str field)
+{
+	const struct weir_king_path *found = NULL;
+	size_t n_others = 0;
+
+	for (size_t i = 0; i < host->rule->n_paths; i++) {
+		const struct weir_king_path *p = &host->rule->paths[i];
+
+		if (!found && is_whole(p->path) && p->match_headers.n == 0) {
+			found = p;
+		} else {
+			n_others++;
+		}
+	}
+	if (found && n_others) {
+		IR_DIAG(c, WEIR_DIAG_WARNING, route, "NotServedYet", field,
+			"KIngress %.*s/%.*s has %zu more paths or header "
+			"matches for this host: through a backendRef only the "
+			"default one is served",
+			WEIR_STR_ARG(host->ingress->ns),
+			WEIR_STR_ARG(host->ingress->name), n_others);
+	}
+	return found;
+}
+
+static const struct weir_service_port *
+split_port(const struct weir_object *service, const struct weir_king_split *s)
+{
+	const struct weir_service_spec *spec = service->service;
+
+	if (s->port) {
+		return weir_ir_service_port(service, s->port, "TCP");
+	}
+	for (size_t i = 0; i < spec->n_ports; i++) {
+		if (weir_str_eq(spec->ports[i].name, s->port_name) &&
+		    weir_str_is(spec->ports[i].protocol, "TCP")) {
+			return &spec->ports[i];
+		}
+	}
+	return NULL;
+}
+
+/* Only the activator reads these two; queue-proxy strips them. */
+static bool is_revision_header(struct weir_str name)
+{
+	return weir_str_eq_nocase(name, WEIR_STR("Knative-Serving-Revision")) ||
+	       weir_str_eq_nocase(name, WEIR_STR("Knative-Serving-Namespace"));
+}
+
+static struct weir_str detail_of(struct ir *c, const struct weir_king_split *s)
+{
+	struct weir_str revision = s->service;
+	struct weir_str text;
+
+	for (size_t i = 0; i < s->headers.n; i++) {
+		if (weir_str_eq_nocase(s->headers.v[i].key,
+				       WEIR_STR("Knative-Serving-Revision"))) {
+			revision = s->headers.v[i].value;
+		}
+	}
+	text = weir_arena_printf(&c->arena, "revision %.*s",
+				 WEIR_STR_ARG(revision));
+	if (!text.p) {
+		c->error = -ENOMEM;
+	}
+	return text;
+}
+
+static void add_split_filters(struct ir *c, const struct weir_king_path *path,
+			      const struct weir_king_split *s, struct ir_ref *r)
+{
+	bool are_own = path->headers.n == 0 && path->rewrite_host.n == 0;
+
+	if (path->rewrite_host.n) {
+		struct ir_filter *f = weir_ir_alloc(c, 1, sizeof(*f));
+
+		if (!f) {
+			return;
+		}
+		f->type = WEIR_FILTER_REWRITE;
+		f->hostname = path->rewrite_host;
+		r->filters = (struct ir_filters){.v = f, .n = 1};
+	}
+	/* appendHeaders sets, the split's on top of the path's. */
+	weir_ir_filter_set(c, path->headers, &r->filters);
+	weir_ir_filter_set(c, s->headers, &r->filters);
+	for (size_t i = 0; i < s->headers.n; i++) {
+		are_own = are_own && is_revision_header(s->headers.v[i].key);
+	}
+	r->n_own_filters = are_own ? r->filters.n : 0;
+}
+
+static void fill_split(struct ir *c, const struct weir_object *ingress,
+		       const struct weir_king_path *path,
+		       const struct weir_king_split *s, struct ir_ref *r)
+{
+	struct ir_service *service = NULL;
+	const struct weir_service_port *port = NULL;
+	uint64_t where = s->port;
+
+	*r = (struct ir_ref){.weight = s->percent,
+			     .object = weir_ir_object(c, ingress),
+			     .detail = detail_of(c, s),
+			     .is_split = true,
+			     .state = WEIR_REF_UNREADY,
+			     .proto = WEIR_BACKEND_HTTP1};
+	r->key = weir_str_hash(s->service, weir_str_hash(s->port_name, where));
+	/* The API lets a split name Services of its own namespace only. */
+	if (s->service_ns.n == 0 || weir_str_eq(s->service_ns, ingress->ns)) {
+		service = weir_ir_service(c, ingress->ns, s->service);
+	}
+	if (service && service->object) {
+		r->object = service->object_id;
+		port = split_port(service->object, s);
+	}
+	if (port && weir_ir_port_is_h2c(port, true)) {
+		r->proto = WEIR_BACKEND_H2C;
+		r->state = WEIR_REF_INVALID;
+	} else if (port) {
+		r->group = weir_ir_group(c, service, port);
+		r->state = r->group ? WEIR_REF_OK : WEIR_REF_UNREADY;
+	}
+	add_split_filters(c, path, s, r);
+}
+
+int weir_ir_king_splits(struct ir *c, const struct weir_object *ingress,
+			const struct weir_king_path *path,
+			struct ir_splits *ret_splits)
+{
+	uint64_t sum = 0;
+
+	if (path->n_splits == 0 || path->n_splits > IR_SPLITS_MAX) {
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < path->n_splits; i++) {
+		sum += path->splits[i].percent;
+	}
+	if (sum != 100) {
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < path->n_splits; i++) {
+		fill_split(c, ingress, path, &path->splits[i],
+			   &ret_splits->v[i]);
+	}
+	ret_splits->n = (uint32_t)path->n_splits;
+	return 0;
+}
+
+/* ------------------------------------------------------- rules at their VIP */
+
+struct king {
+	struct ir *c;
+	const struct weir_object *ingress;
+	uint32_t object_id;
+	uint8_t split;
+	bool no_forwarded;
+	size_t rule;
+	uint32_t number; /* of the path, over all rules */
+};
+
+#define SPLIT_FIELD(k, path, split)                                            \
+	IR_FIELD("spec.rules[%zu].http.paths[%zu].splits[%zu]", (k)->rule,     \
+		 (path), (split))
+
+static void say_splits(const struct king *k, size_t path,
+		       const struct weir_king_path *spec,
+		       const struct ir_splits *splits)
+{
+	for (uint32_t i = 0; i < splits->n; i++) {
+		const struct weir_king_split *s = &spec->splits[i];
+
+		if (splits->v[i].state == WEIR_REF_UNREADY) {
+			IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "Unready",
+				SPLIT_FIELD(k, path, (size_t)i),
+				"Service %.*s/%.*s has no such port, or is not "
+				"there: its share gets 503",
+				WEIR_STR_ARG(k->ingress->ns),
+				WEIR_STR_ARG(s->service));
+		} else if (splits->v[i].state == WEIR_REF_INVALID) {
+			IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress,
+				"NotServedYet", SPLIT_FIELD(k, path, (size_t)i),
+				"Service %.*s is reached by HTTP/2, which is "
+				"not served yet: its share gets 500",
+				WEIR_STR_ARG(s->service));
+		}
+	}
+}
+
+static struct ir_rule *build_rule(const struct king *k, struct weir_str name,
+				  size_t number)
+{
+	struct ir *c = k->c;
+	const struct weir_king_path *path =
+		&k->ingress->kingress->rules[k->rule].paths[number];
+	struct ir_rule *rule = weir_ir_alloc(c, 1, sizeof(*rule));
+	uint64_t at = number;
+	struct ir_splits splits = {.n = 0};
+
+	if (!rule) {
+		return NULL;
+	}
+	rule->key = weir_str_hash(
+		k->ingress->name,
+		weir_str_hash(k->ingress->ns, WEIR_KIND_KINGRESS));
+	rule->key = weir_str_hash(name, weir_hash64(&at, 8, rule->key));
+	rule->object = k->object_id;
+	rule->number = k->number;
+	rule->reason = WEIR_REASON_PER_REQUEST;
+	rule->split = k->split;
+	if (k->no_forwarded) {
+		rule->flags |= WEIR_RULE_NO_FORWARDED;
+	}
+	weir_ir_add_rule(c, rule);
+	if (weir_ir_king_splits(c, k->ingress, path, &splits) < 0) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, k->ingress, "InvalidValue",
+			IR_FIELD("spec.rules[%zu].http.paths[%zu].splits",
+				 k->rule, number),
+			"percents must make up 100 in at most %d splits: "
+			"requests get 500",
+			IR_SPLITS_MAX);
+		return rule;
+	}
+	say_splits(k, number, path, &splits);
+	rule->refs = weir_ir_alloc(c, splits.n, sizeof(*rule->refs));
+	if (!rule->refs) {
+		return rule;
+	}
+	for (uint32_t i = 0; i < splits.n; i++) {
+		struct ir_ref *r = &rule->refs[i];
+
+		*r = splits.v[i];
+		r->key = weir_hash64(&r->key, sizeof(r->key), rule->key + i);
+		r->index = (uint16_t)i;
+		rule->n_slots += r->weight > 0;
+	}
+	rule->n_refs = splits.n;
+	return rule;
+}
+
+static struct ir_match *build_match(const struct king *k, size_t number)
+{
+	const struct weir_king_path *path =
+		&k->ingress->kingress->rules[k->rule].paths[number];
+	struct weir_http_match spec = {.path_type = WEIR_MPATH_PREFIX_TYPE,
+				       .path = WEIR_STR("/"),
+				       .n_headers = path->match_headers.n};
+	struct weir_value_match *headers = weir_ir_alloc(
+		k->c, path->match_headers.n, sizeof(*headers));
+	struct ir_match *m;
+
+	if (!headers) {
+		return NULL;
+	}
+	for (size_t i = 0; i < path->match_headers.n; i++) {
+		headers[i].name = path->match_headers.v[i].key;
+		headers[i].value = path->match_headers.v[i].value;
+		headers[i].type = WEIR_VALUE_EXACT;
+	}
+	spec.headers = headers;
+	m = weir_ir_match(k->c, k->ingress, &spec, k->rule, number);
+	if (m && !is_whole(path->path)) {
+		/* Bytes, not elements. */
+		m->path_type = WEIR_PATH_BYTE_PREFIX;
+		m->path = path->path;
+	}
+	return m;
+}
+
+static void fill_listener(struct king *k, struct weir_str name,
+			  struct ir_listener *l)
+{
+	const struct weir_king_rule *rule =
+		&k->ingress->kingress->rules[k->rule];
+	struct ir_vhost *vhost = weir_ir_vhost(k->c, l, WEIR_STR(""));
+
+	l->flags = WEIR_LISTENER_FIRST_MATCH;
+	if (rule->n_paths > PATHS_MAX) {
+		IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress, "LimitExceeded",
+			IR_FIELD("spec.rules[%zu].http.paths", k->rule),
+			"%zu paths; expected at most %d: the rule is not "
+			"served",
+			rule->n_paths, PATHS_MAX);
+		return;
+	}
+	for (size_t i = 0; vhost && i < rule->n_paths; i++) {
+		struct ir_match *m = build_match(k, i);
+		struct ir_rule *to = m ? build_rule(k, name, i) : NULL;
+
+		k->number++;
+		if (to) {
+			m->number = (uint32_t)i;
+			weir_ir_add_entry(k->c, vhost, m, to, 0, 0);
+		}
+	}
+}
+
+/* Opened where cleartext HTTP is expected: 80, not 443. */
+static bool is_http_port(const struct weir_service_port *port)
+{
+	return weir_str_is(port->protocol, "TCP") && port->port != 443 &&
+	       !weir_str_is(port->name, "https");
+}
+
+static void serve_name(struct king *k, struct weir_str name)
+{
+	struct ir *c = k->c;
+	struct ir_service *s = weir_ir_service(c, k->ingress->ns, name);
+	const struct weir_service_spec *spec;
+
+	if (!s || !s->object || !s->is_knative ||
+	    s->object->service->n_cluster_ips == 0) {
+		IR_DIAG(c, WEIR_DIAG_INFO, k->ingress, "NoAddress",
+			IR_FIELD("spec.rules[%zu].hosts", k->rule),
+			"Knative's placeholder Service %.*s/%.*s is not there "
+			"or has no ClusterIP: the rule is reached through "
+			"HTTPRoutes only",
+			WEIR_STR_ARG(k->ingress->ns), WEIR_STR_ARG(name));
+		return;
+	}
+	spec = s->object->service;
+	for (size_t i = 0; i < spec->n_ports; i++) {
+		struct ir_listener *l;
+		struct ir_front *f;
+
+		if (!is_http_port(&spec->ports[i])) {
+			continue;
+		}
+		f = weir_ir_add_front(c);
+		l = f ? weir_ir_add_listener(c, f) : NULL;
+		if (!l) {
+			return;
+		}
+		f->owner = s->object;
+		f->object = s->object_id;
+		f->port = spec->ports[i].port;
+		f->proto = IPPROTO_TCP;
+		f->mode = WEIR_MODE_HTTP;
+		f->origin = WEIR_ORIGIN_KNATIVE;
+		f->split = k->split;
+		f->addresses = spec->cluster_ips;
+		f->n_addresses = spec->n_cluster_ips;
+		l->protocol = IR_PROTOCOL_HTTP;
+		l->port = f->port;
+		l->name = name;
+		l->object = k->object_id;
+		fill_listener(k, name, l);
+	}
+}
+
+static void serve_rule(struct king *k)
+{
+	const struct weir_king_rule *rule =
+		&k->ingress->kingress->rules[k->rule];
+	struct weir_str last = WEIR_STR_NULL;
+
+	if (!rule->is_cluster_local) {
+		IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "NotServedYet",
+			IR_FIELD("spec.rules[%zu].visibility", k->rule),
+			"hosts for clients outside the cluster are not served "
+			"yet");
+		return;
+	}
+	for (size_t i = 0; i < rule->hosts.n; i++) {
+		struct weir_str name = name_in_host(rule->hosts.v[i],
+						    k->ingress->ns);
+		const struct ir_king_host *h;
+
+		/* The three spellings of one name follow each other. */
+		if (!name.p || (last.p && weir_str_eq(last, name))) {
+			continue;
+		}
+		last = name;
+		h = weir_ir_king_host(k->c, k->ingress->ns, name);
+		if (h && h->ingress == k->ingress && h->number == k->rule) {
+			serve_name(k, name);
+		} else {
+			IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress,
+				"DomainConflict",
+				IR_FIELD("spec.rules[%zu].hosts[%zu]", k->rule,
+					 i),
+				"\"%.*s\" belongs to an earlier rule",
+				WEIR_STR_ARG(rule->hosts.v[i]));
+		}
+	}
+}
+
+/* KIngress, Knative Route, Knative Service: the nearest that says decides. */
+static void read_annotations(struct king *k)
+{
+	static const enum weir_kind above[] = {WEIR_KIND_KROUTE,
+					       WEIR_KIND_KSERVICE};
+	struct ir *c = k->c;
+	enum ir_split split = weir_ir_split(c, k->ingress);
+
+	for (size_t i = 2; i-- > 0;) {
+		const struct weir_object *o = weir_store_find(
+			c->store, above[i], k->ingress->ns, k->ingress->name);
+
+		k->no_forwarded = weir_ir_no_forwarded(c, o, k->no_forwarded);
+	}
+	k->no_forwarded = weir_ir_no_forwarded(c, k->ingress, k->no_forwarded);
+	for (size_t i = 0; split == IR_SPLIT_UNSET && i < 2; i++) {
+		split = weir_ir_split(c, weir_store_find(c->store, above[i],
+							 k->ingress->ns,
+							 k->ingress->name));
+	}
+	k->split = (uint8_t)split;
+}
+
+void weir_ir_kingresses(struct ir *c)
+{
+	size_t n;
+	const struct weir_object *const *v = weir_store_list(
+		c->store, WEIR_KIND_KINGRESS, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct king k = {.c = c, .ingress = v[i]};
+
+		if (!v[i]->kingress ||
+		    !weir_str_is(v[i]->kingress->ingress_class,
+				 WEIR_KINGRESS_CLASS)) {
+			continue;
+		}
+		k.object_id = weir_ir_object(c, v[i]);
+		read_annotations(&k);
+		if (v[i]->kingress->has_tls) {
+			IR_DIAG(c, WEIR_DIAG_WARNING, v[i], "NotServedYet",
+				WEIR_STR("spec.tls"), "TLS is not served yet");
+		}
+		for (k.rule = 0; k.rule < v[i]->kingress->n_rules; k.rule++) {
+			serve_rule(&k);
+		}
+	}
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCPRoute and UDPRoute: all connections of a port go by one rule.  Several
+ * routes may attach to a listener; only the oldest gets traffic.  GRPCRoute and
+ * TLSRoute are decoded, attached and said to be unserved.
+ */
+#include "ir.h"
+
+#include <netinet/in.h>
+
+static void attach(struct ir *c, struct ir_route *route, void *arg,
+		   struct ir_listener *l)
+{
+	const struct weir_object *loser = route->object;
+	const struct weir_object *winner = l->rule_route;
+
+	(void)arg;
+	if (!winner || route->rank < l->rule_rank) {
+		loser = l->rule_route;
+		winner = route->object;
+		l->rule_route = route->object;
+		l->rule_rank = route->rank;
+	}
+	if (loser) {
+		IR_DIAG(c, WEIR_DIAG_INFO, loser, "Shadowed",
+			WEIR_STR("spec.parentRefs"),
+			"listener \"%.*s\" on port %u gives all its traffic to "
+			"the older %s %.*s/%.*s",
+			WEIR_STR_ARG(l->name), l->port,
+			weir_kind_text(winner->kind), WEIR_STR_ARG(winner->ns),
+			WEIR_STR_ARG(winner->name));
+	}
+}
+
+static void attach_kind(struct ir *c, enum weir_kind kind)
+{
+	size_t n;
+	const struct weir_object *const *v = weir_store_list(c->store, kind,
+							     &n);
+	const uint32_t *ranks = weir_ir_ranks(c, v, n);
+
+	for (size_t i = 0; ranks && i < n; i++) {
+		struct ir_route route = {
+			.object = v[i], .id = ++c->n_routes, .rank = ranks[i]};
+
+		if (v[i]->route) {
+			weir_ir_attach(c, &route, attach, NULL);
+		}
+	}
+}
+
+static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
+				  bool is_mesh)
+{
+	const struct weir_route_spec *spec = o->route;
+	struct ir_refs_request refs = {
+		.route = o,
+		.rule = spec->rules,
+		.use = o->kind == WEIR_KIND_UDP_ROUTE ? IR_USE_UDP : IR_USE_TCP,
+		.is_mesh = is_mesh};
+	struct ir_rule *rule;
+	uint64_t key;
+
+	if (spec->n_rules != 1) {
+		IR_DIAG(c, spec->n_rules ? WEIR_DIAG_WARNING : WEIR_DIAG_ERROR,
+			o, "UnsupportedValue", WEIR_STR("spec.rules"),
+			"%zu rules; expected one%s", spec->n_rules,
+			spec->n_rules ? ": only the first is used" : "");
+	}
+	if (spec->n_rules == 0) {
+		return NULL;
+	}
+	if (spec->rules[0].n_backends > IR_RULE_REFS_MAX) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, o, "LimitExceeded",
+			WEIR_STR("spec.rules[0].backendRefs"),
+			"%zu backends; expected at most %d: the route is not "
+			"served",
+			spec->rules[0].n_backends, IR_RULE_REFS_MAX);
+		return NULL;
+	}
+	rule = weir_ir_alloc(c, 1, sizeof(*rule));
+	if (!rule) {
+		return NULL;
+	}
+	key = weir_str_hash(o->name, weir_str_hash(o->ns, o->kind));
+	rule->key = weir_str_hash(spec->rules[0].name, key);
+	rule->object = weir_ir_object(c, o);
+	rule->name = spec->rules[0].name;
+	rule->plane = WEIR_PLANE_CONNECTION;
+	rule->reason = WEIR_REASON_PER_CONNECTION;
+	weir_ir_refs(c, &refs, rule);
+	if (rule->n_slots > WEIR_ROW_SLOTS_MAX) {
+		rule->plane = WEIR_PLANE_PROXY;
+		rule->reason = WEIR_REASON_TOO_MANY_SLOTS;
+	}
+	weir_ir_add_rule(c, rule);
+	return rule;
+}
+
+/* One rule per route and kind of parent, however many listeners it has. */
+static struct ir_rule *rule_of(struct ir *c, const struct weir_object *o,
+			       bool is_mesh)
+{
+	uint64_t key = (uintptr_t)o | is_mesh; /* objects are aligned */
+	struct ir_rule *rule = weir_ir_get(&c->l4_rules, key);
+
+	if (!rule) {
+		rule = build_rule(c, o, is_mesh);
+		if (rule) {
+			weir_ir_put(c, &c->l4_rules, key, rule);
+		}
+	}
+	return rule;
+}
+
+void weir_ir_l4_routes(struct ir *c)
+{
+	attach_kind(c, WEIR_KIND_TCP_ROUTE);
+	attach_kind(c, WEIR_KIND_UDP_ROUTE);
+	for (struct ir_front *f = c->fronts; f; f = f->next) {
+		const struct ir_listener *l = f->listeners;
+
+		if (f->mode != WEIR_MODE_TCP && f->mode != WEIR_MODE_UDP) {
+			continue;
+		}
+		if (l->rule_route) {
+			f->rule = rule_of(c, l->rule_route,
+					  f->origin == WEIR_ORIGIN_SERVICE);
+		}
+		if (f->rule) {
+			f->plane = f->rule->plane;
+			f->reason = f->rule->reason;
+		} else {
+			/* No route: nothing to connect to. */
+			f->mode = WEIR_MODE_REFUSE;
+			f->reason = WEIR_REASON_PER_CONNECTION;
+		}
+	}
+}
+
+static void attach_unserved(struct ir *c, struct ir_route *route, void *arg,
+			    struct ir_listener *l)
+{
+	(void)c;
+	(void)route;
+	(void)arg;
+	(void)l;
+}
+
+void weir_ir_unserved_routes(struct ir *c)
+{
+	static const enum weir_kind kinds[] = {WEIR_KIND_GRPC_ROUTE,
+					       WEIR_KIND_TLS_ROUTE};
+
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		size_t n;
+		const struct weir_object *const *v = weir_store_list(
+			c->store, kinds[k], &n);
+
+		for (size_t i = 0; i < n; i++) {
+			struct ir_route route = {.object = v[i],
+						 .id = ++c->n_routes};
+
+			if (!v[i]->route) {
+				continue;
+			}
+			weir_ir_attach(c, &route, attach_unserved, NULL);
+			if (route.is_seen) {
+				IR_DIAG(c, WEIR_DIAG_ERROR, v[i],
+					"NotServedYet", WEIR_STR("spec"),
+					"%s is not served yet: its requests "
+					"get "
+					"no backend",
+					weir_kind_text(kinds[k]));
+			}
+		}
+	}
+}

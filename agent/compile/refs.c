@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backendRefs: what they name, whether they may, and what share they keep.
+ *
+ * A reference that does not resolve keeps its share, which is answered 500 or
+ * refused; nothing is renormalised.  A Knative Service, in either spelling,
+ * stands for the splits of its KIngress rule: weight times percent.
+ */
+#include "ir.h"
+
+#define GATEWAY_GROUP "gateway.networking.k8s.io"
+#define SERVING_GROUP "serving.knative.dev"
+#define PERCENT 100
+
+struct build {
+	struct ir *c;
+	const struct ir_refs_request *q;
+	struct ir_rule *rule;
+	uint32_t cap; /* of rule->refs */
+	size_t i;     /* the backendRef at hand */
+	const struct weir_backend_ref *ref;
+	bool has_knative;
+};
+
+#define REF_FIELD(b, sub)                                                      \
+	IR_FIELD("spec.rules[%zu].backendRefs[%zu]%s", (b)->q->number, (b)->i, \
+		 (sub))
+#define REF_DIAG(b, severity, reason, sub, ...)                                \
+	IR_DIAG((b)->c, (severity), (b)->q->route, (reason),                   \
+		REF_FIELD((b), (sub)), __VA_ARGS__)
+
+static struct ir_ref *add_ref(struct build *b, uint8_t state)
+{
+	struct ir_rule *rule = b->rule;
+	struct ir_ref *r;
+	uint64_t key;
+
+	if (rule->n_refs == b->cap) {
+		uint32_t cap = b->cap * 2;
+		struct ir_ref *v = weir_ir_alloc(b->c, cap, sizeof(*v));
+
+		if (!v) {
+			return NULL;
+		}
+		if (rule->n_refs) {
+			memcpy(v, rule->refs, rule->n_refs * sizeof(*v));
+		}
+		rule->refs = v;
+		b->cap = cap;
+	}
+	r = &rule->refs[rule->n_refs++];
+	key = rule->key + b->ref->port + ((uint64_t)b->ref->group.n << 16);
+	key = weir_str_hash(b->ref->name, weir_str_hash(b->ref->ns, key));
+	*r = (struct ir_ref){.key = key,
+			     .weight = b->ref->weight,
+			     .object = rule->object,
+			     .state = state,
+			     .proto = b->q->use == IR_USE_HTTP
+					      ? WEIR_BACKEND_HTTP1
+					      : WEIR_BACKEND_RAW,
+			     .index = (uint16_t)b->i};
+	return r;
+}
+
+static void add_invalid(struct build *b, const struct ir_service *service)
+{
+	struct ir_ref *r = add_ref(b, WEIR_REF_INVALID);
+
+	if (r && service && service->object) {
+		r->object = service->object_id;
+	}
+}
+
+/* Any from with any to of any grant in the target's namespace. */
+static bool grant_allows(const struct weir_grant_spec *grant,
+			 const struct weir_object *from,
+			 const struct weir_backend_ref *to)
+{
+	bool is_from = false;
+	bool is_to = false;
+
+	for (size_t i = 0; i < grant->n_from; i++) {
+		const struct weir_grant_from *f = &grant->from[i];
+
+		is_from = is_from ||
+			  (weir_str_is(f->group, GATEWAY_GROUP) &&
+			   weir_str_is(f->kind, weir_kind_text(from->kind)) &&
+			   weir_str_eq(f->ns, from->ns));
+	}
+	for (size_t i = 0; is_from && i < grant->n_to; i++) {
+		const struct weir_grant_to *t = &grant->to[i];
+
+		is_to = is_to ||
+			(weir_str_eq(t->group, to->group) &&
+			 weir_str_eq(t->kind, to->kind) &&
+			 (t->name.n == 0 || weir_str_eq(t->name, to->name)));
+	}
+	return is_to;
+}
+
+static bool is_granted(const struct build *b)
+{
+	struct weir_str ns = b->ref->ns;
+	const struct weir_object *const *v;
+	size_t n;
+	size_t lo = 0;
+	size_t hi;
+
+	if (b->q->is_mesh || weir_str_eq(ns, b->q->route->ns)) {
+		return true;
+	}
+	v = weir_store_list(b->c->store, WEIR_KIND_REFERENCE_GRANT, &n);
+	hi = n;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (weir_str_cmp(v[mid]->ns, ns) < 0) {
+			lo = mid + 1;
+		} else {
+			hi = mid;
+		}
+	}
+	for (; lo < n && weir_str_eq(v[lo]->ns, ns); lo++) {
+		if (v[lo]->grant &&
+		    grant_allows(v[lo]->grant, b->q->route, b->ref)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void add_own_filters(struct build *b, struct ir_filters *out)
+{
+	struct ir_field field;
+	struct ir_filter_request q = {
+		.route = b->q->route,
+		.filters = b->ref->filters,
+		.n = b->ref->n_filters,
+	};
+
+	if (q.n == 0) {
+		return;
+	}
+	q.field = weir_ir_field(&field,
+				"spec.rules[%zu].backendRefs[%zu].filters",
+				b->q->number, b->i);
+	weir_ir_filters(b->c, &q, out);
+	b->rule->needs_prefix |= out->needs_prefix;
+}
+
+/* ----------------------------------------------------------------- Knative */
+
+/* The user's filters first: Knative's headers win. */
+static struct ir_filters join_filters(struct ir *c, const struct ir_filters *a,
+				      const struct ir_filters *b)
+{
+	struct ir_filters both = {.needs_prefix = a->needs_prefix};
+
+	if (a->n == 0) {
+		return *b;
+	}
+	both.v = weir_ir_alloc(c, a->n + b->n, sizeof(*both.v));
+	if (!both.v) {
+		return both;
+	}
+	both.n = a->n + b->n;
+	memcpy(both.v, a->v, a->n * sizeof(*both.v));
+	if (b->n) {
+		memcpy(both.v + a->n, b->v, b->n * sizeof(*both.v));
+	}
+	return both;
+}
+
+static void add_splits(struct build *b, const struct ir_splits *splits)
+{
+	struct ir_filters own = {0};
+
+	add_own_filters(b, &own);
+	for (uint32_t i = 0; i < splits->n; i++) {
+		const struct ir_ref *split = &splits->v[i];
+		struct ir_ref *r = add_ref(b, split->state);
+		struct ir_ref copy = *split;
+
+		if (!r) {
+			return;
+		}
+		copy.key = weir_hash64(&split->key, sizeof(copy.key), r->key);
+		/* Both factors are bounded: no overflow. */
+		copy.weight *= b->ref->weight;
+		copy.filters = join_filters(b->c, &own, &split->filters);
+		copy.index = r->index;
+		copy.is_split = true;
+		*r = copy;
+		if (split->state == WEIR_REF_UNREADY) {
+			REF_DIAG(b, WEIR_DIAG_WARNING, "Unready", "",
+				 "%.*s has no Service yet: its share gets 503",
+				 WEIR_STR_ARG(split->detail));
+		} else if (split->state == WEIR_REF_INVALID) {
+			REF_DIAG(b, WEIR_DIAG_ERROR, "NotServedYet", "",
+				 "%.*s is reached by HTTP/2, which is not "
+				 "served yet: its share gets 500",
+				 WEIR_STR_ARG(split->detail));
+		}
+	}
+}
+
+/* A backendRef that stands for the splits of a KIngress rule. */
+static void add_knative(struct build *b, struct weir_str name)
+{
+	const struct ir_king_host *host = weir_ir_king_host(b->c, b->ref->ns,
+							    name);
+	const struct weir_king_path *path = NULL;
+	struct ir_splits splits;
+
+	b->has_knative = true;
+	if (host) {
+		path = weir_ir_king_default_path(b->c, host, b->q->route,
+						 REF_FIELD(b, ""));
+	}
+	if (!path) {
+		REF_DIAG(b, WEIR_DIAG_WARNING, "Unready", "",
+			 "Knative Service %.*s/%.*s has no KIngress rule for "
+			 "host %.*s.%.*s.svc yet: its share gets 503",
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
+			 WEIR_STR_ARG(name), WEIR_STR_ARG(b->ref->ns));
+		add_ref(b, WEIR_REF_UNREADY);
+		return;
+	}
+	if (weir_ir_king_splits(b->c, host->ingress, path, &splits) < 0) {
+		REF_DIAG(b, WEIR_DIAG_ERROR, "InvalidValue", "",
+			 "the splits of KIngress %.*s/%.*s do not make up "
+			 "100 %%: its share gets 500",
+			 WEIR_STR_ARG(b->ref->ns),
+			 WEIR_STR_ARG(host->ingress->name));
+		add_invalid(b, NULL);
+		return;
+	}
+	add_splits(b, &splits);
+}
+
+static bool has_knative_route(struct ir *c, struct weir_str ns,
+			      struct weir_str name)
+{
+	return weir_store_find(c->store, WEIR_KIND_KROUTE, ns, name) ||
+	       weir_store_find(c->store, WEIR_KIND_KSERVICE, ns, name);
+}
+
+static void resolve_kservice(struct build *b)
+{
+	if (b->ref->port && b->ref->port != 80) {
+		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".port",
+			 "port %u; a Knative Service is reached at port 80: "
+			 "its share gets 500",
+			 b->ref->port);
+		add_invalid(b, NULL);
+		return;
+	}
+	if (!has_knative_route(b->c, b->ref->ns, b->ref->name)) {
+		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".name",
+			 "there is no Knative Service or Route %.*s/%.*s: its "
+			 "share gets 500",
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name));
+		add_invalid(b, NULL);
+		return;
+	}
+	add_knative(b, b->ref->name);
+}
+
+/* -------------------------------------------------------------------- core */
+
+static bool is_protocol_served(struct build *b,
+			       const struct weir_service_port *port)
+{
+	struct weir_str app = port->app_protocol;
+
+	if (b->q->use != IR_USE_HTTP || app.n == 0) {
+		return true;
+	}
+	if (!weir_ir_port_is_h2c(port, false) &&
+	    !weir_str_is(app, "kubernetes.io/wss")) {
+		return true;
+	}
+	REF_DIAG(b, WEIR_DIAG_ERROR, "NotServedYet", ".port",
+		 "appProtocol \"%.*s\" of Service %.*s/%.*s is not served yet "
+		 "(upstream is HTTP/1.1 in clear): its share gets 500",
+		 WEIR_STR_ARG(app), WEIR_STR_ARG(b->ref->ns),
+		 WEIR_STR_ARG(b->ref->name));
+	return false;
+}
+
+static void add_group(struct build *b, struct ir_service *service,
+		      const struct weir_service_port *port)
+{
+	struct ir_ref *r;
+
+	if (!is_protocol_served(b, port)) {
+		add_invalid(b, service);
+		return;
+	}
+	r = add_ref(b, WEIR_REF_OK);
+	if (!r) {
+		return;
+	}
+	r->object = service->object_id;
+	r->group = weir_ir_group(b->c, service, port);
+	if (!r->group) {
+		r->state = WEIR_REF_INVALID;
+	}
+	add_own_filters(b, &r->filters);
+	if (service->object->service->has_client_affinity) {
+		b->rule->flags |= WEIR_RULE_AFFINITY;
+	}
+}
+
+static void resolve_service(struct build *b)
+{
+	struct ir_service *s = weir_ir_service(b->c, b->ref->ns, b->ref->name);
+	const char *protocol = b->q->use == IR_USE_UDP ? "UDP" : "TCP";
+	const struct weir_service_port *port;
+
+	if (!s) {
+		return;
+	}
+	if (b->q->use == IR_USE_HTTP && (!s->object || s->is_knative) &&
+	    b->ref->port == 80 &&
+	    (s->is_knative ||
+	     has_knative_route(b->c, b->ref->ns, b->ref->name))) {
+		add_knative(b, b->ref->name);
+		return;
+	}
+	if (!s->object) {
+		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".name",
+			 "there is no Service %.*s/%.*s: its share gets 500",
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name));
+		add_invalid(b, s);
+		return;
+	}
+	if (weir_str_is(s->object->service->type, "ExternalName")) {
+		REF_DIAG(b, WEIR_DIAG_ERROR, "UnsupportedValue", ".name",
+			 "Service %.*s/%.*s is an ExternalName, which is not "
+			 "a backend (CVE-2021-25740): its share gets 500",
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name));
+		add_invalid(b, s);
+		return;
+	}
+	port = weir_ir_service_port(s->object, b->ref->port, protocol);
+	if (!port) {
+		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".port",
+			 "Service %.*s/%.*s has no %s port %u: its share gets "
+			 "500",
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
+			 protocol, b->ref->port);
+		add_invalid(b, s);
+		return;
+	}
+	add_group(b, s, port);
+}
+
+static void resolve(struct build *b)
+{
+	bool is_kservice = weir_str_is(b->ref->group, SERVING_GROUP);
+
+	if ((b->ref->group.n && !is_kservice) ||
+	    !weir_str_is(b->ref->kind, "Service") ||
+	    (is_kservice && b->q->use != IR_USE_HTTP)) {
+		REF_DIAG(b, WEIR_DIAG_ERROR, "InvalidKind", ".kind",
+			 "\"%.*s/%.*s\" is no backend here; expected a "
+			 "Service: its share gets 500",
+			 WEIR_STR_ARG(b->ref->group),
+			 WEIR_STR_ARG(b->ref->kind));
+		add_invalid(b, NULL);
+		return;
+	}
+	if (!is_granted(b)) {
+		REF_DIAG(b, WEIR_DIAG_ERROR, "RefNotPermitted", ".namespace",
+			 "no ReferenceGrant in namespace %.*s lets a %s of "
+			 "%.*s name it: its share gets 500",
+			 WEIR_STR_ARG(b->ref->ns),
+			 weir_kind_text(b->q->route->kind),
+			 WEIR_STR_ARG(b->q->route->ns));
+		add_invalid(b, NULL);
+		return;
+	}
+	if (is_kservice) {
+		resolve_kservice(b);
+	} else {
+		resolve_service(b);
+	}
+}
+
+/* Percents make the weights of splits a hundred times larger, so those beside
+ * them must be too.  Two refs to the same thing are still two. */
+static void finish(struct build *b)
+{
+	struct ir_rule *rule = b->rule;
+
+	for (uint32_t i = 0; i < rule->n_refs; i++) {
+		struct ir_ref *r = &rule->refs[i];
+
+		if (b->has_knative && !r->is_split) {
+			r->weight *= PERCENT;
+		}
+		for (uint32_t k = 0; k < i; k++) {
+			if (rule->refs[k].key == r->key) {
+				r->key = weir_hash64(&i, sizeof(i), r->key);
+				break;
+			}
+		}
+		rule->n_slots += r->weight > 0;
+	}
+}
+
+void weir_ir_refs(struct ir *c, const struct ir_refs_request *request,
+		  struct ir_rule *out)
+{
+	struct build b = {.c = c, .q = request, .rule = out};
+
+	b.cap = (uint32_t)request->rule->n_backends;
+	out->refs = weir_ir_alloc(c, b.cap, sizeof(*out->refs));
+	for (; out->refs && b.i < request->rule->n_backends; b.i++) {
+		struct weir_backend_ref ref = request->rule->backends[b.i];
+
+		b.ref = &ref;
+		if (ref.weight > IR_WEIGHT_MAX) {
+			REF_DIAG(&b, WEIR_DIAG_WARNING, "InvalidValue",
+				 ".weight",
+				 "%u is taken for %u, the most that "
+				 "is allowed",
+				 ref.weight, IR_WEIGHT_MAX);
+			ref.weight = IR_WEIGHT_MAX;
+		}
+		resolve(&b);
+	}
+	finish(&b);
+}

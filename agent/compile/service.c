@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services, their ports and endpoints, each looked at once per compilation.
+ */
+#include "ir.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#define SERVING_GROUP "serving.knative.dev"
+#define ROUTE_LABEL "serving.knative.dev/route"
+
+/* Knative's placeholder of a Route or of one of its tags (serving
+ * route/resources/service.go): labelled with the Route and owned by it. */
+static struct weir_str placeholder_of(const struct weir_object *service)
+{
+	struct weir_str label;
+
+	for (size_t i = 0; i < service->n_owners; i++) {
+		if (weir_str_is(service->owners[i].kind, "Route") &&
+		    weir_str_is(service->owners[i].group, SERVING_GROUP)) {
+			return service->owners[i].name;
+		}
+	}
+	label = service->labels.n ? weir_pairs_get(service->labels, ROUTE_LABEL)
+				  : WEIR_STR_NULL;
+	return label;
+}
+
+struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
+				   struct weir_str name)
+{
+	uint64_t key = weir_str_hash(name, weir_str_hash(ns, 0));
+	struct ir_service *first = weir_ir_get(&c->services, key);
+	struct ir_service *s = first;
+
+	/* Names are the users': equal hashes are not equal Services. */
+	while (s && (!weir_str_eq(s->name, name) || !weir_str_eq(s->ns, ns))) {
+		s = s->next;
+	}
+	if (s) {
+		return s;
+	}
+	s = weir_ir_alloc(c, 1, sizeof(*s));
+	if (!s) {
+		return NULL;
+	}
+	s->ns = ns;
+	s->name = name;
+	s->next = first;
+	s->object = weir_store_find(c->store, WEIR_KIND_SERVICE, ns, name);
+	if (s->object && !s->object->service) {
+		s->object = NULL;
+	}
+	if (s->object) {
+		s->object_id = weir_ir_object(c, s->object);
+		s->route = placeholder_of(s->object);
+		s->is_knative = s->route.n != 0;
+	}
+	weir_ir_put(c, &c->services, key, s);
+	return s;
+}
+
+const struct weir_service_port *
+weir_ir_service_port(const struct weir_object *service, uint32_t port,
+		     const char *protocol)
+{
+	const struct weir_service_spec *spec = service->service;
+
+	for (size_t i = 0; i < spec->n_ports; i++) {
+		if (spec->ports[i].port == port &&
+		    weir_str_is(spec->ports[i].protocol, protocol)) {
+			return &spec->ports[i];
+		}
+	}
+	return NULL;
+}
+
+bool weir_ir_port_is_h2c(const struct weir_service_port *port, bool is_knative)
+{
+	return weir_str_is(port->app_protocol, "kubernetes.io/h2c") ||
+	       (is_knative && (weir_str_is(port->name, "http2") ||
+			       weir_str_is(port->name, "h2c")));
+}
+
+static int compare_endpoints(const void *a, const void *b)
+{
+	const struct ir_endpoint *x = a;
+	const struct ir_endpoint *y = b;
+	int r = memcmp(&x->addr, &y->addr, sizeof(x->addr));
+
+	return r ? r : (x->port_be > y->port_be) - (x->port_be < y->port_be);
+}
+
+/* In order of address and without repetition: which slice an endpoint comes
+ * from, and how often, changes nothing. */
+static size_t sort_endpoints(struct ir_endpoint *v, size_t n)
+{
+	size_t kept = 0;
+	size_t i = 1;
+
+	while (i < n && compare_endpoints(&v[i - 1], &v[i]) < 0) {
+		i++;
+	}
+	if (i >= n) {
+		return n;
+	}
+	qsort(v, n, sizeof(*v), compare_endpoints);
+	for (i = 0; i < n; i++) {
+		if (kept == 0 || compare_endpoints(&v[kept - 1], &v[i]) != 0) {
+			v[kept++] = v[i];
+		}
+	}
+	return kept;
+}
+
+static uint16_t slice_port(const struct weir_slice_spec *slice,
+			   const struct weir_service_port *port)
+{
+	for (size_t i = 0; i < slice->n_ports; i++) {
+		if (weir_str_eq(slice->ports[i].name, port->name) &&
+		    weir_str_eq(slice->ports[i].protocol, port->protocol)) {
+			return slice->ports[i].port;
+		}
+	}
+	return 0;
+}
+
+/* Ready ones; if there are none at all, those that still serve while they
+ * terminate (KEP-1669). */
+static bool is_wanted(const struct weir_slice_endpoint *e, bool are_last)
+{
+	if (e->n_addresses == 0) {
+		return false;
+	}
+	return are_last ? e->is_serving && e->is_terminating : e->is_ready;
+}
+
+static size_t collect(const struct ir *c, const struct weir_object *const *v,
+		      size_t n, const struct weir_service_port *port,
+		      bool are_last, struct ir_endpoint *out)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct weir_slice_spec *slice = v[i]->slice;
+		uint16_t number = slice_port(slice, port);
+
+		for (size_t k = 0; number && k < slice->n_endpoints; k++) {
+			const struct weir_slice_endpoint *e =
+				&slice->endpoints[k];
+			struct ir_endpoint *o;
+
+			if (!is_wanted(e, are_last)) {
+				continue;
+			}
+			/* The addresses of one endpoint are fungible; all
+			 * consumers take the first. */
+			o = &out[count++];
+			o->addr = e->addresses[0];
+			o->port_be = htons(number);
+			o->flags = are_last ? WEIR_ENDPOINT_TERMINATING : 0;
+			if (c->node.n && weir_str_eq(e->node, c->node)) {
+				o->flags |= WEIR_ENDPOINT_LOCAL;
+			}
+		}
+	}
+	return count;
+}
+
+static uint64_t address_hash(const struct weir_ip *ip)
+{
+	return weir_hash64(ip, sizeof(*ip), 7);
+}
+
+/* Serving's activator stands in for a revision that sleeps: where the public
+ * Service's endpoints are the activator's, nothing can go straight to pods. */
+static void load_activators(struct ir *c)
+{
+	size_t n;
+	const struct weir_object *const *v = weir_store_slices(
+		c->store, WEIR_STR("knative-serving"),
+		WEIR_STR("activator-service"), &n);
+
+	c->has_activators = true;
+	for (size_t i = 0; i < n; i++) {
+		const struct weir_slice_spec *slice = v[i]->slice;
+
+		for (size_t k = 0; k < slice->n_endpoints; k++) {
+			for (size_t a = 0; a < slice->endpoints[k].n_addresses;
+			     a++) {
+				weir_ir_put(
+					c, &c->activators,
+					address_hash(&slice->endpoints[k]
+							      .addresses[a]),
+					c);
+			}
+		}
+	}
+}
+
+bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group)
+{
+	if (!c->has_activators) {
+		load_activators(c);
+	}
+	for (uint32_t i = 0; c->activators.n && i < group->n_endpoints; i++) {
+		if (weir_ir_get(&c->activators,
+				address_hash(&group->endpoints[i].addr))) {
+			return true;
+		}
+	}
+	return group->n_endpoints == 0;
+}
+
+static void fill_group(struct ir *c, const struct ir_service *service,
+		       const struct weir_service_port *port, struct ir_group *g)
+{
+	size_t n;
+	const struct weir_object *const *slices = weir_store_slices(
+		c->store, service->ns, service->name, &n);
+	struct ir_endpoint *v;
+	size_t max = 0;
+	size_t count;
+
+	for (size_t i = 0; i < n; i++) {
+		max += slices[i]->slice->n_endpoints;
+	}
+	v = weir_ir_alloc(c, max, sizeof(*v));
+	if (!v) {
+		return;
+	}
+	count = collect(c, slices, n, port, false, v);
+	if (count == 0) {
+		count = collect(c, slices, n, port, true, v);
+	}
+	g->endpoints = v;
+	g->n_endpoints = (uint32_t)sort_endpoints(v, count);
+}
+
+struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
+			       const struct weir_service_port *port)
+{
+	bool is_udp = weir_str_is(port->protocol, "UDP");
+	uint8_t proto = is_udp ? IPPROTO_UDP : IPPROTO_TCP;
+	uint32_t id = (uint32_t)port->port << 8 | proto;
+	struct ir_group *g;
+
+	for (g = service->groups; g; g = g->next) {
+		if (g->port == port->port && g->proto == proto) {
+			return g;
+		}
+	}
+	g = weir_ir_alloc(c, 1, sizeof(*g));
+	if (!g) {
+		return NULL;
+	}
+	g->key = weir_str_hash(
+		service->name,
+		weir_str_hash(service->ns, weir_hash64(&id, sizeof(id), 1)));
+	g->object = service->object_id;
+	g->port = port->port;
+	g->port_name = port->name;
+	g->proto = proto;
+	g->index = c->n_groups++;
+	g->next = service->groups;
+	service->groups = g;
+	*c->groups_tail = g;
+	c->groups_tail = &g->next_all;
+	fill_group(c, service, port, g);
+	return g;
+}
