@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ids that outlive plans. */
+#include <arpa/inet.h>
+
+#include "cleanup.h"
+#include "stamp.h"
+#include "tap.h"
+#include "writer.h"
+
+#define QUARANTINE_MS 1000
+
+/* Rules with these keys, each with one ref (key + 100) and one slot. */
+static struct weir_plan *plan_of(const uint64_t *keys, size_t n)
+{
+	struct weir_writer w;
+	struct weir_span rules;
+	size_t size;
+	void *block;
+
+	weir_writer_init(&w, sizeof(struct weir_plan));
+	rules = weir_writer_reserve(&w, n, sizeof(struct weir_rule));
+	for (size_t i = 0; i < n; i++) {
+		struct weir_ref ref = {.key = keys[i] + 100};
+		struct weir_slot slot = {0};
+		struct weir_rule rule = {.key = keys[i]};
+
+		rule.refs = weir_writer_add(&w, &ref, 1, sizeof(ref));
+		rule.slots = weir_writer_add(&w, &slot, 1, sizeof(slot));
+		((struct weir_rule *)weir_writer_at(&w, rules))[i] = rule;
+	}
+	((struct weir_plan *)weir_writer_at(&w, (struct weir_span){0}))->rules =
+		rules;
+	must(weir_writer_finish(&w, WEIR_PLAN_MAGIC, &block, &size) == 0,
+	     "built");
+	return block;
+}
+
+/* Stamps and returns the id of the first rule. */
+static uint32_t stamp(struct weir_ids *ids, const uint64_t *keys, size_t n,
+		      uint64_t now_ms, uint32_t *ret_lost)
+{
+	_cleanup_free_ struct weir_plan *p = plan_of(keys, n);
+	const struct weir_rule *r = weir_plan_at(p, p->rules);
+	const struct weir_ref *ref = weir_plan_at(p, r->refs);
+	const struct weir_slot *slot = weir_plan_at(p, r->slots);
+
+	must(weir_ids_stamp(ids, p, NULL, 42, now_ms, ret_lost) == 0, "stamp");
+	ok(p->generation == 42, "generation");
+	ok(slot->stat == ref->stat, "the slot counts for its ref");
+	return r->stat;
+}
+
+static struct weir_ids *ids_of(uint32_t max)
+{
+	const uint32_t v[_WEIR_IDS_MAX] = {max, max, max};
+	struct weir_ids *ids;
+
+	must(weir_ids_new(v, QUARANTINE_MS, &ids) == 0, "new");
+	return ids;
+}
+
+static void id_stays_while_named(void)
+{
+	static const uint64_t both[] = {1, 2};
+	static const uint64_t swapped[] = {2, 1};
+	_cleanup_(weir_ids_free) struct weir_ids *ids = ids_of(10);
+	uint32_t lost = 9;
+	uint32_t one = stamp(ids, both, 2, 0, &lost);
+	uint32_t two;
+
+	ok(one > 0 && lost == 0, "from 1 on");
+	two = stamp(ids, swapped, 2, 5000, &lost);
+	ok(two > 0 && two != one, "another");
+	ok(stamp(ids, both, 2, 9000, &lost) == one, "the same after all");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, one) == 1, "key behind the id");
+	ok(weir_ids_key(ids, WEIR_IDS_REF, one) == 101, "refs have their own");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 9) == 0, "unused");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 10000) == 0, "out of range");
+}
+
+static void forgotten_id_rests_in_quarantine(void)
+{
+	static const uint64_t k[] = {1, 2, 3};
+	_cleanup_(weir_ids_free) struct weir_ids *ids = ids_of(2);
+	uint32_t lost;
+
+	ok(stamp(ids, &k[0], 1, 100, &lost) == 1 && lost == 0, "first");
+	ok(stamp(ids, &k[1], 1, 200, &lost) == 0, "space is full");
+	ok(lost == 2, "rule and ref are lost, %u", lost);
+	ok(stamp(ids, &k[1], 1, 200 + QUARANTINE_MS - 1, &lost) == 0,
+	   "still in quarantine");
+	ok(stamp(ids, &k[0], 1, 200 + QUARANTINE_MS - 1, &lost) == 1,
+	   "who comes back meanwhile has it again");
+	ok(stamp(ids, &k[1], 1, 5000, &lost) == 0, "forgotten anew");
+	ok(stamp(ids, &k[2], 1, 5000 + QUARANTINE_MS, &lost) == 1,
+	   "free afterwards");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 1) == 3, "and another's");
+}
+
+static void many_come_and_go(void)
+{
+	_cleanup_(weir_ids_free) struct weir_ids *ids = ids_of(1000);
+	uint64_t keys[300];
+	uint32_t lost = 0;
+
+	for (uint64_t round = 0; round < 50; round++) {
+		for (size_t i = 0; i < 300; i++) {
+			keys[i] = round * 100 + i + 1;
+		}
+		must(stamp(ids, keys, 300, round * QUARANTINE_MS, &lost) < 1000,
+		     "in range");
+		must(lost == 0, "round %llu", (unsigned long long)round);
+	}
+}
+
+static void endpoints_go_by_address(void)
+{
+	_cleanup_(weir_ids_free) struct weir_ids *ids = ids_of(10);
+	struct weir_endpoint ep[3] = {{.port_be = htons(1)},
+				      {.port_be = htons(2)},
+				      {.port_be = htons(1)}};
+	_cleanup_free_ struct weir_eps *eps = NULL;
+	const struct weir_endpoint *e;
+	struct weir_span set;
+	struct weir_writer w;
+	uint32_t lost;
+	size_t size;
+	void *block;
+	uint32_t n;
+
+	weir_writer_init(&w, sizeof(struct weir_eps));
+	set = weir_writer_add(&w, ep, 3, sizeof(ep[0]));
+	set = weir_writer_add(&w, &set, 1, sizeof(set));
+	((struct weir_eps *)weir_writer_at(&w, (struct weir_span){0}))->sets =
+		set;
+	must(weir_writer_finish(&w, WEIR_EPS_MAGIC, &block, &size) == 0,
+	     "built");
+	eps = block;
+	must(weir_ids_stamp(ids, NULL, eps, 7, 0, &lost) == 0, "built");
+	e = weir_eps_of(eps, 0, &n);
+	ok(n == 3 && eps->generation == 7, "stamped");
+	ok(e[0].stat == e[2].stat, "same address, same id");
+	ok(e[0].stat != e[1].stat, "another port, another id");
+	ok(e[0].stat && e[1].stat, "none is 0");
+}
+
+TAP_MAIN(TEST(id_stays_while_named), TEST(forgotten_id_rests_in_quarantine),
+	 TEST(many_come_and_go), TEST(endpoints_go_by_address))
