@@ -118,6 +118,9 @@ static int adopt(struct weir_tables *t)
 		t->svcs[fe.fid] = (struct weir_svc_rec){
 			.key = key,
 			.flags = fe.flags,
+			.want_flags = fe.flags,
+			.has_row = true,
+			.wants_live = true,
 			.is_live = true,
 		};
 		r = weir_map_put(&t->fid_of, weir_tables_fe_hash(&key), fe.fid);
@@ -220,7 +223,6 @@ void weir_tables_free(struct weir_tables **tables)
 	weir_pool_fini(&t->gids);
 	weir_limbo_fini(&t->limbo);
 	weir_free_ptr(&t->changes.v);
-	weir_free_ptr(&t->refused);
 	weir_free_ptr(&t->svcs);
 	weir_free_ptr(&t->sets);
 	weir_free_ptr(&t->ep_refs);

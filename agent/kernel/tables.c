@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr.h"
 #include "cleanup.h"
 #include "tables_private.h"
 
@@ -251,7 +252,11 @@ static int prepare_row(struct weir_tables *t, const struct weir_plan_view *view,
 	const struct weir_rule *rule;
 	int r;
 
-	*hdr = (struct weir_row_hdr){.proxy = fe->proxy_index};
+	*hdr = (struct weir_row_hdr){};
+	if (fe->proxy_index <= (weir_ip_is_v4(&fe->addr) ? t->mem.max_proxy4
+							 : t->mem.max_proxy6)) {
+		hdr->proxy = fe->proxy_index;
+	}
 	if (fe->plane == WEIR_PLANE_CONNECTION && fe->rule != WEIR_NONE) {
 		rule = WEIR_PLAN_ELEM(view->rules, struct weir_rule,
 				      view->rules->rules, fe->rule);
@@ -270,7 +275,7 @@ static int prepare_row(struct weir_tables *t, const struct weir_plan_view *view,
 			return 0;
 		}
 	}
-	if (fe->proxy_index) {
+	if (hdr->proxy) {
 		hdr->flags = WEIR_ROW_PROXY;
 		*ret_n = 1;
 		return 0;
@@ -314,23 +319,6 @@ static int prepare_fid(struct weir_tables *t, const struct weir_fe_key *key,
 	return 0;
 }
 
-static int note_refused(struct weir_tables *t, const struct weir_fe_key *key)
-{
-	if (t->n_refused == t->cap_refused) {
-		size_t cap = t->cap_refused ? t->cap_refused * 2 : 16;
-		struct weir_fe_key *v = reallocarray(t->refused, cap,
-						     sizeof(*v));
-
-		if (!v) {
-			return -ENOMEM;
-		}
-		t->refused = v;
-		t->cap_refused = cap;
-	}
-	t->refused[t->n_refused++] = *key;
-	return 0;
-}
-
 static int prepare_frontend(struct weir_tables *t,
 			    const struct weir_plan_view *view,
 			    const struct weir_frontend *fe, const char **what)
@@ -344,14 +332,8 @@ static int prepare_frontend(struct weir_tables *t,
 	bool steers = fe->is_local && fe->proto == IPPROTO_TCP;
 	struct weir_svc_rec *rec;
 	uint32_t fid, n, first = 0;
-	uint64_t found;
 	int r;
 
-	if (steers &&
-	    !weir_map_get(&t->fid_of, weir_tables_fe_hash(&key), &found) &&
-	    t->ops.may_take && !t->ops.may_take(t->ops.arg, &key)) {
-		return note_refused(t, &key);
-	}
 	r = prepare_fid(t, &key, &fid, what);
 	if (r < 0) {
 		return r;
@@ -364,11 +346,14 @@ static int prepare_frontend(struct weir_tables *t,
 	}
 	rec->round = t->round;
 	rec->want_flags = steers ? WEIR_FE_STEER : 0;
+	/* What is taken already is asked about by weir_tables_recheck(). */
+	rec->wants_live = !steers || rec->is_live || !t->ops.may_take ||
+			  t->ops.may_take(t->ops.arg, &key);
 	r = prepare_row(t, view, fe, row, &n, what);
 	if (r < 0) {
 		return r;
 	}
-	if (rec->is_live && rec->row.n == n &&
+	if (rec->has_row && rec->row.n == n &&
 	    memcmp(row, &t->mem.row[rec->row.first], n * sizeof(*row)) == 0) {
 		return 0;
 	}
@@ -429,7 +414,6 @@ static int prepare(struct weir_tables *t, const struct weir_plan_view *view,
 	int r;
 
 	t->changes.n = 0;
-	t->n_refused = 0;
 	t->round++;
 	for (uint32_t i = 0; i < p->frontends.n; i++) {
 		const struct weir_frontend *fe = WEIR_PLAN_ELEM(
@@ -540,10 +524,32 @@ static void commit_row(struct weir_tables *t, const struct weir_change *c,
 
 	store_index(&t->mem.svc[c->id], c->run.first, generation);
 	rec->row = c->run;
+	rec->has_row = true;
 	if (old.n > 0) {
 		weir_limbo_push(&t->limbo, WEIR_LIMBO_ROW, old.first, old.n,
 				due_ms);
 	}
+}
+
+/* Makes the entry in weir_fe what it should be. */
+static int settle_frontend(struct weir_tables *t, uint32_t fid)
+{
+	struct weir_svc_rec *rec = &t->svcs[fid];
+	struct weir_fe fe = {.fid = fid, .flags = rec->want_flags};
+	int r;
+
+	if (rec->wants_live == rec->is_live &&
+	    (!rec->is_live || rec->flags == rec->want_flags)) {
+		return 0;
+	}
+	r = rec->wants_live ? t->ops.fe_put(t->ops.arg, &rec->key, &fe)
+			    : t->ops.fe_del(t->ops.arg, &rec->key);
+	if (r < 0) {
+		return r;
+	}
+	rec->is_live = rec->wants_live;
+	rec->flags = rec->want_flags;
+	return 0;
 }
 
 /* Entries of weir_fe that the plan has and the kernel has not. */
@@ -553,23 +559,15 @@ static int commit_frontends(struct weir_tables *t)
 	uint64_t hash, fid;
 
 	while (weir_map_next(&t->fid_of, &pos, &hash, &fid)) {
-		struct weir_svc_rec *rec = &t->svcs[fid];
-		struct weir_fe fe = {
-			.fid = (uint32_t)fid,
-			.flags = rec->want_flags,
-		};
 		int r;
 
-		if (rec->round != t->round ||
-		    (rec->is_live && rec->flags == rec->want_flags)) {
+		if (t->svcs[fid].round != t->round) {
 			continue;
 		}
-		r = t->ops.fe_put(t->ops.arg, &rec->key, &fe);
+		r = settle_frontend(t, (uint32_t)fid);
 		if (r < 0) {
 			return r;
 		}
-		rec->is_live = true;
-		rec->flags = rec->want_flags;
 	}
 	return 0;
 }
@@ -695,47 +693,38 @@ int weir_tables_publish(struct weir_tables *t,
 
 /* ------------------------------------------------------------ conflicts */
 
-bool weir_tables_recheck(struct weir_tables *t)
+void weir_tables_recheck(struct weir_tables *t)
 {
-	uint64_t due_ms = t->ops.now_ms(t->ops.arg) + WEIR_LIMBO_MS;
-	_cleanup_free_ uint32_t *lost = NULL;
-	bool is_free = false;
-	uint64_t key, id;
-	uint32_t n = 0;
+	uint64_t key, fid;
 	size_t pos = 0;
 
 	if (!t->ops.may_take) {
-		return false;
+		return;
 	}
-	for (size_t i = 0; i < t->n_refused; i++) {
-		is_free |= t->ops.may_take(t->ops.arg, &t->refused[i]);
-	}
-	lost = calloc(t->fid_of.n + 1, sizeof(*lost));
-	if (!lost || weir_limbo_reserve(&t->limbo, 2 * t->fid_of.n) < 0) {
-		return is_free;
-	}
-	while (weir_map_next(&t->fid_of, &pos, &key, &id)) {
-		if ((t->svcs[id].flags & WEIR_FE_STEER) &&
-		    !t->ops.may_take(t->ops.arg, &t->svcs[id].key)) {
-			lost[n++] = (uint32_t)id;
-		}
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		struct weir_fe_key gone = t->svcs[lost[i]].key;
+	while (weir_map_next(&t->fid_of, &pos, &key, &fid)) {
+		struct weir_svc_rec *rec = &t->svcs[fid];
 
-		if (note_refused(t, &gone) == 0) {
-			withdraw_fid(t, lost[i], due_ms);
+		if (!(rec->want_flags & WEIR_FE_STEER)) {
+			continue;
+		}
+		rec->wants_live = t->ops.may_take(t->ops.arg, &rec->key);
+		if (settle_frontend(t, (uint32_t)fid) < 0) {
+			return; /* the next round tries again */
 		}
 	}
-	return is_free;
 }
 
 void weir_tables_refused(const struct weir_tables *t,
 			 void (*fn)(void *arg, const struct weir_fe_key *key),
 			 void *arg)
 {
-	for (size_t i = 0; i < t->n_refused; i++) {
-		fn(arg, &t->refused[i]);
+	uint64_t key, fid;
+	size_t pos = 0;
+
+	while (weir_map_next(&t->fid_of, &pos, &key, &fid)) {
+		if (!t->svcs[fid].is_live) {
+			fn(arg, &t->svcs[fid].key);
+		}
 	}
 }
 

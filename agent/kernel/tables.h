@@ -30,7 +30,9 @@ struct weir_tables_mem {
 	uint32_t n_ep;
 	uint32_t n_epid; /* epgen, epstat */
 	uint32_t n_ref;
-	uint32_t n_fe; /* entries that weir_fe holds */
+	uint32_t n_fe;       /* entries that weir_fe holds */
+	uint32_t max_proxy4; /* largest index in the proxy prefix */
+	uint32_t max_proxy6;
 };
 
 struct weir_tables_ops {
@@ -47,7 +49,7 @@ struct weir_tables_ops {
 	bool (*barrier)(void *arg);
 	uint64_t (*now_ms)(void *arg);
 	/* May weir take this local TCP address, or does a host socket hold it?
-	 * Asked once, before it is taken. NULL: yes. */
+	 * Asked before it is taken.  NULL: yes. */
 	bool (*may_take)(void *arg, const struct weir_fe_key *key);
 };
 
@@ -66,10 +68,9 @@ void weir_tables_free(struct weir_tables **tables);
 int weir_tables_publish(struct weir_tables *tables,
 			const struct weir_plan_view *view,
 			const char **ret_what);
-/* Calls may_take again for the frontends that were refused and for those that
- * were taken; withdraws the latter where the answer is no.  True if a refused
- * one is free now: publish again. */
-bool weir_tables_recheck(struct weir_tables *tables);
+/* Calls may_take again for all local TCP frontends: takes those that have
+ * become free, gives back those that a host socket holds now. */
+void weir_tables_recheck(struct weir_tables *tables);
 /* Frontends of the last plan that may_take refused. */
 void weir_tables_refused(const struct weir_tables *tables,
 			 void (*fn)(void *arg, const struct weir_fe_key *key),

@@ -14,7 +14,9 @@ struct weir_svc_rec {
 	uint32_t want_flags;
 	uint64_t round; /* of the last plan that named it */
 	struct weir_run row;
-	bool is_live; /* in weir_fe */
+	bool has_row;    /* weir_svc has been stored */
+	bool wants_live; /* false: a host socket holds the address */
+	bool is_live;    /* in weir_fe */
 };
 
 /* By gid. */
@@ -64,9 +66,6 @@ struct weir_tables {
 	struct weir_pool gids;
 	struct weir_limbo limbo;
 	struct weir_changes changes;
-	struct weir_fe_key *refused;
-	size_t n_refused;
-	size_t cap_refused;
 };
 
 uint64_t weir_tables_fe_hash(const struct weir_fe_key *key);
