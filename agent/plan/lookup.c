@@ -234,28 +234,38 @@ static bool query_ok(const struct look *l, const struct weir_cond *c)
 
 /* -------------------------------------------------------------------- match */
 
-/* Everything but the path. */
-static bool conditions_ok(const struct look *l, const struct weir_match *m)
+/* The first condition beside the path that does not hold. */
+static enum weir_miss find_miss(const struct look *l,
+				const struct weir_match *m, uint32_t *ret_cond)
 {
 	struct weir_str method = weir_plan_str(l->plan, m->method);
 	const struct weir_cond *c;
 
 	if (method.n && !weir_str_eq(method, l->request->method)) {
-		return false;
+		return WEIR_MISS_METHOD;
 	}
 	c = weir_plan_at(l->plan, m->headers);
 	for (uint32_t i = 0; i < m->headers.n; i++) {
 		if (!header_ok(l, &c[i])) {
-			return false;
+			*ret_cond = i;
+			return WEIR_MISS_HEADER;
 		}
 	}
 	c = weir_plan_at(l->plan, m->query);
 	for (uint32_t i = 0; i < m->query.n; i++) {
 		if (!query_ok(l, &c[i])) {
-			return false;
+			*ret_cond = i;
+			return WEIR_MISS_QUERY;
 		}
 	}
-	return true;
+	return WEIR_MISS_NONE;
+}
+
+static bool conditions_ok(const struct look *l, const struct weir_match *m)
+{
+	uint32_t cond;
+
+	return find_miss(l, m, &cond) == WEIR_MISS_NONE;
 }
 
 /* Prefix by elements: "/abc" covers "/abc", "/abc/" and "/abc/d". */
@@ -420,6 +430,18 @@ void weir_decide(const struct weir_plan *plan,
 		d->rule = WEIR_PLAN_ELEM(plan, struct weir_rule, plan->rules,
 					 d->match->rule);
 	}
+}
+
+enum weir_miss weir_match_miss(const struct weir_plan *plan,
+			       const struct weir_regexes *regexes,
+			       const struct weir_match *match,
+			       const struct weir_request *request,
+			       uint32_t *ret_cond)
+{
+	struct look l = {plan, regexes, request};
+
+	return path_ok(&l, match) ? find_miss(&l, match, ret_cond)
+				  : WEIR_MISS_PATH;
 }
 
 const struct weir_ref *weir_choose_ref(const struct weir_plan *plan,

@@ -68,6 +68,20 @@ void weir_decide(const struct weir_plan *plan,
 		 const struct weir_frontend *frontend,
 		 const struct weir_request *request,
 		 struct weir_decision *ret_decision);
+/* Why a match does not apply, for explain. */
+enum weir_miss {
+	WEIR_MISS_NONE, /* it applies */
+	WEIR_MISS_PATH,
+	WEIR_MISS_METHOD,
+	WEIR_MISS_HEADER,
+	WEIR_MISS_QUERY,
+};
+/* *ret_cond: which header or query condition. */
+enum weir_miss weir_match_miss(const struct weir_plan *plan,
+			       const struct weir_regexes *regexes,
+			       const struct weir_match *match,
+			       const struct weir_request *request,
+			       uint32_t *ret_cond);
 /* The ref of rule at position x (weir_weyl); NULL: the rule has no refs with
  * weight, answer 500. */
 const struct weir_ref *weir_choose_ref(const struct weir_plan *plan,

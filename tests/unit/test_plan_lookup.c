@@ -412,6 +412,53 @@ static void frontends_by_address_and_index(void)
 	built_fini(&b);
 }
 
+static void miss_names_the_condition(void)
+{
+	static const struct match v[] = {
+		{WEIR_PATH_PREFIX, "/a", "", {{0}}, {{0}}},
+		{WEIR_PATH_PREFIX, "/", "POST", {{0}}, {{0}}},
+		{WEIR_PATH_PREFIX,
+		 "/",
+		 "",
+		 {{"x-a", "1", false}, {"x-b", "1", false}},
+		 {{0}}},
+		{WEIR_PATH_PREFIX, "/", "", {{0}}, {{"q", "1", false}}},
+		{WEIR_PATH_PREFIX, "/", "", {{0}}, {{0}}},
+	};
+	static const enum weir_miss want[] = {WEIR_MISS_PATH, WEIR_MISS_METHOD,
+					      WEIR_MISS_HEADER, WEIR_MISS_QUERY,
+					      WEIR_MISS_NONE};
+	struct weir_header h = {WEIR_STR("X-A"), WEIR_STR("1")};
+	struct weir_request r = {.method = WEIR_STR("GET"),
+				 .path = WEIR_STR("/"),
+				 .headers = &h,
+				 .n_headers = 1};
+	struct site site = one_table(v, N_OF(v));
+	const struct weir_vhost *host;
+	const struct weir_table *t;
+	const struct weir_match *m;
+	struct weir_decision d;
+	struct built b = {0};
+
+	build(&site, &b);
+	weir_decide(b.rules, b.regexes,
+		    WEIR_PLAN_ELEM(b.rules, struct weir_frontend,
+				   b.rules->frontends, 0),
+		    &r, &d);
+	host = d.vhost;
+	t = weir_plan_at(b.rules, host->tables);
+	m = weir_plan_at(b.rules, t->matches);
+	for (size_t i = 0; i < N_OF(want); i++) {
+		uint32_t cond = 9;
+		enum weir_miss is = weir_match_miss(b.rules, b.regexes, &m[i],
+						    &r, &cond);
+
+		ok(is == want[i], "match %zu", i);
+		ok(is != WEIR_MISS_HEADER || cond == 1, "second header");
+	}
+	built_fini(&b);
+}
+
 TAP_MAIN(TEST(prefix_by_elements), TEST(root_prefix_takes_all_paths),
 	 TEST(exact_then_regex_then_prefix), TEST(regex_covers_the_whole_path),
 	 TEST(longer_prefix_without_match_falls_to_shorter),
@@ -420,4 +467,4 @@ TAP_MAIN(TEST(prefix_by_elements), TEST(root_prefix_takes_all_paths),
 	 TEST(headers), TEST(header_too_long_for_regex_does_not_match),
 	 TEST(queries), TEST(regex_of_exponential_cost_gives_up),
 	 TEST(regex_check_names_the_place),
-	 TEST(frontends_by_address_and_index))
+	 TEST(frontends_by_address_and_index), TEST(miss_names_the_condition))
