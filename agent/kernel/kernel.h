@@ -21,20 +21,20 @@ struct weir_kernel_config {
 			      * NULL: these planes are off */
 	enum weir_attach attach;
 	const char *const
-	    *external; /* globs of interfaces leading off the node */
+		*external; /* globs of interfaces leading off the node */
 	size_t n_external;
 	const char *const *ignore; /* globs of interfaces to leave alone */
 	size_t n_ignore;
 	const char *const *xdp; /* interfaces whose forward half runs in XDP */
 	size_t n_xdp;
 	const char *const
-	    *skip_cgroups; /* cgroups whose sockets are left alone */
+		*skip_cgroups; /* cgroups whose sockets are left alone */
 	size_t n_skip_cgroups;
 	const char *const
-	    *skip_netns; /* paths of network namespaces likewise */
+		*skip_netns; /* paths of network namespaces likewise */
 	size_t n_skip_netns;
 	struct weir_ip
-	    prefix4; /* proxy prefix, v4-mapped, and its length in bits */
+		prefix4; /* proxy prefix, v4-mapped, and its length in bits */
 	struct weir_ip prefix6;
 	uint8_t prefix4_len; /* of the IPv4 part, 0..32 */
 	uint8_t prefix6_len;
@@ -72,6 +72,9 @@ int weir_kernel_detach(const struct weir_kernel_config *config);
 /* Replaces the pids whose sockets bypass the hooks. */
 int weir_kernel_set_self(struct weir_kernel *kernel, const pid_t *pids,
 			 size_t n);
+/* Replaces the proxy's listeners, after it was restarted (see open). */
+int weir_kernel_set_listeners(struct weir_kernel *kernel,
+			      const int listeners[static _WEIR_SOCK_MAX]);
 /* Projects a stamped plan: after 0 every new connection follows it. Keeps no
  * pointer into view.  -ENOSPC: a map is too small, the old plan still serves;
  * *ret_what names the option to raise. */

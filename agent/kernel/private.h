@@ -7,6 +7,10 @@
  *   load.c     maps and programs: open, size, adopt, load
  *   pin.c      the pinned directory and the links in it
  *   tables.c   plan -> tables (plain memory and two callbacks; tables.h)
+ *   config.c   defaults, constants
+ *   exclude.c  processes, cgroups, namespaces that are left alone
+ *   udp.c      expiry of datagram associations
+ *   report.c   state as JSON
  *   kernel.c   the public calls
  *   netdev.c, tcx.c   interfaces, and the packet plane's programs on them
  *   routes.c   local routes
@@ -109,6 +113,28 @@ struct weir_kernel {
 	bool has_expire_at;
 	uint64_t generation; /* published in full */
 };
+
+/* ---- config.c */
+
+/* Deep copy, texts in arena; without the pids. */
+int weir_config_copy(struct weir_arena *arena,
+		     const struct weir_kernel_config *from,
+		     struct weir_kernel_config *ret_config);
+/* Fills conf from config, features and the calling thread's namespace; not
+ * what exclude.c sets. */
+void weir_config_constants(const struct weir_kernel *kernel,
+			   struct weir_conf *conf);
+/* Largest index of a prefix that fixes this many of the last 32 bits; 0: no
+ * prefix. */
+uint32_t weir_config_max_proxy(uint32_t prefix_bits);
+
+/* ---- exclude.c: whose sockets are left alone */
+
+/* Fills weir_skipcg and weir_skipns from config, and conf.skip_levels,
+ * conf.has_skipns.  What cannot be resolved is logged and left out. */
+int weir_exclude_apply(struct weir_kernel *kernel);
+int weir_exclude_set_self(struct weir_kernel *kernel, const pid_t *pids,
+			  size_t n);
 
 /* ---- load.c */
 
