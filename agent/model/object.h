@@ -305,7 +305,7 @@ struct weir_object {
 	int64_t created_s;  /* creationTimestamp, Unix seconds; 0: unknown */
 	struct weir_pairs labels;
 	struct weir_pairs
-	    annotations; /* weir.dev/..., networking.knative.dev/... */
+		annotations; /* weir.dev/..., networking.knative.dev/... */
 	const struct weir_owner *owners;
 	size_t n_owners;
 	struct weir_str source; /* file, or empty */

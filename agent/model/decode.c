@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "decode.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "manifest.h"
+
+#define DIAGS_MAX 1000 /* of one text */
+
+static const struct weir_field owner_fields[] = {
+	WEIR_FIELD("apiVersion", STR, .is_required = true),
+	WEIR_FIELD("kind", STR, .is_required = true),
+	WEIR_FIELD("name", STR, .is_required = true),
+	WEIR_FIELD("uid", STR),
+	WEIR_FIELD("controller", BOOL),
+	WEIR_FIELD("blockOwnerDeletion", BOOL),
+	WEIR_FIELD_END,
+};
+
+static const struct weir_field metadata_fields[] = {
+	WEIR_FIELD("name", STR, .is_required = true,
+		   .format = &weir_format_subdomain),
+	WEIR_FIELD("namespace", STR, .format = &weir_format_label),
+	WEIR_FIELD("labels", MAP),
+	WEIR_FIELD("annotations", MAP),
+	WEIR_FIELD("ownerReferences", LIST, .sub = owner_fields),
+	WEIR_FIELD("generation", INT),
+	WEIR_FIELD("creationTimestamp", STR),
+	WEIR_FIELD("generateName", STR),
+	WEIR_FIELD("uid", STR),
+	WEIR_FIELD("resourceVersion", ANY),
+	WEIR_FIELD("selfLink", STR),
+	WEIR_FIELD("deletionTimestamp", STR),
+	WEIR_FIELD("deletionGracePeriodSeconds", INT),
+	WEIR_FIELD("finalizers", STRS),
+	WEIR_FIELD("managedFields", ANY),
+	WEIR_FIELD_END,
+};
+
+static const struct weir_kind_rule rules[] = {
+	{WEIR_KIND_HTTP_ROUTE, "v1|v1beta1", weir_fields_http_route,
+	 weir_decode_route},
+	{WEIR_KIND_ENDPOINT_SLICE, "v1", weir_fields_slice, weir_decode_slice},
+	{WEIR_KIND_SERVICE, "v1", weir_fields_service, weir_decode_service},
+	{WEIR_KIND_GATEWAY_CLASS, "v1|v1beta1", weir_fields_gateway_class,
+	 weir_decode_gateway_class},
+	{WEIR_KIND_GATEWAY, "v1|v1beta1", weir_fields_gateway,
+	 weir_decode_gateway},
+	{WEIR_KIND_GRPC_ROUTE, "v1|v1alpha2", weir_fields_grpc_route,
+	 weir_decode_route},
+	{WEIR_KIND_TLS_ROUTE, "v1|v1alpha3|v1alpha2", weir_fields_tls_route,
+	 weir_decode_route},
+	{WEIR_KIND_TCP_ROUTE, "v1|v1alpha2", weir_fields_l4_route,
+	 weir_decode_route},
+	{WEIR_KIND_UDP_ROUTE, "v1|v1alpha2", weir_fields_l4_route,
+	 weir_decode_route},
+	{WEIR_KIND_REFERENCE_GRANT, "v1|v1beta1", weir_fields_grant,
+	 weir_decode_grant},
+	{WEIR_KIND_NAMESPACE, "v1", weir_fields_namespace, NULL},
+	{WEIR_KIND_SECRET, "v1", weir_fields_secret, NULL},
+	{WEIR_KIND_CONFIG_MAP, "v1", weir_fields_config_map, NULL},
+	{WEIR_KIND_KSERVICE, "v1", weir_fields_knative, NULL},
+	{WEIR_KIND_KROUTE, "v1", weir_fields_knative, NULL},
+	{WEIR_KIND_KREVISION, "v1", weir_fields_knative, NULL},
+	{WEIR_KIND_KINGRESS, "v1alpha1", weir_fields_kingress,
+	 weir_decode_kingress},
+};
+
+/* Texts that thousands of objects share. */
+static const struct weir_str common[] = {
+	WEIR_STR("http"),
+	WEIR_STR("default"),
+	WEIR_STR("TCP"),
+	WEIR_STR("/"),
+	WEIR_STR("Service"),
+	WEIR_STR("Gateway"),
+	WEIR_STR("gateway.networking.k8s.io"),
+	WEIR_STR("ClusterIP"),
+	WEIR_STR("https"),
+	WEIR_STR("GET"),
+	WEIR_STR("POST"),
+	WEIR_STR("UDP"),
+	WEIR_STR("HTTP"),
+	WEIR_STR("HTTPS"),
+	WEIR_STR("TLS"),
+	WEIR_STR("http2"),
+	WEIR_STR("HTTPRoute"),
+	WEIR_STR("Route"),
+	WEIR_STR("serving.knative.dev"),
+	WEIR_STR("ReplicaSet"),
+	WEIR_STR("Knative-Serving-Namespace"),
+	WEIR_STR("Knative-Serving-Revision"),
+};
+
+struct weir_str weir_decode_text(struct weir_decode *d, struct weir_str s)
+{
+	const struct weir_object *o = d->object;
+	struct weir_str copy;
+
+	if (s.n == 0) {
+		return WEIR_STR("");
+	}
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
+		if (weir_str_eq(common[i], s)) {
+			return common[i];
+		}
+	}
+	if (weir_str_eq(s, o->ns)) {
+		return o->ns;
+	}
+	if (weir_str_eq(s, o->name)) {
+		return o->name;
+	}
+	copy = weir_arena_dup(d->arena, s);
+	if (!copy.p) {
+		d->error = -ENOMEM;
+	}
+	return copy;
+}
+
+struct weir_str weir_decode_str(struct weir_decode *d,
+				const struct weir_node *map, const char *key,
+				const char *dflt)
+{
+	const struct weir_node *node = weir_node_get(map, key);
+
+	return node ? weir_decode_text(d, node->text) : weir_str_of(dflt);
+}
+
+int64_t weir_decode_int(const struct weir_node *map, const char *key,
+			int64_t dflt)
+{
+	const struct weir_node *node = weir_node_get(map, key);
+
+	return node && node->type == WEIR_NODE_INT ? node->number : dflt;
+}
+
+bool weir_decode_bool(const struct weir_node *map, const char *key, bool dflt)
+{
+	const struct weir_node *node = weir_node_get(map, key);
+
+	return node ? node->number != 0 : dflt;
+}
+
+void *weir_decode_new(struct weir_decode *d, size_t size)
+{
+	void *p = weir_arena_alloc(d->arena, size);
+
+	if (!p) {
+		d->error = -ENOMEM;
+	}
+	return p;
+}
+
+void *weir_decode_array(struct weir_decode *d, const struct weir_node *list,
+			size_t size, size_t *ret_n)
+{
+	void *v;
+
+	*ret_n = 0;
+	if (!list || list->n == 0) {
+		return NULL;
+	}
+	v = weir_arena_array(d->arena, list->n, size);
+	if (!v) {
+		d->error = -ENOMEM;
+		return NULL;
+	}
+	*ret_n = list->n;
+	return v;
+}
+
+struct weir_strs weir_decode_strs(struct weir_decode *d,
+				  const struct weir_node *list)
+{
+	struct weir_strs strs = {0};
+	struct weir_str *v = weir_decode_array(d, list, sizeof(*v), &strs.n);
+	size_t i = 0;
+
+	strs.v = v;
+	for (const struct weir_node *c = v ? list->child : NULL; c;
+	     c = c->next) {
+		v[i++] = weir_decode_text(d, c->text);
+	}
+	return strs;
+}
+
+static bool is_wanted(struct weir_str key, const char *const *prefixes)
+{
+	if (!prefixes) {
+		return true;
+	}
+	for (; *prefixes; prefixes++) {
+		if (weir_str_starts(key, weir_str_of(*prefixes))) {
+			return true;
+		}
+	}
+	return false;
+}
+
+struct weir_pairs weir_decode_pairs(struct weir_decode *d,
+				    const struct weir_node *map,
+				    const char *const *prefixes)
+{
+	struct weir_pairs pairs = {0};
+	struct weir_pair *v;
+	size_t n = 0;
+
+	for (const struct weir_node *c = map ? map->child : NULL; c;
+	     c = c->next) {
+		n += is_wanted(c->key, prefixes);
+	}
+	if (n == 0) {
+		return pairs;
+	}
+	v = weir_arena_array(d->arena, n, sizeof(*v));
+	if (!v) {
+		d->error = -ENOMEM;
+		return pairs;
+	}
+	for (const struct weir_node *c = map->child; c; c = c->next) {
+		if (is_wanted(c->key, prefixes)) {
+			v[pairs.n++] = (struct weir_pair){
+				weir_decode_text(d, c->key),
+				weir_decode_text(d, c->text)};
+		}
+	}
+	pairs.v = v;
+	return pairs;
+}
+
+/* RFC 3339 as Kubernetes writes it: 2006-01-02T15:04:05Z. */
+static int parse_time(struct weir_str s, int64_t *ret_s)
+{
+	struct tm tm = {0};
+	char z[21];
+	const char *end;
+
+	if (s.n != 20) {
+		return -EINVAL;
+	}
+	memcpy(z, s.p, 20);
+	z[20] = '\0';
+	end = strptime(z, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (!end || *end) {
+		return -EINVAL;
+	}
+	*ret_s = (int64_t)timegm(&tm);
+	return 0;
+}
+
+static void decode_owners(struct weir_decode *d, const struct weir_node *list,
+			  struct weir_object *o)
+{
+	struct weir_owner *v = weir_decode_array(d, list, sizeof(*v),
+						 &o->n_owners);
+
+	o->owners = v;
+	for (const struct weir_node *c = v ? list->child : NULL; c;
+	     c = c->next, v++) {
+		struct weir_str api = weir_node_get(c, "apiVersion")->text;
+		ptrdiff_t slash = weir_str_find(api, '/');
+
+		api.n = slash < 0 ? 0 : (size_t)slash;
+		v->group = weir_decode_text(d, api);
+		v->kind = weir_decode_str(d, c, "kind", "");
+		v->name = weir_decode_str(d, c, "name", "");
+	}
+}
+
+/* Labels decide only where Namespaces are selected, and for Services and
+ * slices, by which Knative marks its own. */
+static bool keeps_labels(enum weir_kind kind)
+{
+	return kind == WEIR_KIND_NAMESPACE || kind == WEIR_KIND_SERVICE ||
+	       kind >= WEIR_KIND_KSERVICE;
+}
+
+static bool keeps_owners(enum weir_kind kind)
+{
+	return kind == WEIR_KIND_SERVICE || kind >= WEIR_KIND_KSERVICE;
+}
+
+static void decode_metadata(struct weir_decode *d,
+			    const struct weir_node *metadata,
+			    struct weir_object *o)
+{
+	static const char *const annotation_prefixes[] = {
+		"weir.dev/", "networking.knative.dev/",
+		"networking.internal.knative.dev/", NULL};
+	const struct weir_node *created = weir_node_get(metadata,
+							"creationTimestamp");
+
+	o->generation = weir_decode_int(metadata, "generation", 0);
+	if (created && parse_time(created->text, &o->created_s) < 0) {
+		weir_decode_bad(d, created, NULL, "InvalidValue",
+				"expected a time like 2006-01-02T15:04:05Z");
+	}
+	o->annotations = weir_decode_pairs(
+		d, weir_node_get(metadata, "annotations"), annotation_prefixes);
+	if (keeps_labels(o->kind)) {
+		o->labels = weir_decode_pairs(
+			d, weir_node_get(metadata, "labels"), NULL);
+	}
+	if (keeps_owners(o->kind)) {
+		decode_owners(d, weir_node_get(metadata, "ownerReferences"), o);
+	}
+}
+
+/* ------------------------------------------------------- one object */
+
+struct job {
+	struct weir_diags *diags;
+	size_t diags_max;
+	struct weir_str source;
+	weir_decoded_fn fn;
+	void *arg;
+	struct weir_map reported;
+};
+
+static int decode_object(struct weir_decode *d,
+			 const struct weir_kind_rule *rule,
+			 const struct weir_node *root,
+			 const struct weir_object *head)
+{
+	struct weir_object *o = weir_decode_new(d, sizeof(*o));
+
+	if (!o) {
+		return d->error;
+	}
+	*o = (struct weir_object){.kind = head->kind, .line = head->line};
+	d->object = o;
+	o->ns = weir_decode_text(d, head->ns);
+	o->name = weir_decode_text(d, head->name);
+	o->source = weir_decode_text(d, head->source);
+	if (d->error == 0) {
+		decode_metadata(d, weir_node_get(root, "metadata"), o);
+	}
+	if (rule->decode && d->error == 0) {
+		rule->decode(d, root);
+	}
+	return d->error;
+}
+
+static void check_object(struct weir_decode *d,
+			 const struct weir_kind_rule *rule,
+			 const struct weir_node *root)
+{
+	static const struct weir_field nothing[] = {WEIR_FIELD_END};
+	struct weir_field fields[16] = {
+		WEIR_FIELD("apiVersion", STR, .is_required = true),
+		WEIR_FIELD("kind", STR, .is_required = true),
+		WEIR_FIELD("metadata", OBJECT, .is_required = true,
+			   .sub = metadata_fields),
+	};
+	const struct weir_field *more = rule->fields ? rule->fields : nothing;
+
+	for (size_t i = 3; i < 15 && more->name.n; i++, more++) {
+		fields[i] = *more;
+	}
+	weir_schema_check(d, root, fields);
+}
+
+static int tell_bad(struct job *job, const struct weir_object *head,
+		    bool is_identified)
+{
+	struct weir_decoded decoded = {.object = head,
+				       .is_identified = is_identified};
+
+	return job->fn(job->arg, &decoded);
+}
+
+/* Twice: the first time finds the faults and the size, the second one fills an
+ * arena of just that size.  Decoding costs a tenth of parsing; slack would cost
+ * memory as long as the object lives. */
+static int decode_known(struct job *job, struct weir_decode *d,
+			const struct weir_kind_rule *rule,
+			const struct weir_node *root)
+{
+	_cleanup_(weir_arena_fini) struct weir_arena scratch;
+	_cleanup_(weir_arena_fini) struct weir_arena exact;
+	const struct weir_object *head = d->object;
+	struct weir_decoded decoded = {.arena = &exact, .is_identified = true};
+	int r;
+
+	weir_arena_init(&scratch, 4096);
+	weir_arena_init(&exact, 64);
+	check_object(d, rule, root);
+	d->arena = &scratch;
+	if (!d->is_bad) {
+		r = decode_object(d, rule, root, head);
+		if (r < 0) {
+			return r;
+		}
+	}
+	if (d->is_bad) {
+		return tell_bad(job, head, true);
+	}
+	weir_arena_init(&exact, scratch.used);
+	d->arena = &exact;
+	d->diags = NULL;
+	r = decode_object(d, rule, root, head);
+	if (r < 0) {
+		return r;
+	}
+	decoded.object = d->object;
+	return job->fn(job->arg, &decoded);
+}
+
+/* --------------------------------------------- which kind it is, lists */
+
+static const struct weir_kind_rule *find_rule(struct weir_str group,
+					      struct weir_str kind)
+{
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		enum weir_kind k = rules[i].kind;
+
+		if (weir_str_is(kind, weir_kind_text(k)) &&
+		    weir_str_is(group, weir_kind_group(k))) {
+			return &rules[i];
+		}
+	}
+	return NULL;
+}
+
+static bool has_version(const char *versions, struct weir_str version)
+{
+	for (struct weir_str rest = weir_str_of(versions); rest.n;) {
+		ptrdiff_t bar = weir_str_find(rest, '|');
+		size_t n = bar < 0 ? rest.n : (size_t)bar;
+
+		if (weir_str_eq(version, (struct weir_str){rest.p, n})) {
+			return true;
+		}
+		rest = weir_str_skip(rest, n + 1);
+	}
+	return false;
+}
+
+/* A field that is needed to know what the object is. */
+static const struct weir_node *
+need_text(struct weir_decode *d, const struct weir_node *map, const char *key)
+{
+	const struct weir_node *node = weir_node_get(map, key);
+
+	if (!node) {
+		weir_decode_bad(d, map, key, "MissingField",
+				"missing, expected a string");
+		return NULL;
+	}
+	if (node->type != WEIR_NODE_STRING) {
+		weir_decode_bad(d, node, NULL, "InvalidType",
+				"found a %s, expected a string",
+				weir_node_type_text(node->type));
+		return NULL;
+	}
+	return node;
+}
+
+static int report_unknown_kind(struct job *job, struct weir_decode *d,
+			       const struct weir_node *kind,
+			       struct weir_str api)
+{
+	uint64_t hash = weir_str_hash(kind->text, weir_str_hash(api, 7));
+	char shown_kind[WEIR_SHOWN_MAX];
+	char shown_api[WEIR_SHOWN_MAX];
+	uint64_t old;
+
+	if (weir_map_get(&job->reported, hash, &old)) {
+		return 0;
+	}
+	if (weir_map_put(&job->reported, hash, 1) < 0) {
+		return -ENOMEM;
+	}
+	weir_decode_report(d, WEIR_DIAG_WARNING, kind, NULL, "UnknownKind",
+			   "%s of %s is not used by weir, ignored",
+			   weir_shown(kind->text, shown_kind),
+			   weir_shown(api, shown_api));
+	return 0;
+}
+
+static void check_version(struct weir_decode *d,
+			  const struct weir_kind_rule *rule,
+			  const struct weir_node *api)
+{
+	ptrdiff_t slash = weir_str_find(api->text, '/');
+	char versions[64];
+	char shown[WEIR_SHOWN_MAX];
+	size_t n = 0;
+
+	if (has_version(rule->versions,
+			weir_str_skip(api->text, (size_t)(slash + 1)))) {
+		return;
+	}
+	for (const char *v = rule->versions; *v && n < 60; v++) {
+		versions[n++] = *v == '|' ? ',' : *v;
+	}
+	versions[n] = '\0';
+	weir_decode_bad(d, api, NULL, "UnsupportedVersion",
+			"found \"%s\", expected version %s of it",
+			weir_shown(api->text, shown), versions);
+}
+
+/* kind, namespace and name into head; false: it cannot be told apart. */
+static bool identify(struct weir_decode *d, const struct weir_kind_rule *rule,
+		     const struct weir_node *root, struct weir_object *head)
+{
+	const struct weir_node *metadata = weir_node_get(root, "metadata");
+	const struct weir_node *ns = weir_node_get(metadata, "namespace");
+	const struct weir_node *name;
+
+	head->kind = rule->kind;
+	if (!metadata || metadata->type != WEIR_NODE_MAP) {
+		weir_decode_bad(d, metadata ? metadata : root,
+				metadata ? NULL : "metadata", "MissingField",
+				"missing, expected a map with a name");
+		return false;
+	}
+	name = need_text(d, metadata, "name");
+	if (!name || !weir_format_subdomain.is_valid(name->text)) {
+		if (name) {
+			char shown[WEIR_SHOWN_MAX];
+
+			weir_decode_bad(d, name, NULL, "InvalidValue",
+					"found \"%s\", expected %s",
+					weir_shown(name->text, shown),
+					weir_format_subdomain.expected);
+		}
+		return false;
+	}
+	head->name = name->text;
+	if (weir_kind_is_namespaced(rule->kind)) {
+		head->ns = WEIR_STR("default"); /* as kubectl */
+		if (ns) {
+			head->ns = ns->text;
+		}
+	}
+	return true;
+}
+
+static int decode_one(struct job *job, const struct weir_node *root);
+
+/* The kinds List and HTTPRouteList and the like: as kubectl get writes them. */
+static int decode_list(struct job *job, const struct weir_node *items)
+{
+	for (const struct weir_node *c = items->child; c; c = c->next) {
+		int r = decode_one(job, c);
+
+		if (r < 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int decode_one(struct job *job, const struct weir_node *root)
+{
+	struct weir_object head = {.kind = _WEIR_KIND_MAX,
+				   .source = job->source,
+				   .line = root->line};
+	struct weir_decode d = {.diags = job->diags,
+				.diags_max = job->diags_max,
+				.reported = &job->reported,
+				.object = &head};
+	const struct weir_kind_rule *rule;
+	const struct weir_node *api;
+	const struct weir_node *kind;
+	const struct weir_node *items;
+	struct weir_str group;
+	ptrdiff_t slash;
+
+	if (root->type != WEIR_NODE_MAP) {
+		weir_decode_bad(&d, root, NULL, "InvalidType",
+				"found a %s, expected a Kubernetes object",
+				weir_node_type_text(root->type));
+		return tell_bad(job, &head, false);
+	}
+	api = need_text(&d, root, "apiVersion");
+	kind = need_text(&d, root, "kind");
+	if (!api || !kind) {
+		return tell_bad(job, &head, false);
+	}
+	items = weir_node_get(root, "items");
+	if (items && items->type == WEIR_NODE_SEQ && !root->parent &&
+	    weir_str_ends(kind->text, WEIR_STR("List"))) {
+		return decode_list(job, items);
+	}
+	slash = weir_str_find(api->text, '/');
+	group = (struct weir_str){api->text.p, slash < 0 ? 0 : (size_t)slash};
+	rule = find_rule(group, kind->text);
+	if (!rule) {
+		return report_unknown_kind(job, &d, kind, api->text);
+	}
+	if (!identify(&d, rule, root, &head)) {
+		return tell_bad(job, &head, false);
+	}
+	check_version(&d, rule, api);
+	return decode_known(job, &d, rule, root);
+}
+
+static int on_document(void *arg, const struct weir_document *doc)
+{
+	struct job *job = arg;
+
+	if (!doc->root) {
+		struct weir_object nobody = {.kind = _WEIR_KIND_MAX,
+					     .source = job->source,
+					     .line = doc->line};
+
+		if (job->diags->n < job->diags_max) {
+			weir_diag_add_file(job->diags, WEIR_DIAG_ERROR,
+					   job->source, doc->line,
+					   "SyntaxError", "%s", doc->error);
+		}
+		return tell_bad(job, &nobody, false);
+	}
+	return decode_one(job, doc->root);
+}
+
+int weir_manifest_decode_all(struct weir_str text, struct weir_str source,
+			     bool is_json, struct weir_diags *diags,
+			     weir_decoded_fn fn, void *arg)
+{
+	struct job job = {.diags = diags,
+			  .diags_max = diags->n + DIAGS_MAX,
+			  .source = source,
+			  .fn = fn,
+			  .arg = arg};
+	int r = is_json ? weir_json_read(text, on_document, &job)
+			: weir_yaml_read(text, on_document, &job);
+
+	weir_map_fini(&job.reported);
+	if (diags->n >= job.diags_max) {
+		weir_diag_add_file(
+			diags, WEIR_DIAG_ERROR, source, 0, "TooManyDiagnostics",
+			"more than %d, the others are not shown", DIAGS_MAX);
+	}
+	return r;
+}
