@@ -32,9 +32,9 @@ static void emit_objects(struct emit *e)
 	struct weir_pobject *v = weir_ir_alloc(c, c->n_objects, sizeof(*v));
 
 	for (size_t i = 0; v && i < c->n_objects; i++) {
-		const struct weir_object *o = c->objects[i];
+		const struct ir_object *o = &c->objects[i];
 
-		v[i].kind = text(e, weir_str_of(weir_kind_text(o->kind)));
+		v[i].kind = text(e, o->kind);
 		v[i].ns = text(e, o->ns);
 		v[i].name = text(e, o->name);
 		v[i].generation = o->generation;

@@ -377,7 +377,7 @@ void weir_ir_gateways(struct ir *c)
 			continue;
 		}
 		g->object = v[i];
-		g->object_id = weir_ir_object(c, v[i]);
+		g->object_id = weir_ir_new_object(c, v[i]);
 		split = weir_ir_split(c, v[i]);
 		g->split = split ? split : weir_ir_split(c, class);
 		g->no_forwarded = weir_ir_no_forwarded(

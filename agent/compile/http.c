@@ -111,7 +111,7 @@ static bool build_matches(struct ir *c, struct http_route *r)
 	if (!r->rules) {
 		return false;
 	}
-	r->object_id = weir_ir_object(c, r->object);
+	r->object_id = weir_ir_new_object(c, r->object);
 	r->split = weir_ir_split(c, r->object);
 	r->key = weir_str_hash(r->object->name,
 			       weir_str_hash(r->object->ns, r->object->kind));

@@ -82,24 +82,50 @@ static bool grow(struct ir *c, void **v, size_t n, size_t *cap, size_t size)
 	return true;
 }
 
-uint32_t weir_ir_object(struct ir *c, const struct weir_object *object)
+static uint32_t add_object(struct ir *c, const struct ir_object *object)
 {
-	uint64_t key = (uintptr_t)object;
-	uint64_t id;
 	void *v = c->objects;
 
-	if (weir_map_get(&c->object_ids, key, &id)) {
-		return (uint32_t)id;
-	}
 	if (!grow(c, &v, c->n_objects, &c->objects_cap, sizeof(*c->objects))) {
 		return 0;
 	}
 	c->objects = v;
-	c->objects[c->n_objects] = object;
-	if (weir_map_put(&c->object_ids, key, c->n_objects) < 0) {
+	c->objects[c->n_objects] = *object;
+	return (uint32_t)c->n_objects++;
+}
+
+uint32_t weir_ir_new_object(struct ir *c, const struct weir_object *object)
+{
+	struct ir_object o = {
+	    .kind = weir_str_of(weir_kind_text(object->kind)),
+	    .ns = object->ns,
+	    .name = object->name,
+	    .generation = object->generation};
+
+	return add_object(c, &o);
+}
+
+uint32_t weir_ir_named(struct ir *c, struct weir_str kind, struct weir_str ns,
+		       struct weir_str name)
+{
+	struct ir_object o = {.kind = kind, .ns = ns, .name = name};
+
+	return add_object(c, &o);
+}
+
+uint32_t weir_ir_object(struct ir *c, const struct weir_object *object)
+{
+	uint64_t key = (uintptr_t)object;
+	uint64_t id;
+
+	if (weir_map_get(&c->object_ids, key, &id)) {
+		return (uint32_t)id;
+	}
+	id = weir_ir_new_object(c, object);
+	if (weir_map_put(&c->object_ids, key, id) < 0) {
 		c->error = -ENOMEM;
 	}
-	return (uint32_t)c->n_objects++;
+	return (uint32_t)id;
 }
 
 /* A pattern that is wrong is remembered as WEIR_NONE together with nothing:

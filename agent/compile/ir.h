@@ -29,6 +29,14 @@ enum ir_split { IR_SPLIT_UNSET, IR_SPLIT_REQUEST, IR_SPLIT_CONNECTION };
 #define IR_REFS_MAX (IR_RULE_REFS_MAX * IR_SPLITS_MAX) /* of a rule */
 #define IR_WEIGHT_MAX 1000000u                         /* Gateway API */
 
+/* What the plan remembers of an object, also of one that is not there. */
+struct ir_object {
+	struct weir_str kind;
+	struct weir_str ns;
+	struct weir_str name;
+	int64_t generation;
+};
+
 struct ir_endpoint {
 	struct weir_ip addr;
 	__be16 port_be;
@@ -246,7 +254,7 @@ struct ir {
 	bool is_quiet; /* said already */
 	int error;
 
-	const struct weir_object **objects;
+	struct ir_object *objects;
 	size_t n_objects;
 	size_t objects_cap;
 	struct weir_map object_ids;
@@ -294,6 +302,11 @@ void weir_ir_put(struct ir *c, struct weir_map *map, uint64_t key,
 void *weir_ir_get(const struct weir_map *map, uint64_t key);
 /* Id of an object in the plan. */
 uint32_t weir_ir_object(struct ir *c, const struct weir_object *object);
+/* The same, for a caller who asks once per object and keeps the answer. */
+uint32_t weir_ir_new_object(struct ir *c, const struct weir_object *object);
+/* Something that a user named and that is not there. */
+uint32_t weir_ir_named(struct ir *c, struct weir_str kind, struct weir_str ns,
+		       struct weir_str name);
 /* Id of a pattern, or WEIR_NONE with *ret_offset where it is wrong. */
 uint32_t weir_ir_regex(struct ir *c, struct weir_str pattern,
 		       size_t *ret_offset);

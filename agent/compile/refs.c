@@ -62,12 +62,25 @@ static struct ir_ref *add_ref(struct build *b, uint8_t state)
 	return r;
 }
 
+/* What becomes of the share of a reference that does not resolve. */
+static const char *fate(const struct build *b)
+{
+	return b->q->use == IR_USE_HTTP ? "gets 500" : "is refused";
+}
+
+/* service: NULL if the reference names something else. */
 static void add_invalid(struct build *b, const struct ir_service *service)
 {
 	struct ir_ref *r = add_ref(b, WEIR_REF_INVALID);
 
-	if (r && service && service->object) {
+	if (!r) {
+		return;
+	}
+	if (service && service->object) {
 		r->object = service->object_id;
+	} else {
+		r->object = weir_ir_named(b->c, b->ref->kind, b->ref->ns,
+					  b->ref->name);
 	}
 }
 
@@ -211,6 +224,7 @@ static void add_knative(struct build *b, struct weir_str name)
 							    name);
 	const struct weir_king_path *path = NULL;
 	struct ir_splits splits;
+	struct ir_ref *r;
 
 	b->has_knative = true;
 	if (host) {
@@ -223,7 +237,11 @@ static void add_knative(struct build *b, struct weir_str name)
 			 "host %.*s.%.*s.svc yet: its share gets 503",
 			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
 			 WEIR_STR_ARG(name), WEIR_STR_ARG(b->ref->ns));
-		add_ref(b, WEIR_REF_UNREADY);
+		r = add_ref(b, WEIR_REF_UNREADY);
+		if (r) {
+			r->object = weir_ir_named(b->c, b->ref->kind,
+						  b->ref->ns, b->ref->name);
+		}
 		return;
 	}
 	if (weir_ir_king_splits(b->c, host->ingress, path, &splits) < 0) {
@@ -330,26 +348,25 @@ static void resolve_service(struct build *b)
 	}
 	if (!s->object) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".name",
-			 "there is no Service %.*s/%.*s: its share gets 500",
-			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name));
+			 "there is no Service %.*s/%.*s: its share %s",
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name), fate(b));
 		add_invalid(b, s);
 		return;
 	}
 	if (weir_str_is(s->object->service->type, "ExternalName")) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "UnsupportedValue", ".name",
 			 "Service %.*s/%.*s is an ExternalName, which is not "
-			 "a backend (CVE-2021-25740): its share gets 500",
-			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name));
+			 "a backend (CVE-2021-25740): its share %s",
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name), fate(b));
 		add_invalid(b, s);
 		return;
 	}
 	port = weir_ir_service_port(s->object, b->ref->port, protocol);
 	if (!port) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".port",
-			 "Service %.*s/%.*s has no %s port %u: its share gets "
-			 "500",
+			 "Service %.*s/%.*s has no %s port %u: its share %s",
 			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
-			 protocol, b->ref->port);
+			 protocol, b->ref->port, fate(b));
 		add_invalid(b, s);
 		return;
 	}
@@ -365,19 +382,19 @@ static void resolve(struct build *b)
 	    (is_kservice && b->q->use != IR_USE_HTTP)) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "InvalidKind", ".kind",
 			 "\"%.*s/%.*s\" is no backend here; expected a "
-			 "Service: its share gets 500",
+			 "Service: its share %s",
 			 WEIR_STR_ARG(b->ref->group),
-			 WEIR_STR_ARG(b->ref->kind));
+			 WEIR_STR_ARG(b->ref->kind), fate(b));
 		add_invalid(b, NULL);
 		return;
 	}
 	if (!is_granted(b)) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "RefNotPermitted", ".namespace",
 			 "no ReferenceGrant in namespace %.*s lets a %s of "
-			 "%.*s name it: its share gets 500",
+			 "%.*s name it: its share %s",
 			 WEIR_STR_ARG(b->ref->ns),
 			 weir_kind_text(b->q->route->kind),
-			 WEIR_STR_ARG(b->q->route->ns));
+			 WEIR_STR_ARG(b->q->route->ns), fate(b));
 		add_invalid(b, NULL);
 		return;
 	}

@@ -53,7 +53,7 @@ struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
 		s->object = NULL;
 	}
 	if (s->object) {
-		s->object_id = weir_ir_object(c, s->object);
+		s->object_id = weir_ir_new_object(c, s->object);
 		s->route = placeholder_of(s->object);
 		s->is_knative = s->route.n != 0;
 	}
