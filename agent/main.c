@@ -63,8 +63,7 @@ static int detach(struct weir_options *o)
 	return r < 0 ? 1 : 0;
 }
 
-/* Nothing of this may be kept from an agent that is restarted, so nothing here
- * opens or reads anything by name. */
+/* Everything that needs a right is open already; drop them all first. */
 static int run_proxy(struct weir_options *o)
 {
 	struct weir_proxy_config config = {

@@ -48,7 +48,7 @@ static void collect_conflicts(struct weir_control *c)
 	c->n_conflicts = 0;
 	weir_kernel_conflicts(c->kernel, add_conflict, c);
 	for (size_t i = 0; i < c->udp.n; i++) {
-		const struct weir_udp_socket *s = &c->udp.v[i];
+		const struct weir_datagram_socket *s = &c->udp.v[i];
 
 		if (s->fd < 0) {
 			add_conflict(c, &s->addr, s->port_be, IPPROTO_UDP);
@@ -67,7 +67,7 @@ static void put_back(struct weir_control *c)
 	if (c->current.generation) {
 		bool is_changed;
 
-		weir_udp_sync(&c->udp, c->current.view.rules, &is_changed);
+		weir_datagram_sync(&c->udp, c->current.view.rules, &is_changed);
 		weir_proxy_link_send(&c->proxy, &c->current, &c->udp);
 	}
 }
@@ -214,7 +214,7 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 	c->next.changed_us = c->pending_us ? c->pending_us : weir_now_us();
 	c->shared->generation = generation;
 	c->stats.ids_lost = lost;
-	return weir_udp_sync(&c->udp, c->next.view.rules, &is_changed);
+	return weir_datagram_sync(&c->udp, c->next.view.rules, &is_changed);
 }
 
 static int compile(struct weir_control *c)
@@ -323,7 +323,7 @@ static void on_conflict_timer(struct weir_timer *timer)
 		weir_loop_arm(c->loop, timer, CONFLICT_MS);
 		return;
 	}
-	weir_udp_sync(&c->udp, c->current.view.rules, &is_changed);
+	weir_datagram_sync(&c->udp, c->current.view.rules, &is_changed);
 	if (is_changed) {
 		weir_proxy_link_send(&c->proxy, &c->current, &c->udp);
 	}
@@ -444,7 +444,7 @@ void weir_control_stop(struct weir_control *c)
 	weir_loop_disarm(c->loop, &c->trim_timer);
 	weir_watch_free(&c->watch);
 	weir_proxy_link_fini(&c->proxy);
-	weir_udp_fini(&c->udp);
+	weir_datagram_fini(&c->udp);
 	weir_blocks_fini(&c->current);
 	weir_blocks_fini(&c->next);
 	weir_compiled_fini(&c->compiled);

@@ -13,6 +13,7 @@
 
 #include "blocks.h"
 #include "compile.h"
+#include "datagram.h"
 #include "ipc.h"
 #include "kernel.h"
 #include "manifest.h"
@@ -21,7 +22,6 @@
 #include "proxy_link.h"
 #include "shared.h"
 #include "stamp.h"
-#include "udp.h"
 #include "watch.h"
 
 /* A local address whose port a host socket holds: it is not taken. */
@@ -56,7 +56,7 @@ struct weir_control {
 	struct weir_watch *watch;
 	struct weir_ids *ids;
 	struct weir_proxy_link proxy;
-	struct weir_udp udp;
+	struct weir_datagram udp;
 	struct weir_compiled compiled; /* its blocks are freed, diags stay */
 	struct weir_blocks current;    /* the kernel follows it */
 	struct weir_blocks next;       /* the proxy has it, or is to answer */

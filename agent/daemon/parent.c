@@ -23,11 +23,11 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "counters.h"
 #include "fdutil.h"
 #include "listen.h"
 #include "privs.h"
 #include "shared.h"
-#include "stats.h"
 
 #define FIRST_FD 3 /* of a child's descriptors */
 #define EXTRA_ARGS 4
@@ -298,7 +298,7 @@ static void on_death(struct parent *p, struct child *c, int status)
 	c->pid = 0;
 	if (c->role == WEIR_ROLE_PROXY) {
 		p->shared->proxy_pid = 0;
-		weir_stats_settle(p->stats_fd);
+		weir_counters_settle(p->stats_fd);
 	} else {
 		p->shared->agent_pid = 0;
 	}
@@ -466,8 +466,8 @@ static int set_up(struct parent *p, int argc, char **argv)
 			   strerror(-r));
 		return r;
 	}
-	r = weir_stats_new(o->max_rules, o->kernel.max_refs,
-			   o->kernel.max_endpoints, &p->stats_fd);
+	r = weir_counters_new(o->max_rules, o->kernel.max_refs,
+			      o->kernel.max_endpoints, &p->stats_fd);
 	if (r == 0) {
 		r = open_shared(p);
 	}

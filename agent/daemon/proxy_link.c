@@ -78,12 +78,12 @@ int weir_proxy_link_use(struct weir_proxy_link *link, int fd)
 }
 
 /* Fills m and fds with up to WEIR_IPC_UDP_MAX open sockets from *pos on. */
-static size_t add_udp(struct weir_ipc *m, int *fds, const struct weir_udp *udp,
-		      size_t *pos)
+static size_t add_udp(struct weir_ipc *m, int *fds,
+		      const struct weir_datagram *udp, size_t *pos)
 {
 	m->n_udp = 0;
 	for (; *pos < udp->n && m->n_udp < WEIR_IPC_UDP_MAX; ++*pos) {
-		const struct weir_udp_socket *s = &udp->v[*pos];
+		const struct weir_datagram_socket *s = &udp->v[*pos];
 
 		if (s->fd >= 0) {
 			m->udp[m->n_udp] = (struct weir_ipc_udp){
@@ -96,7 +96,7 @@ static size_t add_udp(struct weir_ipc *m, int *fds, const struct weir_udp *udp,
 
 int weir_proxy_link_send(struct weir_proxy_link *link,
 			 const struct weir_blocks *blocks,
-			 const struct weir_udp *udp)
+			 const struct weir_datagram *udp)
 {
 	struct weir_ipc m = {.type = WEIR_IPC_PLAN,
 			     .generation = blocks->generation,

@@ -4,9 +4,9 @@
 #define WEIR_DAEMON_PROXY_LINK_H
 
 #include "blocks.h"
+#include "datagram.h"
 #include "loop.h"
 #include "options.h"
-#include "udp.h"
 
 struct weir_proxy_link {
 	struct weir_loop *loop;
@@ -29,7 +29,7 @@ int weir_proxy_link_use(struct weir_proxy_link *link, int fd);
 /* 0, -ENOTCONN without a proxy, or -errno: the proxy hangs or is gone. */
 int weir_proxy_link_send(struct weir_proxy_link *link,
 			 const struct weir_blocks *blocks,
-			 const struct weir_udp *udp);
+			 const struct weir_datagram *udp);
 
 static inline bool weir_proxy_link_is_up(const struct weir_proxy_link *link)
 {

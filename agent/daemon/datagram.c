@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "udp.h"
+#include "datagram.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -9,7 +9,7 @@
 #include "cleanup.h"
 #include "listen.h"
 
-void weir_udp_fini(struct weir_udp *udp)
+void weir_datagram_fini(struct weir_datagram *udp)
 {
 	for (size_t i = 0; i < udp->n; i++) {
 		weir_close(&udp->v[i].fd);
@@ -44,11 +44,11 @@ static int order(const struct weir_ip *a, __be16 a_port,
 }
 
 /* The old socket of f: both lists are sorted by address and port. */
-static int take_old(struct weir_udp *old, size_t *pos,
+static int take_old(struct weir_datagram *old, size_t *pos,
 		    const struct weir_frontend *f)
 {
 	while (*pos < old->n) {
-		struct weir_udp_socket *s = &old->v[*pos];
+		struct weir_datagram_socket *s = &old->v[*pos];
 		int c = order(&s->addr, s->port_be, &f->addr, f->port_be);
 
 		if (c > 0) {
@@ -62,13 +62,13 @@ static int take_old(struct weir_udp *old, size_t *pos,
 	return -1;
 }
 
-int weir_udp_sync(struct weir_udp *udp, const struct weir_plan *plan,
-		  bool *ret_is_changed)
+int weir_datagram_sync(struct weir_datagram *udp, const struct weir_plan *plan,
+		       bool *ret_is_changed)
 {
-	_cleanup_(weir_udp_fini) struct weir_udp fresh = {0};
+	_cleanup_(weir_datagram_fini) struct weir_datagram fresh = {0};
 	size_t n = count(plan);
 	bool is_changed = false;
-	struct weir_udp old;
+	struct weir_datagram old;
 	size_t pos = 0;
 
 	if (n) {
@@ -80,7 +80,7 @@ int weir_udp_sync(struct weir_udp *udp, const struct weir_plan *plan,
 	for (uint32_t i = 0; i < plan->frontends.n; i++) {
 		const struct weir_frontend *f = WEIR_PLAN_ELEM(
 			plan, struct weir_frontend, plan->frontends, i);
-		struct weir_udp_socket *s = &fresh.v[fresh.n];
+		struct weir_datagram_socket *s = &fresh.v[fresh.n];
 
 		if (!is_relayed(f)) {
 			continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "stats.h"
+#include "counters.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +17,8 @@ static size_t stats_size(const struct weir_proxy_stats *s)
 	       sizeof(struct weir_proxy_epstat) * (size_t)s->max_endpoints;
 }
 
-int weir_stats_new(uint32_t max_rules, uint32_t max_refs,
-		   uint32_t max_endpoints, int *ret_fd)
+int weir_counters_new(uint32_t max_rules, uint32_t max_refs,
+		      uint32_t max_endpoints, int *ret_fd)
 {
 	const struct weir_proxy_stats header = {.max_rules = max_rules,
 						.max_refs = max_refs,
@@ -36,25 +36,28 @@ int weir_stats_new(uint32_t max_rules, uint32_t max_refs,
 	return 0;
 }
 
-/* First element of an array of size-byte elements at base whose memory exists,
- * from index i on.  Touching a hole would allocate it. */
-static size_t next_present(int fd, size_t base, size_t size, size_t i)
+/*
+ * Index of the first element from i on whose field has memory behind it.
+ * Touching a hole, even to read it, would allocate it; elements may lie across
+ * the end of a page.  at: offset of the field in element 0; size: of one.
+ */
+static size_t next_present(int fd, size_t at, size_t size, size_t i)
 {
-	size_t at = base + i * size;
-	off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+	size_t want = at + i * size;
+	off_t data = lseek(fd, (off_t)want, SEEK_DATA);
 
 	if (data < 0) {
 		return SIZE_MAX;
 	}
-	return (size_t)data <= at ? i : ((size_t)data - base) / size;
+	return (size_t)data <= want ? i : ((size_t)data - at + size - 1) / size;
 }
 
-#define FOR_PRESENT(i, fd, stats, array, n)                                    \
-	for (size_t base = (size_t)((char *)(array) - (char *)(stats)),        \
-		    i = next_present((fd), base, sizeof(*(array)), 0);         \
-	     i < (n); i = next_present((fd), base, sizeof(*(array)), i + 1))
+#define FOR_PRESENT(i, fd, stats, array, field, n)                             \
+	for (size_t at = (size_t)((char *)&(array)->field - (char *)(stats)),  \
+		    i = next_present((fd), at, sizeof(*(array)), 0);           \
+	     i < (n); i = next_present((fd), at, sizeof(*(array)), i + 1))
 
-int weir_stats_settle(int fd)
+int weir_counters_settle(int fd)
 {
 	struct weir_proxy_stats *s;
 	struct weir_proxy_rulestat *rules;
@@ -80,18 +83,23 @@ int weir_stats_settle(int fd)
 	eps = weir_proxy_epstats(s);
 	s->totals.clients_closed = s->totals.clients_opened;
 	s->totals.pool_idle = 0;
-	FOR_PRESENT(i, fd, s, rules, s->max_rules)
+	FOR_PRESENT(i, fd, s, rules, in_flight, s->max_rules)
 	{
 		rules[i].in_flight = 0;
 	}
-	FOR_PRESENT(i, fd, s, refs, s->max_refs)
+	FOR_PRESENT(i, fd, s, refs, in_flight, s->max_refs)
 	{
 		refs[i].in_flight = 0;
 	}
-	FOR_PRESENT(i, fd, s, eps, s->max_endpoints)
+	FOR_PRESENT(i, fd, s, eps, in_flight, s->max_endpoints)
 	{
 		eps[i].in_flight = 0;
-		eps[i].closed = eps[i].opened;
+	}
+	FOR_PRESENT(i, fd, s, eps, opened, s->max_endpoints)
+	{
+		if (eps[i].opened) {
+			eps[i].closed = eps[i].opened;
+		}
 	}
 	munmap(s, (size_t)st.st_size);
 	return 0;
