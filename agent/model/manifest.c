@@ -37,12 +37,32 @@ struct faults {
 
 struct file {
 	char *name;
-	struct faults *faults;            /* NULL: none */
-	const struct weir_object **owned; /* in the store, from this file */
+	struct faults *faults; /* NULL: none */
+	/* In the store, from this file; one alone needs no list. */
+	union {
+		const struct weir_object *one;
+		const struct weir_object **many;
+	};
 	uint32_t n_owned;
+	bool has_list;
 	bool is_stale; /* to be read again, even if it has not changed */
 	uint64_t hash; /* of its text */
 };
+
+static const struct weir_object **owned_by(struct file *file)
+{
+	return file->has_list ? file->many : &file->one;
+}
+
+static void clear_owned(struct file *file)
+{
+	if (file->has_list) {
+		weir_free_ptr(&file->many);
+	}
+	file->one = NULL;
+	file->n_owned = 0;
+	file->has_list = false;
+}
 
 struct weir_manifests {
 	struct weir_store *store;
@@ -232,6 +252,22 @@ static struct file *find_file(struct weir_manifests *m, struct weir_str name)
 	return is_there ? &m->files[at] : NULL;
 }
 
+static int reserve_files(struct weir_manifests *m, size_t cap)
+{
+	void *p;
+
+	if (cap <= m->cap) {
+		return 0;
+	}
+	p = reallocarray(m->files, cap, sizeof(*m->files));
+	if (!p) {
+		return -ENOMEM;
+	}
+	m->files = p;
+	m->cap = cap;
+	return 0;
+}
+
 static int add_file(struct weir_manifests *m, const char *name,
 		    struct file **ret_file)
 {
@@ -247,15 +283,9 @@ static int add_file(struct weir_manifests *m, const char *name,
 	if (!copy) {
 		return -ENOMEM;
 	}
-	if (m->n_files == m->cap) {
-		size_t cap = m->cap ? m->cap + m->cap / 2 : 16;
-		void *p = reallocarray(m->files, cap, sizeof(*m->files));
-
-		if (!p) {
-			return -ENOMEM;
-		}
-		m->files = p;
-		m->cap = cap;
+	if (m->n_files == m->cap &&
+	    reserve_files(m, m->cap + m->cap / 4 + 4) < 0) {
+		return -ENOMEM;
 	}
 	memmove(&m->files[at + 1], &m->files[at],
 		(m->n_files - at) * sizeof(*m->files));
@@ -270,7 +300,7 @@ static void drop_file(struct weir_manifests *m, struct file *file)
 	size_t at = (size_t)(file - m->files);
 
 	weir_free_ptr(&file->name);
-	weir_free_ptr(&file->owned);
+	clear_owned(file);
 	free_faults(&file->faults);
 	memmove(file, file + 1, (m->n_files - at - 1) * sizeof(*file));
 	m->n_files--;
@@ -305,10 +335,11 @@ static void remove_object(struct weir_manifests *m, const struct weir_object *o)
 static void disown(struct weir_manifests *m, const struct weir_object *o)
 {
 	struct file *file = find_file(m, o->source);
+	const struct weir_object **owned = file ? owned_by(file) : NULL;
 
 	for (uint32_t i = 0; file && i < file->n_owned; i++) {
-		if (file->owned[i] == o) {
-			file->owned[i] = file->owned[--file->n_owned];
+		if (owned[i] == o) {
+			owned[i] = owned[--file->n_owned];
 			file->is_stale = true;
 			return;
 		}
@@ -412,9 +443,10 @@ static int keep_bad(struct weir_manifests *m, struct weir_str source,
 /* On failure what was not replaced yet stays: nothing is lost. */
 static int apply(struct weir_manifests *m, size_t at, struct reading *rd)
 {
-	struct weir_str source = weir_str_of(m->files[at].name);
-	const struct weir_object **old = m->files[at].owned;
-	uint32_t n_old = m->files[at].n_owned;
+	struct file *file = &m->files[at];
+	struct weir_str source = weir_str_of(file->name);
+	const struct weir_object **old = owned_by(file);
+	uint32_t n_old = file->n_owned;
 	_cleanup_free_ const struct weir_object **owned = calloc(
 		n_old + rd->n + 1, sizeof(*owned));
 	struct weir_map fates = {0};
@@ -444,10 +476,13 @@ static int apply(struct weir_manifests *m, size_t at, struct reading *rd)
 		}
 	}
 	weir_map_fini(&fates);
-	weir_free_ptr(&m->files[at].owned);
-	m->files[at].n_owned = n;
-	if (n) {
-		m->files[at].owned = TAKE_PTR(owned);
+	clear_owned(file);
+	file->n_owned = n;
+	if (n == 1) {
+		file->one = owned[0];
+	} else if (n > 1) {
+		file->many = TAKE_PTR(owned);
+		file->has_list = true;
 	}
 	return r;
 }
@@ -475,10 +510,12 @@ static int set_unreadable(struct weir_manifests *m, size_t at, int error)
 
 static void forget(struct weir_manifests *m, size_t at)
 {
-	for (uint32_t i = 0; i < m->files[at].n_owned; i++) {
-		remove_object(m, m->files[at].owned[i]);
+	struct file *file = &m->files[at];
+
+	for (uint32_t i = 0; i < file->n_owned; i++) {
+		remove_object(m, owned_by(file)[i]);
 	}
-	drop_file(m, &m->files[at]);
+	drop_file(m, file);
 }
 
 static int read_text(struct weir_manifests *m, const char *name)
@@ -649,11 +686,12 @@ int weir_manifests_load(struct weir_manifests *m)
 {
 	struct dirent **list = NULL;
 	int n = scandirat(m->dir_fd, ".", &list, only_manifests, by_name);
-	int r = 0;
+	int r;
 
 	if (n < 0) {
 		return -errno;
 	}
+	r = reserve_files(m, (size_t)n);
 	for (size_t i = m->n_files; i-- > 0;) {
 		if (!is_listed(list, n, m->files[i].name)) {
 			forget(m, i);

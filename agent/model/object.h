@@ -299,6 +299,7 @@ struct weir_owner {
 
 struct weir_object {
 	enum weir_kind kind;
+	uint32_t line;      /* of the object in its source, from 1 */
 	struct weir_str ns; /* empty for cluster-scoped kinds */
 	struct weir_str name;
 	int64_t generation; /* 0 if the source has none */
@@ -309,7 +310,6 @@ struct weir_object {
 	const struct weir_owner *owners;
 	size_t n_owners;
 	struct weir_str source; /* file, or empty */
-	uint32_t line;          /* of the object in it, from 1 */
 	union {                 /* by kind; NULL where nothing is kept */
 		const struct weir_class_spec *gateway_class;
 		const struct weir_gateway_spec *gateway;

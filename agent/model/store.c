@@ -14,7 +14,7 @@
 
 struct slot {
 	const struct weir_object *object;
-	struct weir_arena arena; /* what the object lives in */
+	struct weir_arena_chunk *memory; /* of the arena it lives in */
 };
 
 struct shelf {
@@ -34,6 +34,14 @@ struct weir_store {
 	bool slices_are_fresh;
 	uint64_t version;
 };
+
+static void free_slot(struct slot *slot)
+{
+	struct weir_arena arena = {.chunk = slot->memory};
+
+	weir_arena_fini(&arena);
+	*slot = (struct slot){0};
+}
 
 int weir_store_new(struct weir_store **ret_store)
 {
@@ -57,7 +65,7 @@ void weir_store_free(struct weir_store **store)
 		struct shelf *shelf = &s->shelves[k];
 
 		for (size_t i = 0; i < shelf->n; i++) {
-			weir_arena_fini(&shelf->v[i].arena);
+			free_slot(&shelf->v[i]);
 		}
 		weir_free_ptr(&shelf->v);
 		weir_free_ptr(&shelf->list);
@@ -121,7 +129,7 @@ static int grow(void **v, size_t *cap, size_t want, size_t size)
 		return 0;
 	}
 	while (more < want) {
-		more += more / 2;
+		more += more / 4;
 	}
 	p = reallocarray(*v, more, size);
 	if (!p) {
@@ -145,7 +153,7 @@ int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 	shelf = &store->shelves[object->kind];
 	at = place_of(shelf, object->ns, object->name, &is_there);
 	if (is_there) {
-		weir_arena_fini(&shelf->v[at].arena);
+		free_slot(&shelf->v[at]);
 	} else {
 		void *v = shelf->v;
 		int r = grow(&v, &shelf->cap, shelf->n + 1, sizeof(*shelf->v));
@@ -158,7 +166,7 @@ int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 			(shelf->n - at) * sizeof(*shelf->v));
 		shelf->n++;
 	}
-	shelf->v[at] = (struct slot){object, *arena};
+	shelf->v[at] = (struct slot){object, arena->chunk};
 	*arena = (struct weir_arena){0};
 	changed(store, object->kind);
 	return 0;
@@ -179,7 +187,7 @@ bool weir_store_remove(struct weir_store *store, enum weir_kind kind,
 	if (!is_there) {
 		return false;
 	}
-	weir_arena_fini(&shelf->v[at].arena); /* ns and name may die here */
+	free_slot(&shelf->v[at]); /* ns and name may die here */
 	memmove(&shelf->v[at], &shelf->v[at + 1],
 		(shelf->n - at - 1) * sizeof(*shelf->v));
 	shelf->n--;
