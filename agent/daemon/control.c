@@ -54,16 +54,14 @@ static void collect_conflicts(struct weir_control *c)
 			add_conflict(c, &s->addr, s->port_be, IPPROTO_UDP);
 		}
 	}
-	if (c->n_conflicts) {
-		weir_loop_arm(c->loop, &c->conflict_timer, CONFLICT_MS);
-	}
+	weir_loop_arm(c->loop, &c->conflict_timer, CONFLICT_MS);
 }
 
 /* ----------------------------------------------------------------- publish */
 
 static void put_back(struct weir_control *c)
 {
-	weir_blocks_fini(&c->next);
+	weir_sealed_fini(&c->next);
 	if (c->current.generation) {
 		bool is_changed;
 
@@ -119,9 +117,9 @@ static void publish_next(struct weir_control *c)
 		return;
 	}
 	c->what_is_full = NULL;
-	weir_blocks_fini(&c->current);
+	weir_sealed_fini(&c->current);
 	c->current = c->next;
-	c->next = WEIR_BLOCKS_NONE;
+	c->next = WEIR_SEALED_NONE;
 	c->shared->is_ready = 1;
 	c->stats.publishes++;
 	c->stats.publish_us = weir_now_us() - began_us;
@@ -202,7 +200,7 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 	if (r < 0) {
 		return r;
 	}
-	r = weir_blocks_seal(is_same ? NULL : compiled->rules,
+	r = weir_sealed_make(is_same ? NULL : compiled->rules,
 			     compiled->rules_size, compiled->eps,
 			     compiled->eps_size, &c->current, &c->next);
 	if (r < 0) {
@@ -258,7 +256,7 @@ static void compile_if_changed(struct weir_control *c)
 	} else if (r != -EALREADY) {
 		weir_error("no plan, the one before serves on: error=%s",
 			   strerror(-r));
-		weir_blocks_fini(&c->next);
+		weir_sealed_fini(&c->next);
 		weir_loop_arm(c->loop, &c->retry_timer, RETRY_MS);
 	}
 }
@@ -313,10 +311,10 @@ static void on_retry(struct weir_timer *timer)
 	}
 }
 
+/* The kernel layer probes its addresses by itself; datagram ports are ours. */
 static void on_conflict_timer(struct weir_timer *timer)
 {
 	struct weir_control *c = timer->arg;
-	const char *what = NULL;
 	bool is_changed = false;
 
 	if (c->next.generation || !c->current.generation) {
@@ -326,9 +324,6 @@ static void on_conflict_timer(struct weir_timer *timer)
 	weir_datagram_sync(&c->udp, c->current.view.rules, &is_changed);
 	if (is_changed) {
 		weir_proxy_link_send(&c->proxy, &c->current, &c->udp);
-	}
-	if (weir_kernel_publish(c->kernel, &c->current.view, &what) < 0) {
-		weir_debug("ports could not be tried again");
 	}
 	collect_conflicts(c);
 	weir_diaglog_conflicts(c);
@@ -378,8 +373,8 @@ static void init(struct weir_control *c, const struct weir_options *options,
 				   .shared = shared,
 				   .proxy_stats = stats,
 				   .kernel = kernel,
-				   .current = WEIR_BLOCKS_NONE,
-				   .next = WEIR_BLOCKS_NONE,
+				   .current = WEIR_SEALED_NONE,
+				   .next = WEIR_SEALED_NONE,
 				   .conflicts_hash = 1};
 	c->answer_timer = (struct weir_timer){.fn = on_answer_timer, .arg = c};
 	c->retry_timer = (struct weir_timer){.fn = on_retry, .arg = c};
@@ -445,8 +440,8 @@ void weir_control_stop(struct weir_control *c)
 	weir_watch_free(&c->watch);
 	weir_proxy_link_fini(&c->proxy);
 	weir_datagram_fini(&c->udp);
-	weir_blocks_fini(&c->current);
-	weir_blocks_fini(&c->next);
+	weir_sealed_fini(&c->current);
+	weir_sealed_fini(&c->next);
 	weir_compiled_fini(&c->compiled);
 	weir_manifests_free(&c->manifests);
 	weir_store_free(&c->store);
@@ -459,6 +454,14 @@ bool weir_control_is_ready(const struct weir_control *c)
 {
 	return c->current.generation && weir_proxy_link_is_up(&c->proxy) &&
 	       c->proxy_generation >= c->current.generation;
+}
+
+/* The kernel knows that of the rules block, which an edit of endpoints alone
+ * does not renew. */
+uint64_t weir_control_kernel_generation(const struct weir_control *c)
+{
+	return c->current.generation ? c->current.generation
+				     : weir_kernel_generation(c->kernel);
 }
 
 void weir_control_diags(const struct weir_control *c,

@@ -11,7 +11,6 @@
 #ifndef WEIR_DAEMON_CONTROL_H
 #define WEIR_DAEMON_CONTROL_H
 
-#include "blocks.h"
 #include "compile.h"
 #include "datagram.h"
 #include "ipc.h"
@@ -20,6 +19,7 @@
 #include "map.h"
 #include "options.h"
 #include "proxy_link.h"
+#include "sealed.h"
 #include "shared.h"
 #include "stamp.h"
 #include "watch.h"
@@ -58,8 +58,8 @@ struct weir_control {
 	struct weir_proxy_link proxy;
 	struct weir_datagram udp;
 	struct weir_compiled compiled; /* its blocks are freed, diags stay */
-	struct weir_blocks current;    /* the kernel follows it */
-	struct weir_blocks next;       /* the proxy has it, or is to answer */
+	struct weir_sealed current;    /* the kernel follows it */
+	struct weir_sealed next;       /* the proxy has it, or is to answer */
 	uint64_t proxy_generation;     /* every worker follows it; 0: none */
 	uint64_t store_version;        /* compiled */
 	uint64_t pending_us; /* weir_now_us() of the oldest change not compiled;
@@ -93,6 +93,9 @@ void weir_control_use_proxy(struct weir_control *control, pid_t pid, int fd);
 void weir_control_reload(struct weir_control *control);
 /* A plan is in force on every plane, and a proxy is there. */
 bool weir_control_is_ready(const struct weir_control *control);
+/* Generation that the kernel planes follow; 0: none, not even of an earlier
+ * agent. */
+uint64_t weir_control_kernel_generation(const struct weir_control *control);
 /* All diagnostics in force: of files, then of objects. */
 void weir_control_diags(const struct weir_control *control,
 			void (*fn)(void *arg, const struct weir_diag *diag),

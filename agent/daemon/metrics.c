@@ -77,7 +77,7 @@ static void write_agent(const struct weir_control *c, struct weir_buf *b)
 	labelled(b, name, "stage", "compiled",
 		 c->next.generation ? c->next.generation
 				    : c->current.generation);
-	labelled(b, name, "stage", "kernel", weir_kernel_generation(c->kernel));
+	labelled(b, name, "stage", "kernel", weir_control_kernel_generation(c));
 	labelled(b, name, "stage", "proxy", c->proxy_generation);
 	single(b, "weir_compiles_total", "counter",
 	       "Times the objects were compiled.", (double)s->compiles);

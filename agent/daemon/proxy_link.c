@@ -95,7 +95,7 @@ static size_t add_udp(struct weir_ipc *m, int *fds,
 }
 
 int weir_proxy_link_send(struct weir_proxy_link *link,
-			 const struct weir_blocks *blocks,
+			 const struct weir_sealed *blocks,
 			 const struct weir_datagram *udp)
 {
 	struct weir_ipc m = {.type = WEIR_IPC_PLAN,

@@ -3,10 +3,10 @@
 #ifndef WEIR_DAEMON_PROXY_LINK_H
 #define WEIR_DAEMON_PROXY_LINK_H
 
-#include "blocks.h"
 #include "datagram.h"
 #include "loop.h"
 #include "options.h"
+#include "sealed.h"
 
 struct weir_proxy_link {
 	struct weir_loop *loop;
@@ -28,7 +28,7 @@ void weir_proxy_link_fini(struct weir_proxy_link *link);
 int weir_proxy_link_use(struct weir_proxy_link *link, int fd);
 /* 0, -ENOTCONN without a proxy, or -errno: the proxy hangs or is gone. */
 int weir_proxy_link_send(struct weir_proxy_link *link,
-			 const struct weir_blocks *blocks,
+			 const struct weir_sealed *blocks,
 			 const struct weir_datagram *udp);
 
 static inline bool weir_proxy_link_is_up(const struct weir_proxy_link *link)

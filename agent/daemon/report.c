@@ -174,7 +174,7 @@ static void add_work(struct weir_buf *b, const struct weir_control *c)
 			(unsigned long long)(c->next.generation
 						     ? c->next.generation
 						     : c->current.generation),
-			(unsigned long long)weir_kernel_generation(c->kernel),
+			(unsigned long long)weir_control_kernel_generation(c),
 			(unsigned long long)c->proxy_generation);
 	weir_buf_addz(b, "\"changes\":{");
 	ADD_NUMBERS(b, {"compiles", s->compiles}, {"published", s->publishes},

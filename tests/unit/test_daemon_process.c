@@ -360,7 +360,7 @@ static void on_limit(struct weir_timer *timer)
 struct channel {
 	struct weir_loop *loop;
 	struct weir_proxy_link link;
-	struct weir_blocks blocks;
+	struct weir_sealed blocks;
 	struct weir_timer limit;
 	int peer;
 };
@@ -370,7 +370,7 @@ static void channel_begin(struct channel *c)
 	static struct weir_options options;
 	int pair[2];
 
-	*c = (struct channel){.blocks = WEIR_BLOCKS_NONE, .peer = -1};
+	*c = (struct channel){.blocks = WEIR_SEALED_NONE, .peer = -1};
 	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0,
 	     "pair");
 	must(weir_loop_new(&c->loop) == 0, "loop");
@@ -390,7 +390,7 @@ static void channel_begin(struct channel *c)
 static void channel_end(struct channel *c)
 {
 	weir_proxy_link_fini(&c->link);
-	weir_blocks_fini(&c->blocks);
+	weir_sealed_fini(&c->blocks);
 	weir_close(&c->peer);
 	weir_loop_free(&c->loop);
 }

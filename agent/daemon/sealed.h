@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A stamped plan in its sealed memfds, mapped; what is handed to the planes. */
-#ifndef WEIR_DAEMON_BLOCKS_H
-#define WEIR_DAEMON_BLOCKS_H
+#ifndef WEIR_DAEMON_SEALED_H
+#define WEIR_DAEMON_SEALED_H
 
 #include "plan.h"
 
-struct weir_blocks {
+struct weir_sealed {
 	uint64_t generation; /* 0: empty */
 	uint64_t rules_hash; /* of the unstamped bytes: equal is unchanged */
 	uint64_t eps_hash;
@@ -19,13 +19,13 @@ struct weir_blocks {
 	struct weir_plan_view view;
 };
 
-#define WEIR_BLOCKS_NONE ((struct weir_blocks){.rules_fd = -1, .eps_fd = -1})
+#define WEIR_SEALED_NONE ((struct weir_sealed){.rules_fd = -1, .eps_fd = -1})
 
-void weir_blocks_fini(struct weir_blocks *blocks);
+void weir_sealed_fini(struct weir_sealed *blocks);
 /* Seals and opens copies; rules NULL: the rules block of before goes on.  The
  * caller fills the fields above rules_fd. */
-int weir_blocks_seal(const void *rules, size_t rules_size, const void *eps,
-		     size_t eps_size, const struct weir_blocks *before,
-		     struct weir_blocks *ret_blocks);
+int weir_sealed_make(const void *rules, size_t rules_size, const void *eps,
+		     size_t eps_size, const struct weir_sealed *before,
+		     struct weir_sealed *ret_sealed);
 
 #endif

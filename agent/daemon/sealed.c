@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "blocks.h"
+#include "sealed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,20 +7,20 @@
 #include "cleanup.h"
 #include "fdutil.h"
 
-void weir_blocks_fini(struct weir_blocks *b)
+void weir_sealed_fini(struct weir_sealed *b)
 {
 	weir_unmap(&b->rules, b->rules_size);
 	weir_unmap(&b->eps, b->eps_size);
 	weir_close(&b->rules_fd);
 	weir_close(&b->eps_fd);
-	*b = WEIR_BLOCKS_NONE;
+	*b = WEIR_SEALED_NONE;
 }
 
-int weir_blocks_seal(const void *rules, size_t rules_size, const void *eps,
-		     size_t eps_size, const struct weir_blocks *before,
-		     struct weir_blocks *ret_blocks)
+int weir_sealed_make(const void *rules, size_t rules_size, const void *eps,
+		     size_t eps_size, const struct weir_sealed *before,
+		     struct weir_sealed *ret_sealed)
 {
-	_cleanup_(weir_blocks_fini) struct weir_blocks b = WEIR_BLOCKS_NONE;
+	_cleanup_(weir_sealed_fini) struct weir_sealed b = WEIR_SEALED_NONE;
 	int r = 0;
 
 	if (rules) {
@@ -47,7 +47,7 @@ int weir_blocks_seal(const void *rules, size_t rules_size, const void *eps,
 	if (r < 0) {
 		return r;
 	}
-	*ret_blocks = b;
-	b = WEIR_BLOCKS_NONE;
+	*ret_sealed = b;
+	b = WEIR_SEALED_NONE;
 	return 0;
 }
