@@ -165,8 +165,8 @@ fuzz-replay: fuzz-build ## replay the committed corpora
 
 # ---------------------------------------------------------------- checks
 .PHONY: lint format asan
-lint: $(B)/.tools ## formatting, static analysis, the project's own rules
-	$(Q)scripts/lint/all
+lint: $(SKEL) ## formatting, static analysis, the project's own rules
+	$(Q)WEIR_BUILD=$(B) scripts/lint/all
 format: ## format all C in place
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 asan: ## unit tests under ASan and UBSan, in build/asan

@@ -35,8 +35,8 @@ enum load_error {
 };
 
 /* Log-linear: 32 steps an octave, so a quantile is right to 3 %. */
-#define LOAD_HIST_STEPS 32
-#define LOAD_HIST_BUCKETS (LOAD_HIST_STEPS * 32)
+#define LOAD_HIST_STEPS 32u
+#define LOAD_HIST_BUCKETS 1024u /* 32 octaves: an hour and more */
 
 struct load_hist {
 	uint64_t n;

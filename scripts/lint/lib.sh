@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# For the checks in this directory: sourced.  Goes to the top of the source.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+bad=0
+
+# Files that are or will be committed: what is ignored is not looked at.
+files() { # PATHSPEC...
+	git ls-files -co --exclude-standard -- "$@" | sort -u |
+		while read -r f; do
+			[[ ! -f $f ]] || echo "$f"
+		done
+}
+
+scripts() { # every shell script, by its ending or its first line
+	local f
+	files '*.sh'
+	files scripts tests .ci deploy | grep -v '\.sh$' | while read -r f; do
+		[[ $(head -c 32 "$f" | head -n 1 | tr -d '\0') != '#!'*sh* ]] ||
+			echo "$f"
+	done
+}
+
+fail() {
+	bad=1
+}
+
+complain() { # FILE:LINE TEXT
+	echo "$1: $2"
+	fail
+}
+
+finish() {
+	exit $bad
+}
