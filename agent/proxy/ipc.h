@@ -33,10 +33,10 @@ struct weir_ipc {
 	uint64_t generation;
 	struct weir_ip prefix4; /* proxy prefix: a local address in it names */
 	struct weir_ip
-	    prefix6; /* frontend proxy_index = low bits (see below) */
+		prefix6; /* frontend proxy_index = low bits (see below) */
 	uint32_t n_udp;
-	uint32_t
-	    n_udp_total; /* of this generation; workers start with the last */
+	uint32_t n_udp_total; /* of this generation; workers start with the last
+			       */
 	struct weir_ipc_udp udp[WEIR_IPC_UDP_MAX];
 };
 
@@ -71,7 +71,7 @@ enum weir_proxy_reason {
 #define WEIR_PROXY_REASON_ENUM(name, help) WEIR_PROXY_##name,
 	WEIR_PROXY_REASONS(WEIR_PROXY_REASON_ENUM)
 #undef WEIR_PROXY_REASON_ENUM
-	    _WEIR_PROXY_REASON_MAX
+		_WEIR_PROXY_REASON_MAX
 };
 
 struct weir_proxy_refstat { /* by ref stat id */

@@ -20,11 +20,13 @@ struct weir_proxy_limits {
 	uint32_t idle_timeout_ms; /* keep-alive between requests */
 	uint32_t connect_timeout_ms;
 	uint32_t stall_timeout_ms; /* no byte either way during a message */
+	uint32_t tunnel_idle_ms;   /* upgraded and raw connections */
 	uint32_t pool_idle_ms;     /* backend connection unused */
 	uint32_t pool_idle_max;    /* per endpoint and worker */
 	uint32_t drain_ms;         /* at shutdown */
 	uint32_t udp_idle_ms;
-	uint32_t udp_max; /* associations, all workers */
+	uint32_t udp_max;        /* associations, all workers */
+	uint32_t max_buffer_mib; /* all buffers of all workers */
 };
 
 struct weir_proxy_config {
@@ -33,6 +35,7 @@ struct weir_proxy_config {
 	/* Listening sockets per worker: TCP4, TCP6 in a SO_REUSEPORT group
 	 * each; listeners[worker * 2 + 0/1], -1: none. */
 	const int *listeners;
+	uint32_t n_listeners; /* per worker; 0: the two above */
 	uint32_t n_workers;
 	struct weir_proxy_limits limits;
 };

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Message bodies while they pass by: where the body ends, and nothing but the
+ * body.  Content-Length counts; chunked is checked byte by byte (RFC 9112
+ * 7.1) and re-written in place, without chunk extensions (7.1.1: hop-by-hop),
+ * or without any framing for an HTTP/1.0 client.
+ */
+#ifndef WEIR_PROXY_CHUNK_H
+#define WEIR_PROXY_CHUNK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct weir_body {
+	uint64_t left;   /* bytes of data still to come, of body or chunk */
+	uint8_t framing; /* enum weir_framing */
+	uint8_t state;
+	bool is_done;
+	bool wants_data; /* chunked: keep only the data */
+	uint8_t digits;  /* of the chunk size so far */
+	uint8_t name_n;  /* of the trailer field name so far */
+	uint16_t extra;  /* bytes of extensions and trailers so far */
+	char name[20];   /* lower case, as far as it fits */
+};
+
+#define WEIR_CHUNK_EXTRA_MAX 16384 /* extensions and trailers of one body */
+
+void weir_body_init(struct weir_body *b, uint8_t framing, uint64_t length);
+/*
+ * Takes bytes of the body from p[0..n).  *ret_used of them were taken, and
+ * *ret_kept bytes are now at p to be forwarded (fewer where something was
+ * removed).  b->is_done is set with the last byte.  0 or -EBADMSG.
+ */
+int weir_body_scan(struct weir_body *b, char *p, size_t n, size_t *ret_used,
+		   size_t *ret_kept);
+
+#endif

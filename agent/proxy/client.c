@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client's connection: accepted, driven through its phases, closed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "worker.h"
+
+#define DRIVE_ROUNDS 16 /* steps before others get their turn */
+#define ACCEPT_BATCH 64
+#define LINGER_MS 2000
+
+static struct weir_client *alloc_client(struct weir_worker *w)
+{
+	struct weir_client *c = w->free_clients;
+
+	if (c) {
+		w->free_clients = c->next;
+		memset(c, 0, sizeof(*c));
+	} else {
+		c = calloc(1, sizeof(*c));
+	}
+	if (!c) {
+		return NULL;
+	}
+	c->all_next = w->clients;
+	if (c->all_next) {
+		c->all_next->all_pprev = &c->all_next;
+	}
+	w->clients = c;
+	c->all_pprev = &w->clients;
+	w->n_clients++;
+	return c;
+}
+
+void weir_client_end_request(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_counters *counters = &w->counters;
+
+	if (c->rule) {
+		struct weir_proxy_rulestat *s = weir_rulestat(counters,
+							      c->rule->stat);
+
+		weir_count(&s->status[c->status / 100 % 6], 1);
+		weir_uncount(&s->in_flight);
+	}
+	if (c->ref) {
+		struct weir_proxy_refstat *s = weir_refstat_of(counters,
+							       c->ref->stat);
+
+		weir_uncount(&s->in_flight);
+		if (c->status >= 502 && c->status <= 504 && !c->is_answered) {
+			weir_count(&s->failed, 1);
+		}
+	}
+	if (c->is_in_request && !c->is_raw) {
+		weir_count_duration(counters, w->now_us - c->started_us);
+	}
+	c->is_in_request = false;
+	c->rule = NULL;
+	c->ref = NULL;
+	c->frontend = NULL;
+	weir_plan_use_put(&c->plan);
+}
+
+void weir_client_close(struct weir_worker *w, struct weir_client *c,
+		       bool is_reset)
+{
+	if (c->phase == WEIR_PHASE_DEAD) {
+		return;
+	}
+	if (c->up) {
+		weir_upstream_release(w, c, false);
+	}
+	if (c->is_in_request) {
+		weir_client_end_request(w, c);
+	}
+	weir_block_put(&w->blocks, &c->in);
+	weir_block_put(&w->blocks, &c->out);
+	weir_block_put(&w->blocks, &c->head);
+	weir_due_disarm(&c->due);
+	if (is_reset) {
+		weir_end_reset(&c->end);
+	}
+	weir_close(&c->end.fd);
+	c->phase = WEIR_PHASE_DEAD;
+	c->end.kind = WEIR_END_DEAD;
+	*c->all_pprev = c->all_next;
+	if (c->all_next) {
+		c->all_next->all_pprev = c->all_pprev;
+	}
+	w->n_clients--;
+	weir_count(&w->counters.shared->totals.clients_closed, 1);
+	if (!c->is_queued) {
+		c->next = w->dead;
+		w->dead = c;
+	}
+	if (!w->is_accepting && !w->is_draining) {
+		weir_worker_accept(w, true);
+	}
+}
+
+/* The time at which something must happen, as things stand; 0: none. */
+static uint64_t deadline(const struct weir_worker *w,
+			 const struct weir_client *c)
+{
+	const struct weir_proxy_limits *l = w->limits;
+	uint64_t at;
+
+	switch (c->phase) {
+	case WEIR_PHASE_HEAD:
+		return weir_block_len(c->in) ? c->head_ms + l->head_timeout_ms
+					     : c->last_ms + l->idle_timeout_ms;
+	case WEIR_PHASE_LINGER:
+		return c->head_ms + LINGER_MS;
+	case WEIR_PHASE_TUNNEL:
+		at = c->last_ms + l->tunnel_idle_ms;
+		break;
+	default:
+		at = c->last_ms + l->stall_timeout_ms;
+		break;
+	}
+	if (c->connect_at && c->connect_at < at) {
+		at = c->connect_at;
+	}
+	if (c->request_at && c->request_at < at) {
+		at = c->request_at;
+	}
+	if (c->backend_at && c->backend_at < at) {
+		at = c->backend_at;
+	}
+	return at;
+}
+
+/* An answer to something that is not a request yet: the connection's last. */
+static enum weir_step refuse(struct weir_worker *w, struct weir_client *c,
+			     uint16_t status, uint32_t reason, const char *text)
+{
+	c->wants_close = true;
+	c->is_http10 = false;
+	weir_body_init(&c->request_body, WEIR_FRAMING_CLOSE, 0);
+	return weir_answer(w, c, status, reason, text);
+}
+
+static void expire(struct weir_worker *w, struct weir_client *c)
+{
+	switch (c->phase) {
+	case WEIR_PHASE_HEAD:
+		if (weir_block_len(c->in)) {
+			(void)refuse(w, c, 408, WEIR_PROXY_HEAD_TIMEOUT,
+				     "request head not complete in time");
+			break;
+		}
+		weir_client_close(w, c, false);
+		return;
+	case WEIR_PHASE_EXCHANGE:
+		if (c->connect_at && c->connect_at <= w->now_ms) {
+			weir_count(&c->up->stat->failed, 1);
+			weir_upstream_release(w, c, false);
+			c->connect_at = 0;
+			c->attempts++;
+			(void)weir_exchange_connect(w, c);
+			break;
+		}
+		(void)weir_answer(w, c, 504, WEIR_PROXY_TIMEOUT,
+				  "timeout waiting for the backend");
+		break;
+	case WEIR_PHASE_TUNNEL:
+		if (c->connect_at && c->connect_at <= w->now_ms) {
+			weir_count(&c->up->stat->failed, 1);
+			weir_upstream_release(w, c, false);
+			c->connect_at = 0;
+			c->attempts++;
+			(void)weir_exchange_connect(w, c);
+			break;
+		}
+		weir_client_close(w, c, true);
+		return;
+	default:
+		weir_client_close(w, c, c->phase == WEIR_PHASE_FLUSH);
+		return;
+	}
+	weir_client_drive(w, c);
+}
+
+static void on_due(struct weir_worker *w, struct weir_due *due)
+{
+	struct weir_client *c =
+		(struct weir_client *)((char *)due -
+				       offsetof(struct weir_client, due));
+	uint64_t at = deadline(w, c);
+
+	if (at > w->now_ms) {
+		weir_due_arm(&w->wheel, &c->due, at);
+		return;
+	}
+	expire(w, c);
+}
+
+int weir_client_scan_body(struct weir_client *c)
+{
+	struct weir_block *in = c->in;
+	size_t used;
+	size_t kept;
+	uint32_t at;
+	int r;
+
+	if (!in || c->request_body.is_done) {
+		return 0;
+	}
+	at = in->start + c->ready;
+	r = weir_body_scan(&c->request_body, in->data + at, in->end - at, &used,
+			   &kept);
+	if (r < 0) {
+		return r;
+	}
+	if (kept < used) {
+		memmove(in->data + at + kept, in->data + at + used,
+			in->end - at - used);
+		in->end -= (uint32_t)(used - kept);
+	}
+	c->ready += (uint32_t)kept;
+	return 0;
+}
+
+enum weir_step weir_client_done(struct weir_worker *w, struct weir_client *c)
+{
+	bool has_more = !c->request_body.is_done || weir_block_len(c->in) ||
+			c->end.is_readable;
+
+	weir_client_end_request(w, c);
+	weir_block_put(&w->blocks, &c->head);
+	weir_block_put(&w->blocks, &c->out);
+	c->connect_at = 0;
+	c->request_at = 0;
+	c->backend_at = 0;
+	if (!c->wants_close && !w->is_draining) {
+		c->phase = WEIR_PHASE_HEAD;
+		c->head_scan = 0;
+		c->head_ms = w->now_ms;
+		c->is_answered = false;
+		c->request_flags = 0;
+		if (c->in && !weir_block_len(c->in)) {
+			weir_block_put(&w->blocks, &c->in);
+		}
+		return WEIR_STEP_AGAIN;
+	}
+	/* Unread bytes would turn the close into a reset, which can take the
+	 * response with it (RFC 9112 9.6). */
+	if (has_more && !c->end.is_broken) {
+		(void)shutdown(c->end.fd, SHUT_WR);
+		c->phase = WEIR_PHASE_LINGER;
+		c->head_ms = w->now_ms;
+		weir_block_put(&w->blocks, &c->in);
+		return WEIR_STEP_AGAIN;
+	}
+	weir_client_close(w, c, false);
+	return WEIR_STEP_WAIT;
+}
+
+static enum weir_step refuse_head(struct weir_worker *w, struct weir_client *c,
+				  enum weir_http1_error error, uint32_t reason)
+{
+	return refuse(w, c, weir_http1_error_status(error), reason,
+		      weir_http1_error_text(error));
+}
+
+/* What is in c->in is not a whole head, and there is no room for more, or the
+ * first line is already too long. */
+static enum weir_step check_room(struct weir_worker *w, struct weir_client *c)
+{
+	const char *p = c->in->data + c->in->start;
+	uint32_t n = weir_block_len(c->in);
+
+	if (n && !weir_http1_may_start(p[0])) {
+		return refuse_head(w, c, WEIR_HTTP1_METHOD,
+				   WEIR_PROXY_BAD_REQUEST);
+	}
+	/* 32: method and version beside the target. */
+	if (n > w->limits->max_target_bytes + 32 && !memchr(p, '\n', n)) {
+		return refuse_head(w, c, WEIR_HTTP1_TARGET_LONG,
+				   WEIR_PROXY_URI_TOO_LONG);
+	}
+	if (n >= w->limits->max_head_bytes) {
+		return refuse_head(w, c, WEIR_HTTP1_HEAD_LARGE,
+				   WEIR_PROXY_HEAD_TOO_LARGE);
+	}
+	return WEIR_STEP_WAIT;
+}
+
+static enum weir_step find_head(struct weir_worker *w, struct weir_client *c)
+{
+	size_t size;
+	enum weir_http1_error e;
+
+	if (c->head_scan == 0) {
+		c->head_ms = w->now_ms;
+	}
+	e = weir_http1_find_end(c->in->data + c->in->start,
+				weir_block_len(c->in), &c->head_scan, &size);
+	if (e) {
+		return refuse_head(w, c, e, WEIR_PROXY_BAD_REQUEST);
+	}
+	if (size == 0) {
+		return check_room(w, c);
+	}
+	if (size > w->limits->max_head_bytes) {
+		return refuse_head(w, c, WEIR_HTTP1_HEAD_LARGE,
+				   WEIR_PROXY_HEAD_TOO_LARGE);
+	}
+	c->head_scan = 0;
+	return weir_request_begin(w, c, size);
+}
+
+static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
+{
+	enum weir_step s;
+	ssize_t n;
+
+	if (weir_block_len(c->in) > c->head_scan) {
+		s = find_head(w, c);
+		if (s == WEIR_STEP_AGAIN || c->phase != WEIR_PHASE_HEAD) {
+			return s;
+		}
+	}
+	if (!c->end.is_readable) {
+		return WEIR_STEP_WAIT;
+	}
+	if (!c->in) {
+		c->in = weir_worker_block(w);
+	}
+	if (!c->in) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
+		weir_client_close(w, c, true);
+		return WEIR_STEP_WAIT;
+	}
+	n = weir_end_fill(&c->end, c->in, w->blocks.size);
+	if (n > 0) {
+		return WEIR_STEP_AGAIN;
+	}
+	if (n == -EAGAIN) {
+		if (!weir_block_len(c->in)) {
+			weir_block_put(&w->blocks, &c->in);
+		}
+		return WEIR_STEP_WAIT;
+	}
+	if (weir_block_len(c->in)) {
+		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
+	}
+	weir_client_close(w, c, false);
+	return WEIR_STEP_WAIT;
+}
+
+void weir_client_drive(struct weir_worker *w, struct weir_client *c)
+{
+	for (int i = 0; i < DRIVE_ROUNDS; i++) {
+		enum weir_step s = WEIR_STEP_WAIT;
+
+		switch (c->phase) {
+		case WEIR_PHASE_HEAD:
+			s = head_step(w, c);
+			break;
+		case WEIR_PHASE_EXCHANGE:
+			s = weir_exchange_step(w, c);
+			break;
+		case WEIR_PHASE_FLUSH:
+			s = weir_flush_step(w, c);
+			break;
+		case WEIR_PHASE_LINGER:
+			s = weir_linger_step(w, c);
+			break;
+		case WEIR_PHASE_TUNNEL:
+			s = weir_tunnel_step(w, c);
+			break;
+		default:
+			return;
+		}
+		if (c->phase == WEIR_PHASE_DEAD) {
+			return;
+		}
+		if (s == WEIR_STEP_WAIT) {
+			c->last_ms = w->now_ms;
+			weir_due_arm(&w->wheel, &c->due, deadline(w, c));
+			return;
+		}
+	}
+	weir_worker_queue(w, c);
+}
+
+/* What a fresh connection is for: false when it was closed. */
+static bool begin(struct weir_worker *w, struct weir_client *c)
+{
+	const struct weir_frontend *f = weir_plan_ref_frontend(
+		w->plan->ref, &c->local, c->local_port_be, IPPROTO_TCP);
+
+	if (!f || f->mode == WEIR_MODE_REFUSE || f->mode == WEIR_MODE_UDP) {
+		weir_count(&w->counters.shared->totals.clients_refused, 1);
+		weir_client_close(w, c, true);
+		return false;
+	}
+	if (f->mode == WEIR_MODE_TCP) {
+		c->frontend = f;
+		(void)weir_tunnel_begin(w, c);
+		return c->phase != WEIR_PHASE_DEAD;
+	}
+	return true;
+}
+
+static void accepted(struct weir_worker *w, int fd,
+		     const struct sockaddr_storage *peer)
+{
+	struct weir_client *c = alloc_client(w);
+	struct sockaddr_storage local = {0};
+	socklen_t n = sizeof(local);
+
+	weir_count(&w->counters.shared->totals.clients_opened, 1);
+	if (!c) {
+		weir_count(&w->counters.shared->totals.clients_refused, 1);
+		weir_close(&fd);
+		return;
+	}
+	c->end.fd = fd;
+	c->end.kind = WEIR_END_CLIENT;
+	c->end.is_readable = true;
+	c->end.is_writable = true;
+	c->due.fn = on_due;
+	c->last_ms = w->now_ms;
+	c->head_ms = w->now_ms;
+	c->request_body.is_done = true;
+	if (getsockname(fd, (struct sockaddr *)&local, &n) < 0 ||
+	    weir_addr_from_sockaddr(&local, &c->local, &c->local_port_be) < 0 ||
+	    weir_addr_from_sockaddr(peer, &c->peer, &c->peer_port_be) < 0 ||
+	    weir_worker_watch(w, &c->end) < 0) {
+		weir_client_close(w, c, true);
+		return;
+	}
+	if (begin(w, c)) {
+		weir_client_drive(w, c);
+	}
+}
+
+void weir_client_accept(struct weir_worker *w, struct weir_end *listener)
+{
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		struct sockaddr_storage peer = {0};
+		socklen_t n = sizeof(peer);
+		int fd;
+
+		if (w->n_clients >= w->max_clients) {
+			/* The rest waits in the kernel's queue. */
+			weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
+			weir_worker_accept(w, false);
+			return;
+		}
+		fd = accept4(listener->fd, (struct sockaddr *)&peer, &n,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE ||
+			    errno == ENOMEM || errno == ENOBUFS) {
+				weir_count_reason(&w->counters,
+						  WEIR_PROXY_OVERLOAD);
+				weir_worker_accept(w, false);
+			}
+			return;
+		}
+		accepted(w, fd, &peer);
+	}
+}
+
+void weir_client_drain(struct weir_worker *w)
+{
+	struct weir_client *next;
+
+	for (struct weir_client *c = w->clients; c; c = next) {
+		next = c->all_next;
+		if (c->phase == WEIR_PHASE_HEAD && !weir_block_len(c->in)) {
+			weir_client_close(w, c, false);
+		} else if (!c->is_answered || c->phase == WEIR_PHASE_HEAD) {
+			c->wants_close = true;
+		}
+	}
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two ends of a connection through the proxy, and what a worker does with
+ * them.  Everything here belongs to one worker thread.
+ *
+ * Descriptors are registered once, edge-triggered, for both directions; the
+ * flags in struct weir_end remember what the edges said, so a request costs no
+ * epoll_ctl.  Events set flags and then drive the client, which is a state
+ * machine by phase.
+ */
+#ifndef WEIR_PROXY_CONN_H
+#define WEIR_PROXY_CONN_H
+
+#include <sys/types.h>
+
+#include "block.h"
+#include "chunk.h"
+#include "due.h"
+#include "http1.h"
+#include "plan_ref.h"
+#include "stats.h"
+
+struct iovec;
+
+enum weir_end_kind {
+	WEIR_END_DEAD, /* closed while events of this batch may name it */
+	WEIR_END_LISTENER,
+	WEIR_END_WAKE,
+	WEIR_END_CLIENT,
+	WEIR_END_UPSTREAM,
+	WEIR_END_UDP,      /* a frontend's datagram socket */
+	WEIR_END_UDP_FLOW, /* an association's socket to its endpoint */
+};
+
+struct weir_end {
+	int fd;
+	uint8_t kind;     /* first things an event handler looks at */
+	bool is_readable; /* may have bytes or an end */
+	bool is_writable; /* may take bytes */
+	bool is_hup;      /* the peer has sent its last byte */
+	bool is_broken;   /* error or reset */
+};
+
+struct weir_pool_ep;
+
+/* A connection to an endpoint. */
+struct weir_upstream {
+	struct weir_end end;
+	bool is_connecting;
+	bool is_reused; /* has served a request before this one */
+	bool is_idle;   /* in its endpoint's pool */
+	struct weir_due due;
+	struct weir_pool_ep *ep;
+	struct weir_proxy_epstat *stat;
+	struct weir_client *client;
+	struct weir_upstream *next; /* idle list, free list */
+	struct weir_upstream **pprev;
+	uint64_t idle_ms; /* since when */
+	struct weir_block *in;
+	uint32_t ready;   /* body bytes at in->start checked for sending */
+	size_t head_scan; /* how far the end of a head was looked for */
+};
+
+enum weir_phase {
+	WEIR_PHASE_HEAD,     /* idle, or reading a request head */
+	WEIR_PHASE_EXCHANGE, /* request to and response from an upstream */
+	WEIR_PHASE_FLUSH,    /* an answer of our own on its way out */
+	WEIR_PHASE_LINGER,   /* answered and shut; reading the rest away */
+	WEIR_PHASE_TUNNEL,   /* bytes both ways: raw TCP, or after 101 */
+	WEIR_PHASE_DEAD,     /* closed; memory stays until the batch ends */
+};
+
+struct weir_client {
+	struct weir_end end;
+	uint8_t phase;
+	bool is_queued;     /* to be driven again in this round */
+	bool wants_close;   /* after the response */
+	bool is_answered;   /* a final response head was produced */
+	bool is_sent;       /* the whole request reached the upstream */
+	bool is_in_request; /* between begin_request and end_request */
+	bool is_http10;
+	bool has_retried;
+	bool is_raw;         /* tunnel of a TCP frontend */
+	bool in_eof;         /* tunnel: the client sent its last byte */
+	bool up_eof;         /* tunnel: so did the upstream */
+	bool in_shut;        /* tunnel: and the upstream was told */
+	bool up_shut;        /* tunnel: and the client was told */
+	bool up_closing;     /* the upstream connection cannot be used again */
+	bool is_send_broken; /* the upstream takes no more of the request */
+	uint8_t attempts;    /* endpoints tried */
+	__be16 peer_port_be;
+	__be16 local_port_be;
+	uint16_t status; /* of the response so far */
+	struct weir_due due;
+	struct weir_client *next; /* queue, free list */
+	struct weir_client *all_next;
+	struct weir_client **all_pprev;
+	struct weir_ip peer;
+	struct weir_ip local;
+	struct weir_block *in;   /* from the client */
+	struct weir_block *head; /* request head to the upstream */
+	struct weir_block *out;  /* our bytes to the client: heads, answers */
+	uint32_t ready;          /* body bytes at in->start to be sent */
+	uint32_t head_sent;
+	size_t head_scan;
+	uint64_t body_sent;
+	struct weir_body request_body;
+	struct weir_body response_body;
+	struct weir_upstream *up;
+	uint32_t request_flags; /* WEIR_HEAD_* */
+	/* The decision; pointers into the plan that plan holds. */
+	struct weir_plan_use *plan;
+	const struct weir_frontend *frontend;
+	const struct weir_rule *rule;
+	const struct weir_ref *ref;
+	uint32_t first_endpoint;
+	uint64_t started_us;
+	uint64_t last_ms;    /* of the last progress */
+	uint64_t head_ms;    /* of the first byte of the head */
+	uint64_t connect_at; /* deadlines, ms; 0: none */
+	uint64_t request_at;
+	uint64_t backend_at;
+};
+
+enum weir_step {
+	WEIR_STEP_AGAIN, /* something changed, perhaps the phase: go on */
+	WEIR_STEP_WAIT,  /* nothing to do until an event or deadline */
+};
+
+/* io.c: n > 0 bytes; 0: end (recv only); -EAGAIN; other -errno.  The flags of
+ * the end follow. */
+ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n);
+ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
+		      uint32_t n_iov);
+/* Receives behind block->end, moving what is there to the front if need be.
+ * -ENOBUFS when the block is full. */
+ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
+		      uint32_t size);
+/* Makes the next close a reset. */
+void weir_end_reset(struct weir_end *end);
+
+/* client.c */
+void weir_client_accept(struct weir_worker *w, struct weir_end *listener);
+void weir_client_drive(struct weir_worker *w, struct weir_client *c);
+/* Frees it and what it holds; is_reset: the peer sees a reset. */
+void weir_client_close(struct weir_worker *w, struct weir_client *c,
+		       bool is_reset);
+/* The response is out: next request, or close. */
+enum weir_step weir_client_done(struct weir_worker *w, struct weir_client *c);
+/* Ends the accounting of a request and lets its plan go. */
+void weir_client_end_request(struct weir_worker *w, struct weir_client *c);
+/* Looks for body bytes among what was received; ready grows.  0/-EBADMSG. */
+int weir_client_scan_body(struct weir_client *c);
+/* Drain: idle connections close, busy ones after their response. */
+void weir_client_drain(struct weir_worker *w);
+
+/* request.c */
+/* A complete head of size bytes is at in->start. */
+enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
+				  size_t size);
+
+/* exchange.c */
+enum weir_step weir_exchange_step(struct weir_worker *w, struct weir_client *c);
+/* Another endpoint for the request, or its answer. */
+enum weir_step weir_exchange_connect(struct weir_worker *w,
+				     struct weir_client *c);
+/* Waits for the connect of c->up.  AGAIN: it is there. */
+enum weir_step weir_exchange_connected(struct weir_worker *w,
+				       struct weir_client *c);
+
+/* answer.c */
+/* An answer of our own; with a response already begun, a reset instead.
+ * reason: enum weir_proxy_reason, or _WEIR_PROXY_REASON_MAX for none. */
+enum weir_step weir_answer(struct weir_worker *w, struct weir_client *c,
+			   uint16_t status, uint32_t reason, const char *text);
+enum weir_step weir_answer_redirect(struct weir_worker *w,
+				    struct weir_client *c, uint16_t status,
+				    struct weir_str location);
+enum weir_step weir_flush_step(struct weir_worker *w, struct weir_client *c);
+enum weir_step weir_linger_step(struct weir_worker *w, struct weir_client *c);
+
+/* relay.c */
+enum weir_step weir_tunnel_step(struct weir_worker *w, struct weir_client *c);
+/* First step of a connection to a TCP frontend. */
+enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c);
+
+/* upstream.c */
+/* The endpoint that the next attempt for c->ref should use, or NULL. */
+const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
+					       struct weir_client *c);
+/* A pooled connection (unless wants_new), or one that is connecting, as c->up.
+ * must_be_live: the pooled one is asked whether it still stands. */
+int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
+			  const struct weir_endpoint *endpoint, bool wants_new,
+			  bool must_be_live);
+/* Gives c->up back to its pool, or closes it. */
+void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
+			   bool is_reusable);
+void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u);
+/* Closes idle connections to endpoints that the current plan does not have. */
+void weir_pool_follow_plan(struct weir_worker *w);
+int weir_pool_init(struct weir_worker *w);
+void weir_pool_fini(struct weir_worker *w);
+
+#endif

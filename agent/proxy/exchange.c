@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request to an upstream and its response: both directions at once, each
+ * with at most one block of waiting bytes.  A side that cannot take more stops
+ * the reading of the other.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "worker.h"
+
+#include "rewrite.h"
+
+#define RECEIVE_ROUNDS 8
+
+static enum weir_step gateway_error(struct weir_worker *w,
+				    struct weir_client *c, const char *text)
+{
+	return weir_answer(w, c, 502, WEIR_PROXY_BAD_RESPONSE, text);
+}
+
+enum weir_step weir_exchange_connect(struct weir_worker *w,
+				     struct weir_client *c)
+{
+	bool must_be_live = !(c->request_flags & WEIR_HEAD_IDEMPOTENT);
+	const struct weir_endpoint *e;
+	int r;
+
+	while ((e = weir_upstream_pick(w, c))) {
+		r = weir_upstream_acquire(w, c, e, c->is_raw || c->has_retried,
+					  must_be_live);
+		if (r == 0) {
+			c->connect_at =
+				c->up->is_connecting
+					? w->now_ms +
+						  w->limits->connect_timeout_ms
+					: 0;
+			return WEIR_STEP_AGAIN;
+		}
+		if (r == -EMFILE || r == -ENFILE || r == -ENOMEM) {
+			break;
+		}
+		c->attempts++;
+	}
+	if (c->is_raw) {
+		if (c->ref) {
+			weir_count(&weir_refstat_of(&w->counters, c->ref->stat)
+					    ->failed,
+				   1);
+		}
+		weir_client_close(w, c, true);
+		return WEIR_STEP_WAIT;
+	}
+	if (e) {
+		return weir_answer(w, c, 503, WEIR_PROXY_OVERLOAD,
+				   "out of descriptors or memory");
+	}
+	return c->attempts ? weir_answer(w, c, 503, WEIR_PROXY_CONNECT_FAILED,
+					 "no endpoint could be connected")
+			   : weir_answer(w, c, 503, WEIR_PROXY_NO_ENDPOINT,
+					 "the chosen backend has no endpoint");
+}
+
+enum weir_step weir_exchange_connected(struct weir_worker *w,
+				       struct weir_client *c)
+{
+	struct weir_upstream *up = c->up;
+	socklen_t n = sizeof(int);
+	int error = 0;
+
+	if (!up->end.is_writable && !up->end.is_broken) {
+		return WEIR_STEP_WAIT;
+	}
+	if (getsockopt(up->end.fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0 ||
+	    error || up->end.is_broken) {
+		weir_count(&up->stat->failed, 1);
+		weir_upstream_release(w, c, false);
+		c->attempts++;
+		return weir_exchange_connect(w, c);
+	}
+	up->is_connecting = false;
+	c->connect_at = 0;
+	weir_count(&up->stat->opened, 1);
+	return WEIR_STEP_AGAIN;
+}
+
+static void sent_upstream(struct weir_client *c, size_t n)
+{
+	size_t of_head = c->head->end - c->head_sent;
+
+	weir_count(&c->up->stat->tx_bytes, n);
+	if (of_head > n) {
+		of_head = n;
+	}
+	c->head_sent += (uint32_t)of_head;
+	n -= of_head;
+	if (n) {
+		c->in->start += (uint32_t)n;
+		c->ready -= (uint32_t)n;
+		c->body_sent += n;
+	}
+}
+
+/* Head and waiting body bytes to the upstream.  1: sent something; 0: must
+ * wait, or it takes no more. */
+static int push_request(struct weir_client *c)
+{
+	struct iovec iov[2];
+	uint32_t n_iov = 0;
+	ssize_t n;
+
+	if (!c->up->end.is_writable) {
+		return 0;
+	}
+	if (c->head->end > c->head_sent) {
+		iov[n_iov++] = (struct iovec){
+			.iov_base = c->head->data + c->head_sent,
+			.iov_len = c->head->end - c->head_sent};
+	}
+	if (c->ready) {
+		iov[n_iov++] = (struct iovec){.iov_base = c->in->data +
+							  c->in->start,
+					      .iov_len = c->ready};
+	}
+	n = weir_end_send(&c->up->end, iov, n_iov);
+	if (n == -EAGAIN) {
+		return 0;
+	}
+	if (n < 0) {
+		/* It may have answered before it closed: read on. */
+		c->is_send_broken = true;
+		c->up_closing = true;
+		c->up->end.is_readable = true;
+		return 0;
+	}
+	sent_upstream(c, (size_t)n);
+	return 1;
+}
+
+/* The request's direction.  WAIT: nothing more to do for now. */
+static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
+{
+	for (;;) {
+		ssize_t n;
+
+		if (weir_client_scan_body(c) < 0) {
+			c->wants_close = true;
+			c->up_closing = true;
+			return weir_answer(w, c, 400, WEIR_PROXY_BAD_REQUEST,
+					   "malformed chunked body");
+		}
+		if (c->head->end > c->head_sent || c->ready) {
+			if (!push_request(c)) {
+				return WEIR_STEP_WAIT;
+			}
+			continue;
+		}
+		if (c->request_body.is_done) {
+			c->is_sent = true;
+			if (c->in && !weir_block_len(c->in)) {
+				weir_block_put(&w->blocks, &c->in);
+			}
+			return WEIR_STEP_WAIT;
+		}
+		if (!c->end.is_readable) {
+			return WEIR_STEP_WAIT;
+		}
+		if (!c->in) {
+			c->in = weir_worker_block(w);
+		}
+		if (!c->in) {
+			c->wants_close = true;
+			return weir_answer(w, c, 503, WEIR_PROXY_OVERLOAD,
+					   "out of buffers");
+		}
+		n = weir_end_fill(&c->end, c->in, w->blocks.size);
+		if (n == -EAGAIN) {
+			return WEIR_STEP_WAIT;
+		}
+		if (n <= 0) {
+			weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
+			weir_client_close(w, c, false);
+			return WEIR_STEP_WAIT;
+		}
+	}
+}
+
+/* The upstream ended or broke before a byte of its response. */
+static enum weir_step no_response(struct weir_worker *w, struct weir_client *c)
+{
+	bool is_safe = c->request_flags & WEIR_HEAD_IDEMPOTENT ||
+		       c->head_sent == 0;
+	bool is_stale = c->up->is_reused && !c->has_retried;
+
+	/* RFC 9110 9.2.2: only what may be done twice is sent twice; a pooled
+	 * connection may have ended while the request was on its way. */
+	if (is_stale && is_safe && c->body_sent == 0) {
+		weir_count_reason(&w->counters, WEIR_PROXY_RETRIED);
+		weir_upstream_release(w, c, false);
+		c->has_retried = true;
+		c->head_sent = 0;
+		c->is_sent = false;
+		c->is_send_broken = false;
+		c->up_closing = false;
+		return weir_exchange_connect(w, c);
+	}
+	return gateway_error(w, c, "the backend closed without a response");
+}
+
+/* No more bytes from the upstream; is_error: it broke off. */
+static enum weir_step upstream_ended(struct weir_worker *w,
+				     struct weir_client *c, bool is_error)
+{
+	c->up_closing = true;
+	if (!c->is_answered) {
+		if (!weir_block_len(c->up->in)) {
+			return no_response(w, c);
+		}
+		return gateway_error(w, c, "the backend broke off its head");
+	}
+	if (c->response_body.framing == WEIR_FRAMING_CLOSE && !is_error) {
+		c->response_body.is_done = true;
+		return WEIR_STEP_AGAIN;
+	}
+	/* The client must see that this is not all. */
+	weir_count_reason(&w->counters, WEIR_PROXY_BAD_RESPONSE);
+	weir_client_close(w, c, true);
+	return WEIR_STEP_WAIT;
+}
+
+static int scan_response_body(struct weir_client *c)
+{
+	struct weir_block *in = c->up->in;
+	uint32_t at = in->start + c->up->ready;
+	size_t used;
+	size_t kept;
+	int r;
+
+	r = weir_body_scan(&c->response_body, in->data + at, in->end - at,
+			   &used, &kept);
+	if (r < 0) {
+		return r;
+	}
+	if (kept < used) {
+		memmove(in->data + at + kept, in->data + at + used,
+			in->end - at - used);
+		in->end -= (uint32_t)(used - kept);
+	}
+	c->up->ready += (uint32_t)kept;
+	return 0;
+}
+
+/* Writes a response head into c->out.  0 or -ENOBUFS. */
+static int put_response(struct weir_worker *w, struct weir_client *c,
+			const struct weir_http1_head *h, uint8_t framing)
+{
+	struct weir_rewrite rw = {.plan = c->plan->ref->view.rules,
+				  .frontend = c->frontend,
+				  .rule = c->rule,
+				  .ref = c->ref};
+	struct weir_str connection = WEIR_STR_NULL;
+	struct weir_out o;
+
+	if (h->status == 101) {
+		connection = WEIR_STR("upgrade");
+	} else if (h->status >= 200 && c->wants_close) {
+		connection = WEIR_STR("close");
+	} else if (h->status >= 200 && c->is_http10) {
+		connection = WEIR_STR("keep-alive");
+	}
+	if (!c->out) {
+		c->out = weir_worker_block(w);
+	}
+	if (!c->out) {
+		return -ENOBUFS;
+	}
+	if (!weir_block_len(c->out)) {
+		c->out->start = 0;
+		c->out->end = 0;
+	}
+	o = (struct weir_out){.p = c->out->data + c->out->end,
+			      .end = c->out->data + w->blocks.size};
+	weir_rewrite_response(&rw, h, weir_worker_date(w), connection, framing,
+			      &o);
+	if (o.is_full) {
+		return -ENOBUFS;
+	}
+	c->out->end = (uint32_t)(o.p - c->out->data);
+	return 0;
+}
+
+/* What follows the head, and what the client is told about it. */
+static uint8_t begin_response_body(const struct weir_worker *w,
+				   struct weir_client *c,
+				   const struct weir_http1_head *h)
+{
+	uint8_t framing = h->framing;
+
+	if (h->status == 204 || h->status == 304 ||
+	    c->request_flags & WEIR_HEAD_IS_HEAD) {
+		weir_body_init(&c->response_body, WEIR_FRAMING_NONE, 0);
+		if (h->status == 204 || framing == WEIR_FRAMING_CLOSE) {
+			framing = WEIR_FRAMING_NONE;
+		}
+	} else {
+		weir_body_init(&c->response_body, framing, h->length);
+	}
+	if (c->is_http10 && framing == WEIR_FRAMING_CHUNKED) {
+		c->response_body.wants_data = true;
+		framing = WEIR_FRAMING_CLOSE;
+		c->wants_close = true;
+	}
+	if (c->response_body.framing == WEIR_FRAMING_CLOSE || w->is_draining) {
+		c->wants_close = true;
+	}
+	if (h->flags & WEIR_HEAD_CLOSE) {
+		c->up_closing = true;
+	}
+	return framing;
+}
+
+static enum weir_step take_response(struct weir_worker *w,
+				    struct weir_client *c,
+				    const struct weir_http1_head *h,
+				    size_t size)
+{
+	struct weir_upstream *up = c->up;
+	uint8_t framing = WEIR_FRAMING_NONE;
+	int r = 0;
+
+	if (h->status == 101 && !(c->request_flags & WEIR_HEAD_UPGRADE)) {
+		return gateway_error(w, c, "the backend upgraded unasked");
+	}
+	if (h->status >= 200) {
+		framing = begin_response_body(w, c, h);
+	}
+	/* An HTTP/1.0 client knows no interim responses (RFC 9110 15.2). */
+	if (h->status >= 200 || h->status == 101 || !c->is_http10) {
+		r = put_response(w, c, h, framing);
+	}
+	if (r < 0) {
+		return gateway_error(w, c, "the backend's head is too large");
+	}
+	up->in->start += (uint32_t)size;
+	up->head_scan = 0;
+	if (h->status < 200 && h->status != 101) {
+		return WEIR_STEP_AGAIN;
+	}
+	c->is_answered = true;
+	c->status = h->status;
+	c->backend_at = h->status == 101 ? 0 : c->backend_at;
+	weir_block_put(&w->blocks, &c->head);
+	if (h->status == 101) {
+		c->request_at = 0;
+		c->phase = WEIR_PHASE_TUNNEL;
+		return WEIR_STEP_AGAIN;
+	}
+	if (scan_response_body(c) < 0) {
+		return gateway_error(w, c, "malformed chunked body");
+	}
+	return WEIR_STEP_AGAIN;
+}
+
+/* WAIT: more bytes are needed. */
+static enum weir_step read_head(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_http1_head h = {.fields = w->fields,
+				    .ids = w->ids,
+				    .max_fields = w->limits->max_headers};
+	struct weir_upstream *up = c->up;
+	const char *p = up->in->data + up->in->start;
+	uint32_t n = weir_block_len(up->in);
+	enum weir_http1_error e;
+	size_t size;
+
+	e = weir_http1_find_end(p, n, &up->head_scan, &size);
+	if (!e && size == 0 && n < w->limits->max_head_bytes) {
+		return WEIR_STEP_WAIT;
+	}
+	if (!e && (size == 0 || size > w->limits->max_head_bytes)) {
+		e = WEIR_HTTP1_HEAD_LARGE;
+	}
+	if (!e) {
+		e = weir_http1_parse_response(p, size, &h);
+	}
+	if (e) {
+		c->up_closing = true;
+		return gateway_error(w, c, weir_http1_error_text(e));
+	}
+	return take_response(w, c, &h, size);
+}
+
+/* Heads of ours, then body bytes, to the client.  1: sent; 0: wait. */
+static int push_response(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_block *in = c->up->in;
+	size_t of_out = weir_block_len(c->out);
+	struct iovec iov[2];
+	uint32_t n_iov = 0;
+	ssize_t n;
+
+	if (!c->end.is_writable) {
+		return 0;
+	}
+	if (of_out) {
+		iov[n_iov++] = (struct iovec){.iov_base = c->out->data +
+							  c->out->start,
+					      .iov_len = of_out};
+	}
+	if (c->up->ready) {
+		iov[n_iov++] = (struct iovec){.iov_base = in->data + in->start,
+					      .iov_len = c->up->ready};
+	}
+	n = weir_end_send(&c->end, iov, n_iov);
+	if (n == -EAGAIN) {
+		return 0;
+	}
+	if (n < 0) {
+		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
+		weir_client_close(w, c, false);
+		return 0;
+	}
+	if (of_out > (size_t)n) {
+		of_out = (size_t)n;
+	}
+	if (of_out) {
+		c->out->start += (uint32_t)of_out;
+	}
+	if ((size_t)n > of_out) {
+		in->start += (uint32_t)((size_t)n - of_out);
+		c->up->ready -= (uint32_t)((size_t)n - of_out);
+	}
+	return 1;
+}
+
+static enum weir_step finish(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_upstream *up = c->up;
+	bool is_reusable = c->is_sent && !c->up_closing && !up->end.is_hup &&
+			   !up->end.is_broken && !weir_block_len(up->in);
+
+	weir_upstream_release(w, c, is_reusable);
+	if (!c->request_body.is_done) {
+		/* An early response: the rest of the request has no taker. */
+		c->wants_close = true;
+	}
+	if (c->in) {
+		c->in->start += c->ready;
+	}
+	c->ready = 0;
+	return weir_client_done(w, c);
+}
+
+/* Bytes that are here but not looked at yet.  WAIT: more are needed. */
+static enum weir_step digest(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_upstream *up = c->up;
+
+	if (!weir_block_len(up->in)) {
+		return WEIR_STEP_WAIT;
+	}
+	if (!c->is_answered) {
+		return weir_block_len(up->in) > up->head_scan ? read_head(w, c)
+							      : WEIR_STEP_WAIT;
+	}
+	if (scan_response_body(c) < 0) {
+		return gateway_error(w, c, "malformed chunked body");
+	}
+	return up->ready || c->response_body.is_done ? WEIR_STEP_AGAIN
+						     : WEIR_STEP_WAIT;
+}
+
+static enum weir_step receive(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_upstream *up = c->up;
+	ssize_t n;
+
+	if (!up->in) {
+		up->in = weir_worker_block(w);
+	}
+	if (!up->in) {
+		return weir_answer(w, c, 503, WEIR_PROXY_OVERLOAD,
+				   "out of buffers");
+	}
+	n = weir_end_fill(&up->end, up->in, w->blocks.size);
+	if (n > 0) {
+		weir_count(&up->stat->rx_bytes, (uint64_t)n);
+		return WEIR_STEP_AGAIN;
+	}
+	if (n == -EAGAIN) {
+		if (!weir_block_len(up->in)) {
+			weir_block_put(&w->blocks, &up->in);
+		}
+		return WEIR_STEP_WAIT;
+	}
+	if (n == -ENOBUFS) {
+		return gateway_error(w, c, "the backend's head is too large");
+	}
+	return upstream_ended(w, c, n < 0);
+}
+
+/* The response's direction. */
+static enum weir_step relay_response(struct weir_worker *w,
+				     struct weir_client *c)
+{
+	for (int i = 0; i < RECEIVE_ROUNDS; i++) {
+		if (weir_block_len(c->out) || c->up->ready) {
+			if (!push_response(w, c)) {
+				return WEIR_STEP_WAIT;
+			}
+			continue;
+		}
+		if (c->is_answered && c->response_body.is_done) {
+			return finish(w, c);
+		}
+		if (digest(w, c) == WEIR_STEP_WAIT) {
+			if (c->phase != WEIR_PHASE_EXCHANGE) {
+				return WEIR_STEP_WAIT;
+			}
+			if (!c->up->end.is_readable) {
+				return WEIR_STEP_WAIT;
+			}
+			if (receive(w, c) == WEIR_STEP_WAIT) {
+				return WEIR_STEP_WAIT;
+			}
+		}
+		if (c->phase != WEIR_PHASE_EXCHANGE || !c->up ||
+		    c->up->is_connecting || !c->is_sent) {
+			return WEIR_STEP_AGAIN;
+		}
+	}
+	return WEIR_STEP_AGAIN;
+}
+
+enum weir_step weir_exchange_step(struct weir_worker *w, struct weir_client *c)
+{
+	if (c->end.is_broken) {
+		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
+		weir_client_close(w, c, false);
+		return WEIR_STEP_WAIT;
+	}
+	if (c->up->is_connecting) {
+		enum weir_step s = weir_exchange_connected(w, c);
+
+		if (s == WEIR_STEP_WAIT || c->phase != WEIR_PHASE_EXCHANGE ||
+		    c->up->is_connecting) {
+			return s;
+		}
+	}
+	if (!c->is_sent && !c->is_send_broken) {
+		if (send_request(w, c) == WEIR_STEP_AGAIN) {
+			return WEIR_STEP_AGAIN;
+		}
+		if (c->phase != WEIR_PHASE_EXCHANGE) {
+			return WEIR_STEP_WAIT;
+		}
+	}
+	return relay_response(w, c);
+}

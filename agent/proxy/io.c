@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "conn.h"
+
+ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
+{
+	ssize_t r;
+
+	do {
+		r = recv(end->fd, p, n, 0);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		int error = errno;
+
+		end->is_readable = false;
+		if (error == EAGAIN || error == EWOULDBLOCK) {
+			return -EAGAIN;
+		}
+		end->is_broken = true;
+		return -error;
+	}
+	/* A short read drained the socket: the next byte is a new edge.  The
+	 * end of the stream has had its edge already. */
+	if ((size_t)r < n) {
+		end->is_readable = r > 0 && end->is_hup;
+	}
+	if (r == 0) {
+		end->is_hup = true;
+	}
+	return r;
+}
+
+ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
+		      uint32_t n_iov)
+{
+	size_t want = 0;
+	ssize_t r;
+
+	for (uint32_t i = 0; i < n_iov; i++) {
+		want += iov[i].iov_len;
+	}
+	do {
+		if (n_iov == 1) {
+			r = send(end->fd, iov->iov_base, iov->iov_len,
+				 MSG_NOSIGNAL);
+		} else {
+			struct msghdr msg = {
+				.msg_iov = (struct iovec *)(uintptr_t)iov,
+				.msg_iovlen = n_iov};
+
+			r = sendmsg(end->fd, &msg, MSG_NOSIGNAL);
+		}
+	} while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		int error = errno;
+
+		end->is_writable = false;
+		if (error == EAGAIN || error == EWOULDBLOCK) {
+			return -EAGAIN;
+		}
+		end->is_broken = true;
+		return -error;
+	}
+	if ((size_t)r < want) {
+		end->is_writable = false;
+	}
+	return r;
+}
+
+ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
+		      uint32_t size)
+{
+	ssize_t n;
+
+	if (block->start == block->end) {
+		block->start = 0;
+		block->end = 0;
+	} else if (block->end == size && block->start) {
+		memmove(block->data, block->data + block->start,
+			block->end - block->start);
+		block->end -= block->start;
+		block->start = 0;
+	}
+	if (block->end == size) {
+		return -ENOBUFS;
+	}
+	n = weir_end_recv(end, block->data + block->end, size - block->end);
+	if (n > 0) {
+		block->end += (uint32_t)n;
+	}
+	return n;
+}
+
+void weir_end_reset(struct weir_end *end)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &linger,
+			 sizeof(linger));
+}

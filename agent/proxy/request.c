@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request head is complete: decide, and begin what follows from it. */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "worker.h"
+
+#include "rewrite.h"
+
+static uint32_t reason_of(enum weir_http1_error e)
+{
+	switch (weir_http1_error_status(e)) {
+	case 414:
+		return WEIR_PROXY_URI_TOO_LONG;
+	case 431:
+		return WEIR_PROXY_HEAD_TOO_LARGE;
+	case 501:
+	case 405:
+		return WEIR_PROXY_NOT_IMPLEMENTED;
+	case 505:
+		return WEIR_PROXY_VERSION;
+	default:
+		return WEIR_PROXY_BAD_REQUEST;
+	}
+}
+
+static enum weir_step redirect(struct weir_worker *w, struct weir_client *c,
+			       const struct weir_rewrite *rw,
+			       const struct weir_filter *filter,
+			       const struct weir_http1_head *h, size_t size)
+{
+	/* Built in the head block, from where the answer copies it. */
+	struct weir_out o = {.p = c->head->data,
+			     .end = c->head->data + w->blocks.size};
+
+	WEIR_OUT_LIT(&o, "Location: ");
+	weir_rewrite_location(rw, filter, h, &o);
+	WEIR_OUT_LIT(&o, "\r\n");
+	c->in->start += (uint32_t)size;
+	if (o.is_full) {
+		return weir_answer(w, c, 431, WEIR_PROXY_HEAD_TOO_LARGE,
+				   "Location would be too long");
+	}
+	return weir_answer_redirect(
+		w, c, filter->status ? filter->status : 302,
+		(struct weir_str){c->head->data,
+				  (size_t)(o.p - c->head->data)});
+}
+
+/* Upgrade is passed on for a request without a body; h2c never is, because
+ * what would follow is not HTTP/1.1 that could be checked. */
+static bool may_upgrade(const struct weir_http1_head *h)
+{
+	struct weir_str list = h->upgrade;
+	struct weir_str e;
+
+	if (!(h->flags & WEIR_HEAD_UPGRADE) || h->minor == 0 ||
+	    h->framing != WEIR_FRAMING_NONE) {
+		return false;
+	}
+	while (weir_http1_list_next(&list, &e)) {
+		if (weir_str_eq_nocase(e, WEIR_STR("h2c"))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void set_deadlines(const struct weir_worker *w, struct weir_client *c)
+{
+	const struct weir_rule *rule = c->rule;
+
+	c->request_at = rule->request_timeout_ms
+				? w->now_ms + rule->request_timeout_ms
+				: 0;
+	c->backend_at = rule->backend_timeout_ms
+				? w->now_ms + rule->backend_timeout_ms
+				: 0;
+}
+
+static enum weir_step forward(struct weir_worker *w, struct weir_client *c,
+			      struct weir_rewrite *rw,
+			      const struct weir_http1_head *h, size_t size)
+{
+	struct weir_out o = {.p = c->head->data,
+			     .end = c->head->data + w->blocks.size};
+
+	rw->keeps_upgrade = may_upgrade(h);
+	if (!rw->keeps_upgrade) {
+		c->request_flags &= ~WEIR_HEAD_UPGRADE;
+	}
+	weir_rewrite_request(rw, h, &o);
+	c->in->start += (uint32_t)size;
+	if (o.is_full) {
+		return weir_answer(w, c, 431, WEIR_PROXY_HEAD_TOO_LARGE,
+				   "request head too large");
+	}
+	c->head->end = (uint32_t)(o.p - c->head->data);
+	c->phase = WEIR_PHASE_EXCHANGE;
+	set_deadlines(w, c);
+	return weir_exchange_connect(w, c);
+}
+
+static enum weir_step chosen(struct weir_worker *w, struct weir_client *c,
+			     struct weir_rewrite *rw,
+			     const struct weir_http1_head *h, size_t size)
+{
+	const struct weir_plan *plan = rw->plan;
+	const struct weir_ref *ref;
+	struct weir_proxy_refstat *stat;
+
+	ref = weir_choose_ref(plan, c->rule, weir_worker_rule_x(w, c->rule));
+	if (!ref) {
+		c->in->start += (uint32_t)size;
+		return weir_answer(w, c, 500, WEIR_PROXY_INVALID_BACKEND,
+				   "the rule has no backend with a weight");
+	}
+	c->ref = ref;
+	rw->ref = ref;
+	stat = weir_refstat_of(&w->counters, ref->stat);
+	weir_count(&stat->in_flight, 1);
+	if (ref->state == WEIR_REF_OK && ref->proto == WEIR_BACKEND_HTTP1 &&
+	    !weir_rewrite_filter(rw, WEIR_FILTER_UNSUPPORTED)) {
+		weir_count(&stat->picked, 1);
+		return forward(w, c, rw, h, size);
+	}
+	weir_count(&stat->refused, 1);
+	c->in->start += (uint32_t)size;
+	if (ref->state == WEIR_REF_UNREADY) {
+		return weir_answer(w, c, 503, WEIR_PROXY_NO_ENDPOINT,
+				   "the chosen backend is not ready");
+	}
+	return weir_answer(w, c, 500, WEIR_PROXY_INVALID_BACKEND,
+			   ref->state == WEIR_REF_INVALID
+				   ? "the chosen backend is invalid"
+				   : "a filter or protocol is not supported");
+}
+
+static enum weir_step route(struct weir_worker *w, struct weir_client *c,
+			    const struct weir_http1_head *h, size_t size)
+{
+	const struct weir_plan *plan = c->plan->ref->view.rules;
+	struct weir_request request = {
+		.method = h->method,
+		.host = weir_authority_host(h->host, w->host),
+		.path = h->path,
+		.query = h->query,
+		.headers = h->fields,
+		.n_headers = h->n_fields};
+	struct weir_rewrite rw = {
+		.plan = plan, .frontend = c->frontend, .peer = c->peer};
+	const struct weir_filter *filter;
+	struct weir_decision d;
+	struct weir_proxy_rulestat *stat;
+
+	weir_decide(plan, c->plan->ref->regexes, c->frontend, &request, &d);
+	if (!d.rule) {
+		c->in->start += (uint32_t)size;
+		return weir_answer(w, c, 404, WEIR_PROXY_NO_ROUTE, "no route");
+	}
+	c->rule = d.rule;
+	rw.rule = d.rule;
+	stat = weir_rulestat(&w->counters, d.rule->stat);
+	weir_count(&stat->requests, 1);
+	weir_count(&stat->in_flight, 1);
+	c->head = weir_worker_block(w);
+	if (!c->head) {
+		c->in->start += (uint32_t)size;
+		c->wants_close = true;
+		return weir_answer(w, c, 503, WEIR_PROXY_OVERLOAD,
+				   "out of buffers");
+	}
+	/* The rule's own filters may answer before any backend is chosen. */
+	if (weir_rewrite_filter(&rw, WEIR_FILTER_UNSUPPORTED)) {
+		c->in->start += (uint32_t)size;
+		return weir_answer(w, c, 500, WEIR_PROXY_INVALID_BACKEND,
+				   "a filter is not supported");
+	}
+	filter = weir_rewrite_filter(&rw, WEIR_FILTER_REDIRECT);
+	if (filter) {
+		return redirect(w, c, &rw, filter, h, size);
+	}
+	return chosen(w, c, &rw, h, size);
+}
+
+enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
+				  size_t size)
+{
+	struct weir_http1_head h = {.fields = w->fields,
+				    .ids = w->ids,
+				    .max_fields = w->limits->max_headers,
+				    .max_target = w->limits->max_target_bytes};
+	enum weir_http1_error e;
+
+	e = weir_http1_parse_request(c->in->data + c->in->start, size, &h);
+	weir_count(&w->counters.shared->totals.requests, 1);
+	c->started_us = w->now_us;
+	c->is_in_request = true;
+	c->is_answered = false;
+	c->is_sent = false;
+	c->is_send_broken = false;
+	c->has_retried = false;
+	c->up_closing = false;
+	c->attempts = 0;
+	c->head_sent = 0;
+	c->ready = 0;
+	c->body_sent = 0;
+	c->status = 0;
+	c->request_flags = e ? 0 : h.flags;
+	c->is_http10 = !e && h.minor == 0;
+	c->wants_close = e || h.flags & WEIR_HEAD_CLOSE || w->is_draining;
+	weir_body_init(&c->request_body, h.framing, h.length);
+	if (e) {
+		/* Where the next request would begin is unknown. */
+		c->request_body.is_done = false;
+		c->request_body.framing = WEIR_FRAMING_CLOSE;
+		return weir_answer(w, c, weir_http1_error_status(e),
+				   reason_of(e), weir_http1_error_text(e));
+	}
+	c->plan = weir_plan_use_get(w->plan);
+	c->frontend = weir_plan_ref_frontend(c->plan->ref, &c->local,
+					     c->local_port_be, IPPROTO_TCP);
+	if (c->frontend && c->frontend->mode != WEIR_MODE_HTTP) {
+		weir_client_close(w, c, true);
+		return WEIR_STEP_WAIT;
+	}
+	if (!c->frontend) {
+		c->in->start += (uint32_t)size;
+		c->wants_close = true;
+		return weir_answer(w, c, 404, WEIR_PROXY_NO_ROUTE,
+				   "no listener at this address");
+	}
+	return route(w, c, &h, size);
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections to endpoints, pooled per endpoint and worker: the last one given
+ * back is the first one taken, so that what a falling load leaves over grows
+ * old together and is closed.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "worker.h"
+
+struct weir_pool_ep {
+	struct weir_pool_ep *next; /* in its bucket */
+	struct weir_ip addr;
+	__be16 port_be;
+	uint32_t n_idle;
+	uint32_t n_busy;
+	uint64_t mark; /* of the last plan that had it */
+	struct weir_upstream *idle;
+};
+
+static uint32_t hash_of(const struct weir_ip *addr, __be16 port_be)
+{
+	uint32_t h = weir_mix32(addr->a[0] ^ addr->a[2], addr->a[1]);
+
+	return weir_mix32(h ^ addr->a[3], port_be);
+}
+
+static struct weir_pool_ep *find(const struct weir_pool *pool,
+				 const struct weir_ip *addr, __be16 port_be)
+{
+	struct weir_pool_ep *ep =
+		pool->buckets[hash_of(addr, port_be) & (pool->n_buckets - 1)];
+
+	while (ep && (ep->port_be != port_be || !weir_ip_eq(&ep->addr, addr))) {
+		ep = ep->next;
+	}
+	return ep;
+}
+
+/* More buckets when there are more endpoints; without memory, longer chains. */
+static void grow(struct weir_pool *pool)
+{
+	uint32_t n = pool->n_buckets * 2;
+	struct weir_pool_ep **buckets = calloc(n, sizeof(*buckets));
+
+	if (!buckets) {
+		return;
+	}
+	for (uint32_t i = 0; i < pool->n_buckets; i++) {
+		struct weir_pool_ep *ep = pool->buckets[i];
+
+		while (ep) {
+			struct weir_pool_ep *next = ep->next;
+			uint32_t b = hash_of(&ep->addr, ep->port_be) & (n - 1);
+
+			ep->next = buckets[b];
+			buckets[b] = ep;
+			ep = next;
+		}
+	}
+	weir_free_ptr(&pool->buckets);
+	pool->buckets = buckets;
+	pool->n_buckets = n;
+}
+
+static struct weir_pool_ep *find_or_add(struct weir_pool *pool,
+					const struct weir_endpoint *e)
+{
+	struct weir_pool_ep *ep = find(pool, &e->addr, e->port_be);
+	uint32_t b;
+
+	if (ep) {
+		return ep;
+	}
+	if (pool->n_eps >= pool->n_buckets) {
+		grow(pool);
+	}
+	ep = calloc(1, sizeof(*ep));
+	if (!ep) {
+		return NULL;
+	}
+	ep->addr = e->addr;
+	ep->port_be = e->port_be;
+	ep->mark = pool->mark;
+	b = hash_of(&e->addr, e->port_be) & (pool->n_buckets - 1);
+	ep->next = pool->buckets[b];
+	pool->buckets[b] = ep;
+	pool->n_eps++;
+	return ep;
+}
+
+static void unlink_idle(struct weir_worker *w, struct weir_upstream *u)
+{
+	*u->pprev = u->next;
+	if (u->next) {
+		u->next->pprev = u->pprev;
+	}
+	u->next = NULL;
+	u->pprev = NULL;
+	u->is_idle = false;
+	u->ep->n_idle--;
+	weir_uncount(&w->counters.shared->totals.pool_idle);
+}
+
+static void close_upstream(struct weir_worker *w, struct weir_upstream *u)
+{
+	if (u->is_idle) {
+		unlink_idle(w, u);
+	}
+	if (!u->is_connecting) {
+		weir_count(&u->stat->closed, 1);
+	}
+	weir_due_disarm(&u->due);
+	weir_block_put(&w->blocks, &u->in);
+	weir_close(&u->end.fd);
+	u->end.kind = WEIR_END_DEAD;
+	u->client = NULL;
+	u->next = w->dead_upstreams;
+	w->dead_upstreams = u;
+}
+
+static void on_due(struct weir_worker *w, struct weir_due *due)
+{
+	struct weir_upstream *u =
+		(struct weir_upstream *)((char *)due -
+					 offsetof(struct weir_upstream, due));
+	uint64_t at = u->idle_ms + w->limits->pool_idle_ms;
+
+	if (!u->is_idle) {
+		return; /* armed again when it comes back */
+	}
+	if (at > w->now_ms) {
+		weir_due_arm(&w->wheel, due, at);
+		return;
+	}
+	close_upstream(w, u);
+}
+
+void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u)
+{
+	/* An idle backend has nothing to say but good-bye; whatever else it
+	 * says would be taken for the next response. */
+	if (u->end.is_readable || u->end.is_hup || u->end.is_broken) {
+		close_upstream(w, u);
+	}
+}
+
+const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
+					       struct weir_client *c)
+{
+	const struct weir_plan_view *view = &c->plan->ref->view;
+	const struct weir_endpoint *eps;
+	const struct weir_group *group;
+	uint32_t n;
+
+	eps = weir_eps_of(view->eps, c->ref->group, &n);
+	if (c->attempts >= n || c->attempts >= WEIR_CONNECT_TRIES) {
+		return NULL;
+	}
+	if (c->attempts == 0 && !c->has_retried) {
+		group = WEIR_PLAN_ELEM(view->rules, struct weir_group,
+				       view->rules->groups, c->ref->group);
+		c->first_endpoint = weir_worker_endpoint_x(w, group->key, n);
+	}
+	return &eps[(c->first_endpoint + c->attempts) % n];
+}
+
+static struct weir_upstream *alloc_upstream(struct weir_worker *w)
+{
+	struct weir_upstream *u = w->pool.free;
+
+	if (u) {
+		w->pool.free = u->next;
+		memset(u, 0, sizeof(*u));
+	} else {
+		u = calloc(1, sizeof(*u));
+	}
+	if (u) {
+		u->end.fd = -1;
+		u->end.kind = WEIR_END_UPSTREAM;
+		u->due.fn = on_due;
+	}
+	return u;
+}
+
+static int dial(struct weir_worker *w, struct weir_upstream *u,
+		const struct weir_endpoint *e)
+{
+	struct sockaddr_storage sa;
+	socklen_t n = weir_addr_to_sockaddr(&e->addr, e->port_be, &sa);
+	_cleanup_close_ int fd = socket(
+		sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1;
+
+	if (fd < 0) {
+		return -errno;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	u->is_connecting = false;
+	if (connect(fd, (struct sockaddr *)&sa, n) < 0) {
+		if (errno != EINPROGRESS) {
+			return -errno;
+		}
+		u->is_connecting = true;
+	}
+	u->end.is_writable = !u->is_connecting;
+	u->end.fd = TAKE_FD(fd);
+	return weir_worker_watch(w, &u->end);
+}
+
+/* The most recently used idle connection that still stands, or NULL. */
+static struct weir_upstream *
+take_idle(struct weir_worker *w, struct weir_pool_ep *ep, bool must_be_live)
+{
+	struct weir_upstream *u;
+
+	while ((u = ep->idle)) {
+		char byte;
+
+		if (!must_be_live ||
+		    (recv(u->end.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+		     errno == EAGAIN)) {
+			unlink_idle(w, u);
+			u->is_reused = true;
+			return u;
+		}
+		close_upstream(w, u);
+	}
+	return NULL;
+}
+
+int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
+			  const struct weir_endpoint *endpoint, bool wants_new,
+			  bool must_be_live)
+{
+	struct weir_proxy_totals *totals = &w->counters.shared->totals;
+	struct weir_proxy_epstat *stat = weir_epstat_of(&w->counters,
+							endpoint->stat);
+	struct weir_pool_ep *ep = find_or_add(&w->pool, endpoint);
+	struct weir_upstream *u = NULL;
+	int r;
+
+	if (!ep) {
+		return -ENOMEM;
+	}
+	if (!wants_new) {
+		u = take_idle(w, ep, must_be_live);
+	}
+	if (u) {
+		weir_count(&totals->pool_hits, 1);
+	} else {
+		u = alloc_upstream(w);
+		if (!u) {
+			return -ENOMEM;
+		}
+		u->ep = ep;
+		u->stat = stat;
+		r = dial(w, u, endpoint);
+		if (r < 0) {
+			weir_count(&stat->failed, 1);
+			u->is_connecting = true; /* it was never opened */
+			close_upstream(w, u);
+			return r;
+		}
+		weir_count(&totals->pool_misses, 1);
+		if (!u->is_connecting) {
+			weir_count(&stat->opened, 1);
+		}
+	}
+	u->client = c;
+	u->ready = 0;
+	u->head_scan = 0;
+	ep->n_busy++;
+	weir_count(&stat->requests, 1);
+	weir_count(&stat->in_flight, 1);
+	c->up = u;
+	return 0;
+}
+
+void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
+			   bool is_reusable)
+{
+	struct weir_upstream *u = c->up;
+	struct weir_pool_ep *ep = u->ep;
+
+	c->up = NULL;
+	u->client = NULL;
+	ep->n_busy--;
+	weir_uncount(&u->stat->in_flight);
+	if (!is_reusable || ep->n_idle >= w->limits->pool_idle_max ||
+	    ep->mark != w->pool.mark || w->is_draining) {
+		if (c->is_raw && c->phase == WEIR_PHASE_TUNNEL &&
+		    !(c->in_eof && c->up_eof)) {
+			weir_end_reset(&u->end);
+		}
+		close_upstream(w, u);
+		return;
+	}
+	weir_block_put(&w->blocks, &u->in);
+	u->is_idle = true;
+	u->idle_ms = w->now_ms;
+	u->next = ep->idle;
+	if (u->next) {
+		u->next->pprev = &u->next;
+	}
+	ep->idle = u;
+	u->pprev = &ep->idle;
+	ep->n_idle++;
+	weir_count(&w->counters.shared->totals.pool_idle, 1);
+	weir_due_arm(&w->wheel, &u->due, w->now_ms + w->limits->pool_idle_ms);
+}
+
+void weir_pool_follow_plan(struct weir_worker *w)
+{
+	struct weir_pool *pool = &w->pool;
+	const struct weir_eps *eps = w->plan->ref->view.eps;
+
+	pool->mark++;
+	for (uint32_t g = 0; pool->n_eps && g < eps->sets.n; g++) {
+		uint32_t n;
+		const struct weir_endpoint *e = weir_eps_of(eps, g, &n);
+
+		for (uint32_t i = 0; i < n; i++) {
+			struct weir_pool_ep *ep = find(pool, &e[i].addr,
+						       e[i].port_be);
+
+			if (ep) {
+				ep->mark = pool->mark;
+			}
+		}
+	}
+	for (uint32_t b = 0; b < pool->n_buckets; b++) {
+		struct weir_pool_ep **pp = &pool->buckets[b];
+
+		while (*pp) {
+			struct weir_pool_ep *ep = *pp;
+
+			while (ep->mark != pool->mark && ep->idle) {
+				close_upstream(w, ep->idle);
+			}
+			if (ep->mark == pool->mark || ep->n_busy) {
+				pp = &ep->next;
+				continue;
+			}
+			*pp = ep->next;
+			pool->n_eps--;
+			weir_free_ptr(&ep);
+		}
+	}
+}
+
+int weir_pool_init(struct weir_worker *w)
+{
+	w->pool.n_buckets = 64;
+	w->pool.buckets = calloc(w->pool.n_buckets, sizeof(*w->pool.buckets));
+	return w->pool.buckets ? 0 : -ENOMEM;
+}
+
+void weir_pool_fini(struct weir_worker *w)
+{
+	struct weir_pool *pool = &w->pool;
+
+	for (uint32_t b = 0; pool->buckets && b < pool->n_buckets; b++) {
+		while (pool->buckets[b]) {
+			struct weir_pool_ep *ep = pool->buckets[b];
+
+			while (ep->idle) {
+				close_upstream(w, ep->idle);
+			}
+			pool->buckets[b] = ep->next;
+			weir_free_ptr(&ep);
+		}
+	}
+	weir_free_ptr(&pool->buckets);
+}

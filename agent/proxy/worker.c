@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "loop.h"
+
+#define EVENTS_MAX 256
+#define TRIM_MS 1000
+#define RETRY_ACCEPT_MS 100
+
+static int control(struct weir_worker *w, struct weir_end *end, int op,
+		   uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.ptr = end};
+
+	return epoll_ctl(w->epoll_fd, op, end->fd, &ev) < 0 ? -errno : 0;
+}
+
+int weir_worker_watch(struct weir_worker *w, struct weir_end *end)
+{
+	return control(w, end, EPOLL_CTL_ADD,
+		       EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+int weir_worker_watch_level(struct weir_worker *w, struct weir_end *end)
+{
+	return control(w, end, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+void weir_worker_unwatch(struct weir_worker *w, struct weir_end *end)
+{
+	(void)control(w, end, EPOLL_CTL_DEL, 0);
+}
+
+void weir_worker_accept(struct weir_worker *w, bool is_on)
+{
+	if (w->is_accepting == is_on) {
+		return;
+	}
+	w->is_accepting = is_on;
+	for (uint32_t i = 0; i < w->n_listeners; i++) {
+		if (w->listeners[i].fd >= 0) {
+			(void)control(w, &w->listeners[i],
+				      is_on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
+				      EPOLLIN);
+		}
+	}
+	/* Room may also come from elsewhere in the system. */
+	if (!is_on && !w->is_draining) {
+		weir_due_arm(&w->wheel, &w->retry_accept,
+			     w->now_ms + RETRY_ACCEPT_MS);
+	}
+}
+
+static void on_retry_accept(struct weir_worker *w, struct weir_due *due)
+{
+	(void)due;
+	if (!w->is_draining) {
+		weir_worker_accept(w, true);
+	}
+}
+
+static void on_trim(struct weir_worker *w, struct weir_due *due)
+{
+	if (weir_blocks_trim(&w->blocks)) {
+		weir_due_arm(&w->wheel, due, w->now_ms + TRIM_MS);
+	}
+}
+
+void weir_worker_queue(struct weir_worker *w, struct weir_client *c)
+{
+	if (!c->is_queued) {
+		c->is_queued = true;
+		c->next = w->queue;
+		w->queue = c;
+	}
+}
+
+struct weir_str weir_worker_date(struct weir_worker *w)
+{
+	time_t now = time(NULL);
+
+	if ((uint64_t)now != w->date_s) {
+		struct tm tm;
+
+		gmtime_r(&now, &tm);
+		strftime(w->date, sizeof(w->date), "%a, %d %b %Y %H:%M:%S GMT",
+			 &tm);
+		w->date_s = (uint64_t)now;
+	}
+	return (struct weir_str){w->date, 29};
+}
+
+uint32_t weir_worker_rule_x(struct weir_worker *w, const struct weir_rule *rule)
+{
+	uint32_t id = rule->stat < w->counters.max_rules ? rule->stat : 0;
+
+	return weir_weyl(w->rule_counters[id]++,
+			 weir_mix32(w->index + 1, rule->stat));
+}
+
+uint32_t weir_worker_endpoint_x(struct weir_worker *w, uint64_t group_key,
+				uint32_t n)
+{
+	uint32_t h = weir_mix32((uint32_t)group_key,
+				(uint32_t)(group_key >> 32));
+	uint32_t counter = w->group_counters[h % WEIR_GROUP_COUNTERS]++;
+
+	return weir_scale(weir_weyl(counter, weir_mix32(h, w->index)), n);
+}
+
+static void follow_plan(struct weir_worker *w)
+{
+	struct weir_plan_ref *ref = atomic_exchange_explicit(
+		&w->next_plan, NULL, memory_order_acq_rel);
+	struct weir_plan_use *use;
+	uint64_t one = 1;
+
+	if (!ref) {
+		return;
+	}
+	if (weir_plan_use_new(ref, &use) < 0) {
+		/* Stay with the old plan and try again: no acknowledgement
+		 * before it is followed. */
+		weir_worker_publish(w, ref);
+		return;
+	}
+	weir_plan_use_retire(&w->plan);
+	w->plan = use;
+	weir_pool_follow_plan(w);
+	weir_udp_follow_plan(w);
+	if (!w->is_accepting && !w->is_draining) {
+		weir_worker_accept(w, true);
+	}
+	atomic_store_explicit(&w->generation, ref->generation,
+			      memory_order_release);
+	(void)!write(w->control_fd, &one, sizeof(one));
+}
+
+static void begin_drain(struct weir_worker *w)
+{
+	w->is_draining = true;
+	w->drain_at_ms = w->now_ms + w->limits->drain_ms;
+	weir_worker_accept(w, false);
+	weir_client_drain(w);
+}
+
+static void note(struct weir_end *end, uint32_t events)
+{
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+		end->is_readable = true;
+	}
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+		end->is_writable = true;
+	}
+	if (events & (EPOLLRDHUP | EPOLLHUP)) {
+		end->is_hup = true;
+	}
+	if (events & (EPOLLHUP | EPOLLERR)) {
+		end->is_broken = true;
+	}
+}
+
+static void dispatch(struct weir_worker *w, struct weir_end *end,
+		     uint32_t events)
+{
+	struct weir_upstream *u;
+	uint64_t n;
+
+	switch (end->kind) {
+	case WEIR_END_CLIENT:
+		note(end, events);
+		weir_client_drive(w, (struct weir_client *)(void *)end);
+		break;
+	case WEIR_END_UPSTREAM:
+		note(end, events);
+		u = (struct weir_upstream *)(void *)end;
+		if (u->is_idle) {
+			weir_upstream_idle_event(w, u);
+		} else if (u->client) {
+			weir_client_drive(w, u->client);
+		}
+		break;
+	case WEIR_END_LISTENER:
+		if (w->is_accepting && w->plan) {
+			weir_client_accept(w, end);
+		}
+		break;
+	case WEIR_END_WAKE:
+		(void)!read(end->fd, &n, sizeof(n));
+		break;
+	case WEIR_END_UDP:
+	case WEIR_END_UDP_FLOW:
+		weir_udp_event(w, end);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Clients that had more to do than their turn allowed. */
+static void run_queue(struct weir_worker *w)
+{
+	struct weir_client *queue = w->queue;
+
+	w->queue = NULL;
+	while (queue) {
+		struct weir_client *c = queue;
+
+		queue = c->next;
+		c->is_queued = false;
+		if (c->phase == WEIR_PHASE_DEAD) {
+			c->next = w->dead;
+			w->dead = c;
+		} else {
+			weir_client_drive(w, c);
+		}
+	}
+}
+
+/* What was closed in this batch cannot be named by its events any more. */
+static void reap(struct weir_worker *w)
+{
+	while (w->dead) {
+		struct weir_client *c = w->dead;
+
+		w->dead = c->next;
+		c->next = w->free_clients;
+		w->free_clients = c;
+	}
+	while (w->dead_upstreams) {
+		struct weir_upstream *u = w->dead_upstreams;
+
+		w->dead_upstreams = u->next;
+		u->next = w->pool.free;
+		w->pool.free = u;
+	}
+	weir_udp_reap(w);
+}
+
+static void read_clock(struct weir_worker *w)
+{
+	w->now_us = weir_now_us();
+	w->now_ms = w->now_us / 1000;
+}
+
+static bool is_drained(const struct weir_worker *w)
+{
+	return w->is_draining && (!w->clients || w->now_ms >= w->drain_at_ms);
+}
+
+static int wait_ms(const struct weir_worker *w)
+{
+	int ms;
+
+	if (w->queue) {
+		return 0;
+	}
+	ms = weir_wheel_timeout(&w->wheel, w->now_ms);
+	if (w->is_draining && (ms < 0 || ms > 50)) {
+		return 50;
+	}
+	return ms;
+}
+
+static void run(struct weir_worker *w)
+{
+	struct epoll_event events[EVENTS_MAX];
+
+	while (!is_drained(w)) {
+		int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, wait_ms(w));
+
+		read_clock(w);
+		if (atomic_load_explicit(&w->next_plan, memory_order_relaxed)) {
+			follow_plan(w);
+		}
+		if (!w->is_draining &&
+		    atomic_load_explicit(&w->wants_drain,
+					 memory_order_relaxed)) {
+			begin_drain(w);
+		}
+		run_queue(w);
+		for (int i = 0; i < n; i++) {
+			dispatch(w, events[i].data.ptr, events[i].events);
+		}
+		weir_wheel_run(w, &w->wheel, w->now_ms);
+		reap(w);
+		if (w->blocks.n_free > WEIR_BLOCKS_KEPT && !w->trim.pprev) {
+			weir_due_arm(&w->wheel, &w->trim, w->now_ms + TRIM_MS);
+		}
+	}
+}
+
+void *weir_worker_main(void *arg)
+{
+	struct weir_worker *w = arg;
+	uint64_t one = 1;
+
+	read_clock(w);
+	weir_wheel_init(&w->wheel, w->now_ms);
+	run(w);
+	while (w->clients) {
+		weir_client_close(w, w->clients, true);
+	}
+	run_queue(w);
+	reap(w);
+	atomic_store(&w->is_done, true);
+	(void)!write(w->control_fd, &one, sizeof(one));
+	return NULL;
+}
+
+void weir_worker_wake(struct weir_worker *w)
+{
+	uint64_t one = 1;
+
+	(void)!write(w->wake.fd, &one, sizeof(one));
+}
+
+void weir_worker_publish(struct weir_worker *w, struct weir_plan_ref *ref)
+{
+	struct weir_plan_ref *old = atomic_exchange_explicit(
+		&w->next_plan, ref, memory_order_acq_rel);
+
+	weir_plan_ref_put(&old);
+	weir_worker_wake(w);
+}
+
+static void take_listeners(struct weir_worker *w,
+			   const struct weir_proxy_config *config)
+{
+	uint32_t n = config->n_listeners ? config->n_listeners : 2;
+	int one = 1;
+
+	w->n_listeners = n < WEIR_LISTENERS_MAX ? n : WEIR_LISTENERS_MAX;
+	for (uint32_t i = 0; i < w->n_listeners; i++) {
+		struct weir_end *end = &w->listeners[i];
+
+		end->fd = config->listeners[w->index * n + i];
+		end->kind = WEIR_END_LISTENER;
+		/* Inherited by what is accepted. */
+		if (end->fd >= 0) {
+			(void)setsockopt(end->fd, IPPROTO_TCP, TCP_NODELAY,
+					 &one, sizeof(one));
+		}
+	}
+}
+
+int weir_worker_init(struct weir_worker *w,
+		     const struct weir_proxy_config *config, uint32_t index,
+		     int control_fd)
+{
+	const struct weir_proxy_limits *l = &config->limits;
+	uint64_t buffers = (uint64_t)l->max_buffer_mib << 20;
+	int r;
+
+	w->limits = l;
+	w->index = index;
+	w->n_workers = config->n_workers;
+	w->control_fd = control_fd;
+	w->max_clients = l->max_connections / config->n_workers + 1;
+	w->trim.fn = on_trim;
+	w->retry_accept.fn = on_retry_accept;
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->wake = (struct weir_end){
+		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.kind = WEIR_END_WAKE};
+	take_listeners(w, config);
+	if (w->epoll_fd < 0 || w->wake.fd < 0) {
+		return -errno;
+	}
+	r = weir_counters_init(&w->counters, config->stats_fd);
+	if (r < 0) {
+		return r;
+	}
+	weir_blocks_init(
+		&w->blocks, l->buffer_bytes,
+		(uint32_t)(buffers / config->n_workers / l->buffer_bytes));
+	w->fields = calloc(l->max_headers, sizeof(*w->fields));
+	w->ids = calloc(l->max_headers, sizeof(*w->ids));
+	w->rule_counters = calloc(w->counters.max_rules + 1,
+				  sizeof(*w->rule_counters));
+	if (!w->fields || !w->ids || !w->rule_counters) {
+		return -ENOMEM;
+	}
+	r = weir_pool_init(w);
+	if (r < 0) {
+		return r;
+	}
+	r = weir_udp_init(w);
+	if (r < 0) {
+		return r;
+	}
+	return weir_worker_watch_level(w, &w->wake);
+}
+
+void weir_worker_fini(struct weir_worker *w)
+{
+	struct weir_plan_ref *next = atomic_exchange(&w->next_plan, NULL);
+
+	weir_udp_fini(w);
+	weir_pool_fini(w);
+	reap(w);
+	weir_plan_use_retire(&w->plan);
+	weir_plan_ref_put(&next);
+	while (w->free_clients) {
+		struct weir_client *c = w->free_clients;
+
+		w->free_clients = c->next;
+		weir_free_ptr(&c);
+	}
+	while (w->pool.free) {
+		struct weir_upstream *u = w->pool.free;
+
+		w->pool.free = u->next;
+		weir_free_ptr(&u);
+	}
+	weir_blocks_fini(&w->blocks);
+	weir_counters_fini(&w->counters);
+	weir_free_ptr(&w->fields);
+	weir_free_ptr(&w->ids);
+	weir_free_ptr(&w->rule_counters);
+	weir_close(&w->wake.fd);
+	weir_close(&w->epoll_fd);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker: one thread, one epoll, everything in it its own. */
+#ifndef WEIR_PROXY_WORKER_H
+#define WEIR_PROXY_WORKER_H
+
+#include <pthread.h>
+
+#include "conn.h"
+#include "proxy.h"
+#include "udp.h"
+
+#define WEIR_GROUP_COUNTERS 4096
+#define WEIR_LISTENERS_MAX 8 /* of one worker */
+#define WEIR_CONNECT_TRIES 3 /* endpoints for one request */
+
+struct weir_pool {
+	struct weir_pool_ep **buckets;
+	uint32_t n_buckets; /* a power of two */
+	uint32_t n_eps;
+	struct weir_upstream *free;
+	uint64_t mark; /* of the plan that was followed last */
+};
+
+struct weir_worker {
+	const struct weir_proxy_limits *limits;
+	struct weir_counters counters;
+	uint32_t index;
+	uint32_t n_workers;
+	int epoll_fd;
+	int control_fd; /* eventfd of the control thread, not owned */
+	uint64_t now_us;
+	uint64_t now_ms;
+	struct weir_wheel wheel;
+	struct weir_blocks blocks;
+	struct weir_due trim;
+	struct weir_due retry_accept;
+	struct weir_plan_use *plan; /* NULL until the first */
+	struct weir_pool pool;
+	struct weir_udp udp;
+	struct weir_end wake;
+	struct weir_end listeners[WEIR_LISTENERS_MAX];
+	uint32_t n_listeners;
+	bool is_accepting;
+	bool is_draining;
+	uint32_t n_clients;
+	uint32_t max_clients;
+	struct weir_client *clients; /* all of them */
+	struct weir_client *free_clients;
+	struct weir_client *queue; /* to be driven again */
+	struct weir_client *dead;  /* freed after the batch */
+	struct weir_upstream *dead_upstreams;
+	uint64_t drain_at_ms;
+	/* Scratch of one request at a time. */
+	struct weir_header *fields;
+	uint8_t *ids;
+	char host[256];
+	char date[32]; /* IMF-fixdate */
+	uint64_t date_s;
+	/* Choices made so far, by rule stat id and by hash of the group. */
+	uint32_t *rule_counters;
+	uint32_t group_counters[WEIR_GROUP_COUNTERS];
+	/* Shared with the control thread. */
+	_Atomic(struct weir_plan_ref *) next_plan;
+	_Atomic uint64_t generation; /* followed */
+	atomic_bool wants_drain;
+	atomic_bool is_done;
+	pthread_t thread;
+};
+
+/* listeners: TCP4, TCP6 or -1.  0 or -errno. */
+int weir_worker_init(struct weir_worker *w,
+		     const struct weir_proxy_config *config, uint32_t index,
+		     int control_fd);
+void weir_worker_fini(struct weir_worker *w);
+void *weir_worker_main(void *arg);
+/* From the control thread. */
+void weir_worker_publish(struct weir_worker *w, struct weir_plan_ref *ref);
+void weir_worker_wake(struct weir_worker *w);
+
+/* Edge-triggered, both directions, registered once. */
+int weir_worker_watch(struct weir_worker *w, struct weir_end *end);
+int weir_worker_watch_level(struct weir_worker *w, struct weir_end *end);
+void weir_worker_unwatch(struct weir_worker *w, struct weir_end *end);
+/* Drives c again before the next wait. */
+void weir_worker_queue(struct weir_worker *w, struct weir_client *c);
+/* Accepts while there is room. */
+void weir_worker_accept(struct weir_worker *w, bool is_on);
+struct weir_str weir_worker_date(struct weir_worker *w);
+
+static inline struct weir_block *weir_worker_block(struct weir_worker *w)
+{
+	return weir_block_get(&w->blocks);
+}
+
+/* Position for the next choice of rule. */
+uint32_t weir_worker_rule_x(struct weir_worker *w,
+			    const struct weir_rule *rule);
+/* Index below n for the next choice in a group. */
+uint32_t weir_worker_endpoint_x(struct weir_worker *w, uint64_t group_key,
+				uint32_t n);
+
+#endif

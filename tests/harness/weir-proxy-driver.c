@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The proxy process without agent and kernel: compiles a manifest directory
+ * and plays the agent's side of ipc.h.  Listeners are bound to the frontends'
+ * own addresses, so loopback addresses need no steering.
+ *
+ *	weir-proxy-driver DIR [name=value ...]
+ *
+ * Values: workers=N and fields of struct weir_proxy_limits.  Prints "ready";
+ * then reads commands from standard input: "reload" compiles again and prints
+ * "acked GENERATION", "stats" prints counters; the end of input ends it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "compile.h"
+#include "fdutil.h"
+#include "ipc.h"
+#include "log.h"
+#include "loop.h"
+#include "manifest.h"
+#include "proxy.h"
+#include "stamp.h"
+
+#define MAX_WORKERS 8
+#define MAX_LISTENERS 8
+#define MAX_IDS 20000
+
+struct driver {
+	const char *dir;
+	struct weir_proxy_config config;
+	int listeners[MAX_WORKERS * MAX_LISTENERS];
+	int ipc[2];
+	int stats_fd;
+	struct weir_proxy_stats *stats;
+	struct weir_ids *ids;
+	struct weir_compiled compiled;
+	uint64_t generation;
+	pid_t child;
+	int n_udp;
+	int udp[WEIR_IPC_UDP_MAX];
+	struct weir_ipc_udp udp_addr[WEIR_IPC_UDP_MAX];
+};
+
+static void fail(const char *what, int r)
+{
+	fprintf(stderr, "weir-proxy-driver: %s: %s\n", what, strerror(-r));
+	exit(1);
+}
+
+static void compile_all(struct driver *d)
+{
+	struct weir_compile_options options = {.node_name = WEIR_STR("node")};
+	struct weir_manifests *manifests = NULL;
+	struct weir_store *store = NULL;
+	uint32_t lost;
+	int r = weir_store_new(&store);
+
+	if (r == 0) {
+		r = weir_manifests_new(d->dir, store, &manifests);
+	}
+	if (r == 0) {
+		r = weir_manifests_load(manifests);
+	}
+	if (r == 0) {
+		r = weir_compile(store, &options, &d->compiled);
+	}
+	if (r < 0) {
+		fail("compile", r);
+	}
+	for (size_t i = 0; i < d->compiled.diags.n; i++) {
+		const struct weir_diag *diag = &d->compiled.diags.v[i];
+
+		fprintf(stderr, "# %.*s %.*s/%.*s: %.*s\n",
+			WEIR_STR_ARG(diag->reason), WEIR_STR_ARG(diag->kind),
+			WEIR_STR_ARG(diag->name), WEIR_STR_ARG(diag->message));
+	}
+	r = weir_ids_stamp(d->ids, d->compiled.rules, d->compiled.eps,
+			   ++d->generation, weir_now_ms(), &lost);
+	if (r < 0) {
+		fail("stamp", r);
+	}
+	weir_manifests_free(&manifests);
+	weir_store_free(&store);
+}
+
+static int bind_one(const struct weir_frontend *f, int type)
+{
+	struct sockaddr_storage sa;
+	socklen_t n = weir_addr_to_sockaddr(&f->addr, f->port_be, &sa);
+	int fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1;
+
+	if (fd < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    (type == SOCK_STREAM &&
+	     setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0) ||
+	    bind(fd, (struct sockaddr *)&sa, n) < 0 ||
+	    (type == SOCK_STREAM && listen(fd, 1024) < 0)) {
+		fail("listen", -errno);
+	}
+	return fd;
+}
+
+static void open_sockets(struct driver *d)
+{
+	const struct weir_plan *plan = d->compiled.rules;
+	uint32_t n = 0;
+
+	memset(d->listeners, -1, sizeof(d->listeners));
+	for (uint32_t i = 0; i < plan->frontends.n; i++) {
+		const struct weir_frontend *f = WEIR_PLAN_ELEM(
+			plan, struct weir_frontend, plan->frontends, i);
+
+		if (f->proto == IPPROTO_UDP && d->n_udp < WEIR_IPC_UDP_MAX) {
+			d->udp_addr[d->n_udp].addr = f->addr;
+			d->udp_addr[d->n_udp].port_be = f->port_be;
+			d->udp[d->n_udp++] = bind_one(f, SOCK_DGRAM);
+		}
+		if (f->proto != IPPROTO_TCP || n == MAX_LISTENERS) {
+			continue;
+		}
+		for (uint32_t w = 0; w < d->config.n_workers; w++) {
+			d->listeners[w * MAX_LISTENERS + n] = bind_one(
+				f, SOCK_STREAM);
+		}
+		n++;
+	}
+	d->config.n_listeners = MAX_LISTENERS;
+	d->config.listeners = d->listeners;
+}
+
+static void make_stats(struct driver *d)
+{
+	size_t size = sizeof(struct weir_proxy_stats) +
+		      MAX_IDS * (sizeof(struct weir_proxy_rulestat) +
+				 sizeof(struct weir_proxy_refstat) +
+				 sizeof(struct weir_proxy_epstat));
+
+	d->stats_fd = memfd_create("stats", MFD_CLOEXEC);
+	if (d->stats_fd < 0 || ftruncate(d->stats_fd, (off_t)size) < 0) {
+		fail("memfd", -errno);
+	}
+	d->stats = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			d->stats_fd, 0);
+	if (d->stats == MAP_FAILED) {
+		fail("mmap", -errno);
+	}
+	d->stats->max_rules = MAX_IDS;
+	d->stats->max_refs = MAX_IDS;
+	d->stats->max_endpoints = MAX_IDS;
+}
+
+static void publish(struct driver *d)
+{
+	struct weir_ipc msg = {.type = WEIR_IPC_PLAN,
+			       .generation = d->generation,
+			       .n_udp = (uint32_t)d->n_udp,
+			       .n_udp_total = (uint32_t)d->n_udp};
+	int fds[2 + WEIR_IPC_UDP_MAX] = {-1, -1};
+	int received[WEIR_FDS_MAX];
+	size_t n_fds;
+	int r;
+
+	(void)weir_ip_parse(WEIR_STR("198.19.240.0"), &msg.prefix4);
+	(void)weir_ip_parse(WEIR_STR("fd77:6569:7200::"), &msg.prefix6);
+	r = weir_memfd_sealed("rules", d->compiled.rules,
+			      d->compiled.rules_size, &fds[0]);
+	if (r == 0) {
+		r = weir_memfd_sealed("eps", d->compiled.eps,
+				      d->compiled.eps_size, &fds[1]);
+	}
+	for (int i = 0; i < d->n_udp; i++) {
+		fds[2 + i] = d->udp[i];
+		msg.udp[i] = d->udp_addr[i];
+	}
+	if (r == 0) {
+		r = weir_send_fds(d->ipc[0], &msg, sizeof(msg), fds,
+				  2 + (size_t)d->n_udp);
+	}
+	if (r < 0) {
+		fail("send plan", r);
+	}
+	weir_close(&fds[0]);
+	weir_close(&fds[1]);
+	if (weir_recv_fds(d->ipc[0], &msg, sizeof(msg), received, &n_fds) !=
+		    sizeof(msg) ||
+	    msg.type != WEIR_IPC_ACK || msg.generation != d->generation) {
+		fprintf(stderr, "weir-proxy-driver: no ack: type %u error %d\n",
+			msg.type, msg.error);
+		exit(1);
+	}
+}
+
+static void print_stats(const struct driver *d)
+{
+	const struct weir_proxy_totals *t = &d->stats->totals;
+	const struct weir_proxy_rulestat *rules = weir_proxy_rulestats(
+		d->stats);
+	const struct weir_proxy_refstat *refs = weir_proxy_refstats(d->stats);
+	const struct weir_proxy_epstat *eps = weir_proxy_epstats(d->stats);
+	uint64_t in_flight = 0;
+	uint64_t open = 0;
+
+	for (uint32_t i = 0; i < MAX_IDS; i++) {
+		in_flight += rules[i].in_flight + refs[i].in_flight +
+			     eps[i].in_flight;
+		open += eps[i].opened - eps[i].closed;
+	}
+	printf("clients_opened=%llu clients_closed=%llu requests=%llu "
+	       "pool_hits=%llu pool_misses=%llu pool_idle=%llu "
+	       "in_flight=%llu upstreams=%llu associations=%llu",
+	       (unsigned long long)t->clients_opened,
+	       (unsigned long long)t->clients_closed,
+	       (unsigned long long)t->requests,
+	       (unsigned long long)t->pool_hits,
+	       (unsigned long long)t->pool_misses,
+	       (unsigned long long)t->pool_idle, (unsigned long long)in_flight,
+	       (unsigned long long)open,
+	       (unsigned long long)t->udp_associations);
+#define PRINT_REASON(name, help)                                               \
+	printf(" " #name "=%llu",                                              \
+	       (unsigned long long)t->reason[WEIR_PROXY_##name]);
+	WEIR_PROXY_REASONS(PRINT_REASON)
+#undef PRINT_REASON
+	printf("\n");
+}
+
+static void set_option(struct driver *d, const char *arg)
+{
+	struct weir_proxy_limits *l = &d->config.limits;
+	const struct {
+		const char *name;
+		uint32_t *value;
+	} options[] = {
+		{"workers", &d->config.n_workers},
+		{"max_connections", &l->max_connections},
+		{"max_head_bytes", &l->max_head_bytes},
+		{"max_headers", &l->max_headers},
+		{"max_target_bytes", &l->max_target_bytes},
+		{"buffer_bytes", &l->buffer_bytes},
+		{"head_timeout_ms", &l->head_timeout_ms},
+		{"idle_timeout_ms", &l->idle_timeout_ms},
+		{"connect_timeout_ms", &l->connect_timeout_ms},
+		{"stall_timeout_ms", &l->stall_timeout_ms},
+		{"tunnel_idle_ms", &l->tunnel_idle_ms},
+		{"pool_idle_ms", &l->pool_idle_ms},
+		{"pool_idle_max", &l->pool_idle_max},
+		{"drain_ms", &l->drain_ms},
+		{"udp_idle_ms", &l->udp_idle_ms},
+		{"udp_max", &l->udp_max},
+		{"max_buffer_mib", &l->max_buffer_mib},
+	};
+	const char *equal = strchr(arg, '=');
+
+	for (size_t i = 0; equal && i < sizeof(options) / sizeof(options[0]);
+	     i++) {
+		if (strlen(options[i].name) == (size_t)(equal - arg) &&
+		    strncmp(arg, options[i].name, (size_t)(equal - arg)) == 0) {
+			*options[i].value = (uint32_t)strtoul(equal + 1, NULL,
+							      10);
+			return;
+		}
+	}
+	fprintf(stderr, "weir-proxy-driver: unknown option %s\n", arg);
+	exit(2);
+}
+
+static void start(struct driver *d)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, d->ipc) < 0) {
+		fail("socketpair", -errno);
+	}
+	d->config.ipc_fd = d->ipc[1];
+	d->config.stats_fd = d->stats_fd;
+	d->child = fork();
+	if (d->child == 0) {
+		int r;
+
+		weir_close(&d->ipc[0]);
+		r = weir_proxy_run(&d->config);
+		/* exit, not _exit: sanitizers report leaks on the way out. */
+		exit(r < 0 ? 1 : 0);
+	}
+	weir_close(&d->ipc[1]);
+}
+
+int main(int argc, char **argv)
+{
+	static struct driver d;
+	const uint32_t max[_WEIR_IDS_MAX] = {MAX_IDS, MAX_IDS, MAX_IDS};
+	char line[64];
+	int status = 0;
+
+	if (argc < 2) {
+		fprintf(stderr,
+			"usage: weir-proxy-driver DIR [name=value ...]\n");
+		return 2;
+	}
+	weir_log_init("driver", WEIR_LOG_WARNING);
+	d.dir = argv[1];
+	d.config.n_workers = 1;
+	weir_proxy_limits_default(&d.config.limits);
+	for (int i = 2; i < argc; i++) {
+		set_option(&d, argv[i]);
+	}
+	if (weir_ids_new(max, 60000, &d.ids) < 0) {
+		fail("ids", -ENOMEM);
+	}
+	make_stats(&d);
+	compile_all(&d);
+	open_sockets(&d);
+	start(&d);
+	publish(&d);
+	printf("ready pid=%d\n", (int)d.child);
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		if (strcmp(line, "reload\n") == 0) {
+			weir_compiled_fini(&d.compiled);
+			compile_all(&d);
+			publish(&d);
+			printf("acked %llu\n",
+			       (unsigned long long)d.generation);
+		} else if (strcmp(line, "stats\n") == 0) {
+			print_stats(&d);
+		}
+		fflush(stdout);
+	}
+	weir_close(&d.ipc[0]);
+	waitpid(d.child, &status, 0);
+	weir_compiled_fini(&d.compiled);
+	weir_ids_free(&d.ids);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
