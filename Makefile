@@ -88,6 +88,10 @@ $(B)/skel/%.skel.h: $(B)/bpf/%.bpf.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BPFTOOL) gen skeleton $< name weir_$* > $@
 
+# One name for all of them.
+$(B)/.skel: $(SKEL)
+	$(Q)touch $@
+
 # ---------------------------------------------------------------- programs
 $(call obj,$(call src,kernel)): | $(SKEL)
 
@@ -159,13 +163,13 @@ $(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libfuzzed.a
 .PHONY: fuzz-build fuzz fuzz-replay
 fuzz-build: $(FUZZ_BIN)
 fuzz: fuzz-build ## fuzz all targets for FUZZ_SECONDS (default 240) in all
-	$(Q)scripts/fuzz run $(B)
+	$(Q)scripts/fuzz run --build $(B)
 fuzz-replay: fuzz-build ## replay the committed corpora
-	$(Q)scripts/fuzz replay $(B)
+	$(Q)scripts/fuzz replay --build $(B)
 
 # ---------------------------------------------------------------- checks
 .PHONY: lint format asan
-lint: $(SKEL) ## formatting, static analysis, the project's own rules
+lint: $(B)/.skel ## formatting, static analysis, the project's own rules
 	$(Q)WEIR_BUILD=$(B) scripts/lint/all
 format: ## format all C in place
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-14 -i
