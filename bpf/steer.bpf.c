@@ -36,7 +36,12 @@ int weir_steer(struct bpf_sk_lookup *ctx)
 	int r;
 
 	if (ctx->family == AF_INET) {
-		weir_ip_set4(&key.addr, ctx->local_ip4);
+		__u32 ip4 = ctx->local_ip4;
+
+		/* Or clang loads both families through one pointer into ctx,
+		 * which the verifier refuses. */
+		barrier_var(ip4);
+		weir_ip_set4(&key.addr, ip4);
 		slot = WEIR_SOCK_TCP4;
 	} else {
 		key.addr.a[0] = ctx->local_ip6[0];
