@@ -410,18 +410,15 @@ static int open_signals(struct parent *p)
 
 static void raise_nofile(const struct weir_options *o)
 {
-	/* A relayed
-	 * connection has
-	 * two; some more for
-	 * pools and plans.
-	 */
-	uint64_t want = (uint64_t)o->limits.max_connections * 2 + 4096;
-	uint64_t have = weir_nofile_raise(want);
+	const struct weir_proxy_limits *l = &o->limits;
+	/* A relayed connection has two; some more for pools and plans. */
+	uint64_t least = (uint64_t)l->max_connections * 2;
+	uint64_t have = weir_nofile_raise(least + l->udp_max + 4096);
 
-	if (have < want) {
+	if (have < least) {
 		weir_warn("fewer descriptors than --max-connections needs: "
-			  "have=%llu want=%llu",
-			  (unsigned long long)have, (unsigned long long)want);
+			  "have=%llu need=%llu",
+			  (unsigned long long)have, (unsigned long long)least);
 	}
 }
 
