@@ -146,7 +146,7 @@ static void say_outcome(struct ir *c, const struct weir_object *route,
 	case NOT_ALLOWED:
 		IR_DIAG(c, WEIR_DIAG_ERROR, route, "NotAllowedByListeners",
 			IR_FIELD("spec.parentRefs[%zu]", number),
-			"no listener of Gateway %.*s/%.*s allows a %s of "
+			"no listener of Gateway %.*s/%.*s allows %ss of "
 			"namespace %.*s",
 			WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name),
 			weir_kind_text(route->kind), WEIR_STR_ARG(route->ns));

@@ -16,7 +16,7 @@
 
 struct weir_compile_options {
 	struct weir_str
-	    node_name; /* endpoints of this node are local; may be empty */
+		node_name; /* endpoints of this node are local; may be empty */
 };
 
 /* Writable, unstamped, heap-allocated blocks; owned by the caller. */

@@ -108,7 +108,8 @@ static uint32_t allowed_kinds(struct ir *c, const struct weir_object *gateway,
 				IR_FIELD("spec.listeners[%zu].allowedRoutes."
 					 "kinds[%zu]",
 					 i, k),
-				"%.*s/%.*s cannot attach to a %.*s listener",
+				"%.*s/%.*s cannot attach to a listener of "
+				"protocol %.*s",
 				WEIR_STR_ARG(want->group),
 				WEIR_STR_ARG(want->kind),
 				WEIR_STR_ARG(spec->protocol));

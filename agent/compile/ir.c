@@ -96,11 +96,10 @@ static uint32_t add_object(struct ir *c, const struct ir_object *object)
 
 uint32_t weir_ir_new_object(struct ir *c, const struct weir_object *object)
 {
-	struct ir_object o = {
-	    .kind = weir_str_of(weir_kind_text(object->kind)),
-	    .ns = object->ns,
-	    .name = object->name,
-	    .generation = object->generation};
+	struct ir_object o = {.kind = weir_str_of(weir_kind_text(object->kind)),
+			      .ns = object->ns,
+			      .name = object->name,
+			      .generation = object->generation};
 
 	return add_object(c, &o);
 }

@@ -184,7 +184,9 @@ static struct ir_filters join_filters(struct ir *c, const struct ir_filters *a,
 	return both;
 }
 
-static void add_splits(struct build *b, const struct ir_splits *splits)
+/* object: what the user named; the group says which revision's Service. */
+static void add_splits(struct build *b, const struct ir_splits *splits,
+		       uint32_t object)
 {
 	struct ir_filters own = {0};
 
@@ -202,6 +204,7 @@ static void add_splits(struct build *b, const struct ir_splits *splits)
 		copy.weight *= b->ref->weight;
 		copy.filters = join_filters(b->c, &own, &split->filters);
 		copy.index = r->index;
+		copy.object = object;
 		copy.is_split = true;
 		*r = copy;
 		if (split->state == WEIR_REF_UNREADY) {
@@ -218,10 +221,10 @@ static void add_splits(struct build *b, const struct ir_splits *splits)
 }
 
 /* A backendRef that stands for the splits of a KIngress rule. */
-static void add_knative(struct build *b, struct weir_str name)
+static void add_knative(struct build *b)
 {
 	const struct ir_king_host *host = weir_ir_king_host(b->c, b->ref->ns,
-							    name);
+							    b->ref->name);
 	const struct weir_king_path *path = NULL;
 	struct ir_splits splits;
 	struct ir_ref *r;
@@ -236,7 +239,7 @@ static void add_knative(struct build *b, struct weir_str name)
 			 "Knative Service %.*s/%.*s has no KIngress rule for "
 			 "host %.*s.%.*s.svc yet: its share gets 503",
 			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
-			 WEIR_STR_ARG(name), WEIR_STR_ARG(b->ref->ns));
+			 WEIR_STR_ARG(b->ref->name), WEIR_STR_ARG(b->ref->ns));
 		r = add_ref(b, WEIR_REF_UNREADY);
 		if (r) {
 			r->object = weir_ir_named(b->c, b->ref->kind,
@@ -253,7 +256,8 @@ static void add_knative(struct build *b, struct weir_str name)
 		add_invalid(b, NULL);
 		return;
 	}
-	add_splits(b, &splits);
+	add_splits(b, &splits,
+		   weir_ir_named(b->c, b->ref->kind, b->ref->ns, b->ref->name));
 }
 
 static bool has_knative_route(struct ir *c, struct weir_str ns,
@@ -281,7 +285,7 @@ static void resolve_kservice(struct build *b)
 		add_invalid(b, NULL);
 		return;
 	}
-	add_knative(b, b->ref->name);
+	add_knative(b);
 }
 
 /* -------------------------------------------------------------------- core */
@@ -343,13 +347,14 @@ static void resolve_service(struct build *b)
 	    b->ref->port == 80 &&
 	    (s->is_knative ||
 	     has_knative_route(b->c, b->ref->ns, b->ref->name))) {
-		add_knative(b, b->ref->name);
+		add_knative(b);
 		return;
 	}
 	if (!s->object) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".name",
 			 "there is no Service %.*s/%.*s: its share %s",
-			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name), fate(b));
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
+			 fate(b));
 		add_invalid(b, s);
 		return;
 	}
@@ -357,7 +362,8 @@ static void resolve_service(struct build *b)
 		REF_DIAG(b, WEIR_DIAG_ERROR, "UnsupportedValue", ".name",
 			 "Service %.*s/%.*s is an ExternalName, which is not "
 			 "a backend (CVE-2021-25740): its share %s",
-			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name), fate(b));
+			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
+			 fate(b));
 		add_invalid(b, s);
 		return;
 	}
@@ -390,7 +396,7 @@ static void resolve(struct build *b)
 	}
 	if (!is_granted(b)) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "RefNotPermitted", ".namespace",
-			 "no ReferenceGrant in namespace %.*s lets a %s of "
+			 "no ReferenceGrant in namespace %.*s lets %ss of "
 			 "%.*s name it: its share %s",
 			 WEIR_STR_ARG(b->ref->ns),
 			 weir_kind_text(b->q->route->kind),

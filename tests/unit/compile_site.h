@@ -95,8 +95,7 @@ static inline void site_fini(struct site *s)
 
 static inline void site_compile(struct site *s)
 {
-	struct weir_compile_options options = {.node_name =
-						   WEIR_STR("node-a")};
+	struct weir_compile_options options = {.node_name = WEIR_STR("node-a")};
 
 	must(weir_compile(s->store, &options, &s->out) == 0, "compile");
 	must(weir_plan_open(s->out.rules, s->out.rules_size, s->out.eps,
@@ -176,8 +175,7 @@ site_decide(const struct site *s, const char *addr, const char *method,
 		ptrdiff_t colon = weir_str_find(line, ':');
 
 		h.name = (struct weir_str){line.p, (size_t)colon};
-		h.value = weir_str_trim(
-		    weir_str_skip(line, (size_t)colon + 1));
+		h.value = weir_str_trim(weir_str_skip(line, (size_t)colon + 1));
 		q.n_headers = 1;
 	}
 	weir_decide(s->view.rules, s->regexes, f, &q, &d);

@@ -69,11 +69,10 @@ static void show_difference(struct weir_str want, struct weir_str got)
 	want = weir_str_skip(want, start);
 	got = weir_str_skip(got, start);
 	want.n = weir_str_find(want, '\n') >= 0
-		     ? (size_t)weir_str_find(want, '\n')
-		     : want.n;
-	got.n = weir_str_find(got, '\n') >= 0
-		    ? (size_t)weir_str_find(got, '\n')
-		    : got.n;
+			 ? (size_t)weir_str_find(want, '\n')
+			 : want.n;
+	got.n = weir_str_find(got, '\n') >= 0 ? (size_t)weir_str_find(got, '\n')
+					      : got.n;
 	printf("# line %u\n# want: %.*s\n# got:  %.*s\n", line,
 	       WEIR_STR_ARG(want), WEIR_STR_ARG(got));
 }
@@ -94,10 +93,10 @@ static void check_order(const struct site *first, struct weir_str yaml,
 
 		compile_text(&s, yaml, seed);
 		ok(s.out.rules_size == first->out.rules_size &&
-		       s.out.eps_size == first->out.eps_size &&
-		       !memcmp(s.out.rules, first->out.rules,
-			       s.out.rules_size) &&
-		       !memcmp(s.out.eps, first->out.eps, s.out.eps_size),
+			   s.out.eps_size == first->out.eps_size &&
+			   !memcmp(s.out.rules, first->out.rules,
+				   s.out.rules_size) &&
+			   !memcmp(s.out.eps, first->out.eps, s.out.eps_size),
 		   "%s: shuffle %u gives other bytes", name, seed);
 		ok(s.out.diags.n == first->out.diags.n,
 		   "%s: shuffle %u gives other diagnostics", name, seed);
