@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Publication against plain memory, with a reader that follows every index the
+ * way the programs do. */
+#include <netinet/in.h>
+
+#include "mini_plan.h"
+#include "pool.h"
+#include "tables.h"
+#include "tap.h"
+
+#define N_FE 128
+
+struct fake {
+	struct weir_tables_mem mem;
+	struct weir_tables_ops ops;
+	struct weir_tables *tables;
+	struct weir_ids *ids;
+	struct {
+		struct weir_fe_key key;
+		struct weir_fe fe;
+		bool is_used;
+	} fes[N_FE];
+	uint64_t now_ms;
+	uint32_t barriers;
+	uint32_t calls; /* on weir_fe */
+	int fail_after; /* fe_put fails from this call on; -1: never */
+	bool is_taken;  /* a host socket holds every local address */
+};
+
+static int find(struct fake *f, const struct weir_fe_key *key)
+{
+	for (int i = 0; i < N_FE; i++) {
+		if (f->fes[i].is_used &&
+		    memcmp(&f->fes[i].key, key, sizeof(*key)) == 0) {
+			return i;
+		}
+	}
+	return -1;
+}
+
+static int put(void *arg, const struct weir_fe_key *key,
+	       const struct weir_fe *fe)
+{
+	struct fake *f = arg;
+	int i = find(f, key);
+
+	f->calls++;
+	if (f->fail_after == 0) {
+		return -ENOMEM;
+	}
+	if (f->fail_after > 0) {
+		f->fail_after--;
+	}
+	for (int k = 0; i < 0 && k < N_FE; k++) {
+		i = f->fes[k].is_used ? -1 : k;
+	}
+	if (i < 0) {
+		return -E2BIG;
+	}
+	f->fes[i].key = *key;
+	f->fes[i].fe = *fe;
+	f->fes[i].is_used = true;
+	return 0;
+}
+
+static int del(void *arg, const struct weir_fe_key *key)
+{
+	struct fake *f = arg;
+	int i = find(f, key);
+
+	f->calls++;
+	if (i >= 0) {
+		f->fes[i].is_used = false;
+	}
+	return 0;
+}
+
+static int next(void *arg, const struct weir_fe_key *prev,
+		struct weir_fe_key *ret_key, struct weir_fe *ret_fe)
+{
+	struct fake *f = arg;
+
+	for (int i = prev ? find(f, prev) + 1 : 0; i < N_FE; i++) {
+		if (f->fes[i].is_used) {
+			*ret_key = f->fes[i].key;
+			*ret_fe = f->fes[i].fe;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+static bool barrier(void *arg)
+{
+	((struct fake *)arg)->barriers++;
+	return true;
+}
+
+static uint64_t now(void *arg)
+{
+	return ((struct fake *)arg)->now_ms;
+}
+
+static bool may_take(void *arg, const struct weir_fe_key *key)
+{
+	(void)key;
+	return !((struct fake *)arg)->is_taken;
+}
+
+static struct fake *fake_new(uint32_t n_row, uint32_t n_ep)
+{
+	struct fake *f = calloc(1, sizeof(*f));
+	const uint32_t max[_WEIR_IDS_MAX] = {1000, 1000, 1000};
+
+	f->fail_after = -1;
+	f->now_ms = 1;
+	f->mem = (struct weir_tables_mem){
+		.n_svc = 2 * N_FE,
+		.n_row = n_row,
+		.n_set = 2 * N_FE,
+		.n_ep = n_ep,
+		.n_epid = 1000,
+		.n_ref = 1000,
+		.n_fe = N_FE,
+		.max_proxy4 = 4095,
+		.max_proxy6 = 65535,
+	};
+	f->mem.svc = calloc(f->mem.n_svc, sizeof(*f->mem.svc));
+	f->mem.row = calloc(n_row, sizeof(*f->mem.row));
+	f->mem.set = calloc(f->mem.n_set, sizeof(*f->mem.set));
+	f->mem.ep = calloc(n_ep, sizeof(*f->mem.ep));
+	f->mem.epgen = calloc(1000, sizeof(*f->mem.epgen));
+	f->mem.refstat = calloc(1000, sizeof(*f->mem.refstat));
+	f->mem.epstat = calloc(1000, sizeof(*f->mem.epstat));
+	f->ops = (struct weir_tables_ops){
+		.arg = f,
+		.fe_put = put,
+		.fe_del = del,
+		.fe_next = next,
+		.barrier = barrier,
+		.now_ms = now,
+		.may_take = may_take,
+	};
+	weir_ids_new(max, 1000, &f->ids);
+	must(weir_tables_new(&f->mem, &f->ops, &f->tables) == 0, "new");
+	return f;
+}
+
+static void fake_free(struct fake *f)
+{
+	weir_tables_free(&f->tables);
+	weir_ids_free(&f->ids);
+	weir_free_ptr(&f->mem.svc);
+	weir_free_ptr(&f->mem.row);
+	weir_free_ptr(&f->mem.set);
+	weir_free_ptr(&f->mem.ep);
+	weir_free_ptr(&f->mem.epgen);
+	weir_free_ptr(&f->mem.refstat);
+	weir_free_ptr(&f->mem.epstat);
+	weir_free_ptr(&f);
+}
+
+static int publish(struct fake *f, const struct mini_fe *fes, size_t n,
+		   uint64_t generation, const char **what)
+{
+	struct mini_plan plan;
+	int r;
+
+	must(mini_build(fes, n, NULL, 0, f->ids, generation, &plan) == 0,
+	     "plan");
+	r = weir_tables_publish(f->tables, &plan.view, what);
+	mini_fini(&plan);
+	return r;
+}
+
+/* What a program would find for addr: the endpoints of every slot, in text.
+ * "-" no frontend; "pass"; "proxy N"; "refuse". */
+static const char *follow(struct fake *f, const char *addr, uint8_t proto)
+{
+	static char out[1024];
+	struct weir_fe_key key = {.proto = proto};
+	const struct weir_row_hdr *row;
+	size_t at = 0;
+	int i;
+
+	must(weir_addr_parse(weir_str_of(addr), &key.addr, &key.port_be) == 0,
+	     "address");
+	i = find(f, &key);
+	if (i < 0) {
+		return "-";
+	}
+	row = (const struct weir_row_hdr *)&f->mem
+		      .row[f->mem.svc[f->fes[i].fe.fid].first];
+	if (!(row->flags & WEIR_ROW_CONNECT)) {
+		snprintf(out, sizeof(out), "proxy %u", row->proxy);
+		return row->flags & WEIR_ROW_PROXY ? out : "pass";
+	}
+	if (!row->n) {
+		return "refuse";
+	}
+	out[0] = '\0';
+	for (uint32_t k = 0; k < row->n; k++) {
+		const struct weir_slot *slot = (const struct weir_slot *)row +
+					       1 + k;
+		const struct weir_index *set;
+
+		at += (size_t)snprintf(out + at, sizeof(out) - at, "%s[",
+				       k ? " " : "");
+		if (slot->group >= WEIR_GROUP_MAX) {
+			at += (size_t)snprintf(out + at, sizeof(out) - at, "%s",
+					       slot->group == WEIR_GROUP_INVALID
+						       ? "invalid"
+						       : "empty");
+		} else {
+			set = &f->mem.set[slot->group];
+			for (uint32_t e = 0; e < set->n; e++) {
+				const struct weir_ep *ep =
+					&f->mem.ep[set->first + e];
+				char text[WEIR_ADDR_TEXT_MAX];
+
+				ok(f->mem.epgen[ep->id] & 1,
+				   "a reachable endpoint may be chosen");
+				at += (size_t)snprintf(
+					out + at, sizeof(out) - at, "%s%s",
+					e ? " " : "",
+					weir_addr_format(&ep->addr, ep->port_be,
+							 text));
+			}
+		}
+		at += (size_t)snprintf(out + at, sizeof(out) - at, "]");
+	}
+	return out;
+}
+
+#define is(got, want)                                                          \
+	do {                                                                   \
+		const char *_got = (got);                                      \
+		ok(strcmp(_got, (want)) == 0, "got %s, want %s", _got,         \
+		   (want));                                                    \
+	} while (0)
+
+#define VIP "10.0.0.1:80"
+
+static const struct mini_fe split[] = {
+	{VIP, IPPROTO_TCP,
+	 .refs = {{70, "a", "10.1.0.1:80 10.1.0.2:80"},
+		  {30, "b", "10.1.0.3:80"}}},
+};
+
+static void a_plan_can_be_followed(void)
+{
+	static const struct mini_fe fes[] = {
+		{VIP, IPPROTO_TCP,
+		 .refs = {{70, "a", "10.1.0.1:80 10.1.0.2:80"},
+			  {30, NULL, NULL},
+			  {5, "none", NULL}}},
+		{"10.0.0.2:53", IPPROTO_UDP, .refs = {{0, "a", NULL}}},
+		{"10.0.0.3:80", IPPROTO_TCP, .is_http = true, .is_local = true},
+		{"10.0.0.4:80", IPPROTO_TCP, .is_http = true, .proxy_index = 9},
+		{"[fd00::1]:80", IPPROTO_TCP,
+		 .refs = {{1, "six", "[fd01::1]:8"}}},
+	};
+	struct fake *f = fake_new(1000, 1000);
+
+	ok(publish(f, fes, 4, 3, NULL) == 0, "IPv4 sorts differently");
+	is(follow(f, VIP, IPPROTO_TCP),
+	   "[10.1.0.1:80 10.1.0.2:80] [invalid] []");
+	is(follow(f, "10.0.0.2:53", IPPROTO_UDP), "refuse");
+	is(follow(f, "10.0.0.2:53", IPPROTO_TCP), "-");
+	is(follow(f, "10.0.0.3:80", IPPROTO_TCP), "pass");
+	is(follow(f, "10.0.0.4:80", IPPROTO_TCP), "proxy 9");
+	ok(publish(f, fes + 4, 1, 4, NULL) == 0, "IPv6");
+	is(follow(f, "[fd00::1]:80", IPPROTO_TCP), "[[fd01::1]:8]");
+	is(follow(f, VIP, IPPROTO_TCP), "-");
+	fake_free(f);
+}
+
+static void an_equal_plan_writes_nothing(void)
+{
+	struct fake *f = fake_new(1000, 1000);
+	struct weir_tables_usage before, after;
+	uint32_t calls;
+
+	publish(f, split, 1, 1, NULL);
+	weir_tables_usage(f->tables, &before);
+	calls = f->calls;
+	publish(f, split, 1, 2, NULL);
+	weir_tables_usage(f->tables, &after);
+	ok(after.writes == before.writes && f->calls == calls, "%d writes",
+	   (int)(after.writes - before.writes));
+	ok(f->mem.svc[1].n == 1, "the row keeps its generation");
+	fake_free(f);
+}
+
+static void endpoint_churn_leaves_the_row(void)
+{
+	static const struct mini_fe after[] = {
+		{VIP, IPPROTO_TCP,
+		 .refs = {{70, "a", "10.1.0.2:80 10.1.0.9:80"},
+			  {30, "b", "10.1.0.3:80"}}},
+	};
+	struct fake *f = fake_new(1000, 1000);
+	uint32_t row, set, old_gen, kept_gen;
+
+	publish(f, split, 1, 1, NULL);
+	row = f->mem.svc[1].first;
+	set = f->mem.set[1].first;
+	old_gen = f->mem.epgen[1];
+	kept_gen = f->mem.epgen[2];
+	publish(f, after, 1, 2, NULL);
+	ok(f->mem.svc[1].first == row, "row moved");
+	ok(f->mem.set[1].first != set, "set was changed in place");
+	ok(f->mem.epgen[1] != old_gen && !(f->mem.epgen[1] & 1),
+	   "the endpoint that left must not be chosen");
+	ok(f->mem.epgen[2] == kept_gen, "the one that stayed is untouched");
+	is(follow(f, VIP, IPPROTO_TCP),
+	   "[10.1.0.2:80 10.1.0.9:80] [10.1.0.3:80]");
+	fake_free(f);
+}
+
+static void a_weight_edit_leaves_the_sets(void)
+{
+	static const struct mini_fe after[] = {
+		{VIP, IPPROTO_TCP,
+		 .refs = {{10, "a", "10.1.0.1:80 10.1.0.2:80"},
+			  {90, "b", "10.1.0.3:80"}}},
+	};
+	struct fake *f = fake_new(1000, 1000);
+	uint32_t first = 0, row;
+
+	publish(f, split, 1, 1, NULL);
+	first = f->mem.set[1].first;
+	row = f->mem.svc[1].first;
+	publish(f, after, 1, 2, NULL);
+	ok(f->mem.set[1].first == first, "set moved");
+	ok(f->mem.svc[1].first != row, "row was changed in place");
+	ok(f->mem.svc[1].n == 2, "the new row carries its generation");
+	fake_free(f);
+}
+
+static void what_was_reachable_rests_a_second(void)
+{
+	static const struct mini_fe other[] = {
+		{"10.0.0.2:80", IPPROTO_TCP,
+		 .refs = {{1, "c", "10.1.0.7:80 10.1.0.8:80"},
+			  {1, "d", "10.1.0.9:80"}}},
+	};
+	struct weir_slot row[3];
+	struct weir_ep eps[3];
+	struct fake *f = fake_new(1000, 1000);
+	uint32_t at_row, at_ep;
+
+	publish(f, split, 1, 1, NULL);
+	at_row = f->mem.svc[1].first;
+	at_ep = f->mem.set[1].first - 1;
+	memcpy(row, &f->mem.row[at_row], sizeof(row));
+	memcpy(eps, &f->mem.ep[at_ep], sizeof(eps));
+	for (uint64_t g = 2; g < 30; g++) {
+		f->now_ms += 30;
+		publish(f, g & 1 ? split : other, 1, g, NULL);
+		ok(memcmp(row, &f->mem.row[at_row], sizeof(row)) == 0,
+		   "row reused after %d ms", (int)f->now_ms);
+		ok(memcmp(eps, &f->mem.ep[at_ep], sizeof(eps)) == 0,
+		   "endpoints reused");
+		ok(f->mem.set[1].n == 2, "a set is readable in limbo");
+	}
+	ok(f->barriers == 1, "no grace period was asked for (but at start)");
+	f->now_ms += 2000;
+	publish(f, other, 1, 31, NULL);
+	publish(f, split, 1, 32, NULL);
+	is(follow(f, VIP, IPPROTO_TCP),
+	   "[10.1.0.1:80 10.1.0.2:80] [10.1.0.3:80]");
+	fake_free(f);
+}
+
+static void a_full_pool_ends_limbo_by_barrier(void)
+{
+	static const struct mini_fe after[] = {
+		{VIP, IPPROTO_TCP,
+		 .refs = {{1, "a", "10.1.0.1:80 10.1.0.2:80"},
+			  {2, "b", "10.1.0.3:80"}}},
+	};
+	struct fake *f = fake_new(1 + 6, 1000); /* two rows of three */
+
+	for (uint64_t g = 1; g < 9; g++) {
+		ok(publish(f, g & 1 ? split : after, 1, g, NULL) == 0,
+		   "generation %d", (int)g);
+	}
+	ok(f->barriers > 3, "%u barriers", f->barriers);
+	fake_free(f);
+}
+
+static void too_small_a_pool_keeps_the_old_plan(void)
+{
+	static const struct mini_fe big[] = {
+		{VIP, IPPROTO_TCP,
+		 .refs = {{1, "n1", "10.1.0.1:80"},
+			  {1, "n2", "10.1.0.2:80"},
+			  {1, "n3", "10.1.0.3:80"},
+			  {1, "n4", "10.1.0.4:80"}}},
+	};
+	struct weir_tables_usage before, after;
+	struct fake *f = fake_new(1 + 4, 1000);
+	const char *what = NULL;
+
+	publish(f, split, 1, 1, NULL);
+	weir_tables_usage(f->tables, &before);
+	ok(publish(f, big, 1, 2, &what) == -ENOSPC, "must not fit");
+	ok(what && strcmp(what, "max_slots") == 0, "names the option: %s",
+	   what ? what : "none");
+	weir_tables_usage(f->tables, &after);
+	ok(before.row_left == after.row_left &&
+		   before.ep_left == after.ep_left &&
+		   after.groups == before.groups,
+	   "something was kept");
+	is(follow(f, VIP, IPPROTO_TCP),
+	   "[10.1.0.1:80 10.1.0.2:80] [10.1.0.3:80]");
+	fake_free(f);
+
+	f = fake_new(1000, 1 + 5);
+	ok(publish(f, split, 1, 1, NULL) == 0, "five elements are enough");
+	ok(publish(f, big, 1, 2, &what) == -ENOSPC &&
+		   strcmp(what, "max_endpoints") == 0,
+	   "names the option: %s", what);
+	fake_free(f);
+}
+
+static void an_agent_may_die_at_any_time(void)
+{
+	static const struct mini_fe after[] = {
+		{VIP, IPPROTO_TCP,
+		 .refs = {{10, "a", "10.1.0.1:80"}, {90, "c", "10.1.0.4:80"}}},
+		{"10.0.0.2:80", IPPROTO_TCP, .refs = {{1, "c", "10.1.0.4:80"}}},
+	};
+	struct fake *f = fake_new(1000, 1000);
+	struct weir_tables_usage u, v;
+	uint64_t key;
+	uint32_t gid;
+
+	publish(f, split, 1, 1, NULL);
+	f->mem.refstat[1].picked_connect = 77;
+	key = f->mem.refstat[1].key;
+	/* Its last call on weir_fe fails: as if killed there. */
+	f->fail_after = 0;
+	ok(publish(f, after, 2, 2, NULL) == -ENOMEM, "killed");
+	f->fail_after = -1;
+	weir_tables_free(&f->tables);
+	must(weir_tables_new(&f->mem, &f->ops, &f->tables) == 0, "adopted");
+	is(follow(f, VIP, IPPROTO_TCP), "[10.1.0.1:80] [10.1.0.4:80]");
+	gid = f->mem.row[f->mem.svc[1].first + 1].group;
+	ok(publish(f, after, 2, 3, NULL) == 0, "goes on");
+	is(follow(f, VIP, IPPROTO_TCP), "[10.1.0.1:80] [10.1.0.4:80]");
+	is(follow(f, "10.0.0.2:80", IPPROTO_TCP), "[10.1.0.4:80]");
+	ok(f->mem.row[f->mem.svc[1].first + 1].group == gid,
+	   "groups keep their ids over a restart");
+	ok(f->mem.refstat[1].key == key &&
+		   f->mem.refstat[1].picked_connect == 77,
+	   "counters as well");
+	/* Everything can be found again: no run is lost. */
+	publish(f, NULL, 0, 4, NULL);
+	f->now_ms += 2000;
+	publish(f, NULL, 0, 5, NULL);
+	weir_tables_usage(f->tables, &u);
+	ok(u.row_left == 999 && u.ep_left == 999 && u.limbo == 0 &&
+		   u.groups == 0,
+	   "left: rows %d endpoints %d", (int)u.row_left, (int)u.ep_left);
+	weir_tables_free(&f->tables);
+	must(weir_tables_new(&f->mem, &f->ops, &f->tables) == 0, "empty");
+	weir_tables_usage(f->tables, &v);
+	ok(v.row_left == 999 && v.ep_left == 999, "adopted as empty");
+	fake_free(f);
+}
+
+static void nonsense_is_not_adopted(void)
+{
+	struct fake *f = fake_new(1000, 1000);
+	static const uint32_t bad[] = {1000, 0xFFFFFFFF, 999};
+
+	for (size_t i = 0; i < 3; i++) {
+		publish(f, split, 1, 1 + i, NULL);
+		weir_tables_free(&f->tables);
+		f->mem.set[f->mem.row[f->mem.svc[f->fes[0].fe.fid].first + 1]
+				   .group]
+			.first = bad[i];
+		ok(weir_tables_new(&f->mem, &f->ops, &f->tables) == -EUCLEAN,
+		   "set at %u", bad[i]);
+		ok(weir_tables_wipe(&f->mem, &f->ops) == 0, "wiped");
+		must(weir_tables_new(&f->mem, &f->ops, &f->tables) == 0,
+		     "fresh");
+		is(follow(f, VIP, IPPROTO_TCP), "-");
+	}
+	fake_free(f);
+}
+
+static void a_held_port_is_not_taken(void)
+{
+	static const struct mini_fe local[] = {
+		{VIP, IPPROTO_TCP, .is_local = true,
+		 .refs = {{1, "a", "10.1.0.1:80"}}},
+	};
+	struct fake *f = fake_new(1000, 1000);
+
+	f->is_taken = true;
+	ok(publish(f, local, 1, 1, NULL) == 0, "published");
+	is(follow(f, VIP, IPPROTO_TCP), "-");
+	f->is_taken = false;
+	weir_tables_recheck(f->tables);
+	is(follow(f, VIP, IPPROTO_TCP), "[10.1.0.1:80]");
+	f->is_taken = true;
+	publish(f, local, 1, 2, NULL);
+	is(follow(f, VIP, IPPROTO_TCP), "[10.1.0.1:80]");
+	weir_tables_recheck(f->tables);
+	is(follow(f, VIP, IPPROTO_TCP), "-");
+	fake_free(f);
+}
+
+static void an_id_with_a_new_owner_starts_anew(void)
+{
+	struct fake *f = fake_new(1000, 1000);
+	struct weir_ids *other;
+	const uint32_t max[_WEIR_IDS_MAX] = {1000, 1000, 1000};
+	static const struct mini_fe first[] = {
+		{VIP, IPPROTO_TCP, .refs = {{1, "z", "10.1.0.99:80"}}},
+	};
+	uint32_t gen;
+
+	publish(f, first, 1, 1, NULL);
+	f->mem.epstat[1].opened = 5;
+	gen = f->mem.epgen[1];
+	/* A restarted agent that numbers from 1 again. */
+	weir_ids_new(max, 1000, &other);
+	weir_ids_free(&f->ids);
+	f->ids = other;
+	publish(f, split, 1, 2, NULL);
+	ok(f->mem.epstat[1].opened == 0, "counts of another endpoint");
+	ok(f->mem.epgen[1] != gen && (f->mem.epgen[1] & 1),
+	   "cached picks of the other endpoint must notice");
+	is(follow(f, VIP, IPPROTO_TCP),
+	   "[10.1.0.1:80 10.1.0.2:80] [10.1.0.3:80]");
+	fake_free(f);
+}
+
+/* Random plans, each one followed; a model says what must be found. */
+static void random_edits_end_up_right(void)
+{
+	static const char *const sets[] = {
+		"10.1.0.1:80", "10.1.0.1:80 10.1.0.2:80",
+		"10.1.0.3:80 10.1.0.2:80 10.1.0.4:80", NULL};
+	static const char *const shown[] = {
+		"[10.1.0.1:80]", "[10.1.0.1:80 10.1.0.2:80]",
+		"[10.1.0.3:80 10.1.0.2:80 10.1.0.4:80]", "[]"};
+	struct fake *f = fake_new(200, 200);
+	uint32_t seed = 1;
+
+	for (uint64_t g = 1; g < 3000; g++) {
+		static const char *const names[] = {"g0", "g1", "g2", "g3",
+						    "g4", "g5", "g6", "g7"};
+		struct mini_fe fes[8] = {0};
+		char addr[8][32], want[8][64];
+		size_t n = 0;
+
+		for (uint32_t i = 0; i < 8; i++) {
+			uint32_t set = weir_mix32(seed++, 7) % 4;
+
+			snprintf(addr[i], sizeof(addr[i]), "10.0.0.%u:80", i);
+			strcpy(want[i], "-");
+			if (weir_mix32(seed++, 3) % 4 == 0) {
+				continue;
+			}
+			strcpy(want[i], shown[set]);
+			fes[n++] = (struct mini_fe){
+				addr[i], IPPROTO_TCP,
+				.refs = {{1 + seed % 3, names[i], sets[set]}}};
+		}
+		must(publish(f, fes, n, g, NULL) == 0, "generation %d", (int)g);
+		for (uint32_t i = 0; i < 8; i++) {
+			is(follow(f, addr[i], IPPROTO_TCP), want[i]);
+		}
+		f->now_ms += seed % 300;
+		if (g % 97 == 0) { /* and the agent is replaced */
+			weir_tables_free(&f->tables);
+			must(weir_tables_new(&f->mem, &f->ops, &f->tables) == 0,
+			     "adopted");
+		}
+	}
+	fake_free(f);
+}
+
+static void a_pool_gives_back_what_it_took(void)
+{
+	struct weir_pool pool;
+	uint32_t at[64], size[64];
+
+	must(weir_pool_init(&pool, 1, 1000) == 0, "pool");
+	memset(size, 0, sizeof(size));
+	for (uint32_t i = 0; i < 20000; i++) {
+		uint32_t k = weir_mix32(i, 1) % 64;
+
+		if (size[k]) {
+			weir_pool_release(&pool, at[k], size[k]);
+			size[k] = 0;
+		} else if (weir_pool_alloc(&pool, 1 + weir_mix32(i, 2) % 30,
+					   &at[k]) == 0) {
+			size[k] = 1 + weir_mix32(i, 2) % 30;
+		}
+		for (uint32_t a = 0; a < 64 && size[k]; a++) {
+			ok(a == k || !size[a] || at[a] + size[a] <= at[k] ||
+				   at[k] + size[k] <= at[a],
+			   "runs overlap");
+		}
+	}
+	for (uint32_t k = 0; k < 64; k++) {
+		if (size[k]) {
+			weir_pool_release(&pool, at[k], size[k]);
+		}
+	}
+	ok(pool.n_free == 1 && pool.free[0].first == 1 &&
+		   pool.free[0].n == 1000,
+	   "one run again, not %zu", pool.n_free);
+	ok(weir_pool_carve(&pool, 500, 10) == 0 &&
+		   weir_pool_carve(&pool, 505, 1) == -EUCLEAN &&
+		   weir_pool_carve(&pool, 490, 11) == -EUCLEAN &&
+		   weir_pool_carve(&pool, 0, 2) == -EUCLEAN &&
+		   weir_pool_carve(&pool, 1000, 2) == -EUCLEAN,
+	   "carving");
+	weir_pool_fini(&pool);
+}
+
+TAP_MAIN(TEST(a_plan_can_be_followed), TEST(an_equal_plan_writes_nothing),
+	 TEST(endpoint_churn_leaves_the_row),
+	 TEST(a_weight_edit_leaves_the_sets),
+	 TEST(what_was_reachable_rests_a_second),
+	 TEST(a_full_pool_ends_limbo_by_barrier),
+	 TEST(too_small_a_pool_keeps_the_old_plan),
+	 TEST(an_agent_may_die_at_any_time), TEST(nonsense_is_not_adopted),
+	 TEST(a_held_port_is_not_taken),
+	 TEST(an_id_with_a_new_owner_starts_anew),
+	 TEST(random_edits_end_up_right), TEST(a_pool_gives_back_what_it_took))
