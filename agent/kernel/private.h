@@ -86,7 +86,7 @@ enum weir_program_index {
 	_WEIR_PROGRAM_MAX
 };
 
-struct weir_packet;
+struct weir_netdevs;
 struct weir_routes;
 struct weir_tables;
 
@@ -105,7 +105,7 @@ struct weir_kernel {
 	struct weir_tables *tables;
 	int program_fd[_WEIR_PROGRAM_MAX];
 	int attach_error[_WEIR_PROGRAM_MAX]; /* 0 or -errno, for the report */
-	struct weir_packet *packet;          /* netdev.c */
+	struct weir_netdevs *packet;         /* netdev.c */
 	struct weir_routes *routes;          /* routes.c */
 	struct weir_timer recheck;           /* host sockets on our addresses */
 	struct weir_timer expire; /* associations of datagram sockets */

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Local routes (AnyIP): addresses of Gateways and the proxy prefixes become
+ * this node's without being on an interface.  The routing table itself is the
+ * record of what is ours: entries of table local with our rtm_protocol, which
+ * nobody else removes and which outlive the agent.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "log.h"
+#include "private.h"
+#include "rtnl.h"
+
+#define PROTOCOL 119
+#define PRIORITY 119 /* beside a route of the kernel's for the same address */
+
+struct prefix {
+	struct weir_ip ip; /* v4-mapped */
+	uint8_t len;       /* of the address proper: 0..32 or 0..128 */
+};
+
+/* An unordered set. */
+struct prefixes {
+	struct prefix *p;
+	size_t n;
+	size_t cap;
+};
+
+static void prefixes_fini(struct prefixes *s)
+{
+	weir_free_ptr(&s->p);
+}
+
+static int prefixes_add(struct prefixes *s, const struct weir_ip *ip,
+			uint8_t len)
+{
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 16;
+		struct prefix *p = reallocarray(s->p, cap, sizeof(*p));
+
+		if (!p) {
+			return -ENOMEM;
+		}
+		s->p = p;
+		s->cap = cap;
+	}
+	s->p[s->n].ip = *ip;
+	s->p[s->n++].len = len;
+	return 0;
+}
+
+static int prefix_cmp(const void *a, const void *b)
+{
+	const struct prefix *x = a, *y = b;
+	int r = memcmp(&x->ip, &y->ip, sizeof(x->ip));
+
+	return r ? r : (int)x->len - (int)y->len;
+}
+
+static bool prefixes_have(const struct prefixes *sorted,
+			  const struct prefix *what)
+{
+	return sorted->n &&
+	       bsearch(what, sorted->p, sorted->n, sizeof(*what), prefix_cmp);
+}
+
+static void prefixes_sort(struct prefixes *s)
+{
+	if (s->n) {
+		qsort(s->p, s->n, sizeof(*s->p), prefix_cmp);
+	}
+}
+
+/* ------------------------------------------------------------- netlink */
+
+static int change(int fd, uint16_t type, uint16_t flags, uint32_t lo,
+		  const struct prefix *p)
+{
+	bool is_v4 = weir_ip_is_v4(&p->ip);
+	struct rtmsg rt = {
+		.rtm_family = is_v4 ? AF_INET : AF_INET6,
+		.rtm_dst_len = p->len,
+		.rtm_table = RT_TABLE_LOCAL,
+		.rtm_protocol = PROTOCOL,
+		.rtm_scope = is_v4 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE,
+		.rtm_type = RTN_LOCAL,
+	};
+	uint32_t priority = PRIORITY;
+	struct weir_rtnl_request rq;
+
+	weir_rtnl_begin(&rq, type, flags, &rt, sizeof(rt));
+	if (is_v4) {
+		weir_rtnl_add(&rq, RTA_DST, &p->ip.a[3], 4);
+	} else {
+		weir_rtnl_add(&rq, RTA_DST, &p->ip, 16);
+	}
+	weir_rtnl_add(&rq, RTA_OIF, &lo, sizeof(lo));
+	weir_rtnl_add(&rq, RTA_PRIORITY, &priority, sizeof(priority));
+	return weir_rtnl_do(fd, &rq);
+}
+
+/* arg: struct prefixes *, takes our routes. */
+static int take_route(void *arg, const struct nlmsghdr *h)
+{
+	const struct rtmsg *rt = weir_rtnl_fixed(h, sizeof(*rt));
+	const struct rtattr *dst;
+	struct weir_ip ip = {};
+
+	if (h->nlmsg_type != RTM_NEWROUTE || !rt ||
+	    rt->rtm_protocol != PROTOCOL || rt->rtm_type != RTN_LOCAL ||
+	    rt->rtm_table != RT_TABLE_LOCAL) {
+		return 0;
+	}
+	dst = weir_rtnl_attr(h, sizeof(*rt), RTA_DST);
+	if (rt->rtm_family == AF_INET) {
+		ip.a[2] = htonl(0xFFFF);
+		ip.a[3] = weir_rtnl_u32(dst, 0);
+	} else if (rt->rtm_family != AF_INET6) {
+		return 0;
+	} else if (dst && dst->rta_len >= RTA_LENGTH(16)) {
+		memcpy(&ip, (const char *)dst + RTA_LENGTH(0), 16);
+	}
+	return prefixes_add(arg, &ip, rt->rtm_dst_len);
+}
+
+static int find_ours(int fd, struct prefixes *ret_ours)
+{
+	static const uint8_t families[] = {AF_INET, AF_INET6};
+	_cleanup_(prefixes_fini) struct prefixes ours = {};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct rtmsg rt = {.rtm_family = families[i]};
+		struct weir_rtnl_request rq;
+		int r;
+
+		weir_rtnl_begin(&rq, RTM_GETROUTE, 0, &rt, sizeof(rt));
+		r = weir_rtnl_dump(fd, &rq, take_route, &ours);
+		/* A kernel without IPv6 has no such routes either. */
+		if (r < 0 && !(r == -EOPNOTSUPP && families[i] == AF_INET6)) {
+			return r;
+		}
+	}
+	prefixes_sort(&ours);
+	*ret_ours = ours;
+	ours = (struct prefixes){};
+	return 0;
+}
+
+static void complain(const char *what, const struct prefix *p, int r)
+{
+	char text[WEIR_ADDR_TEXT_MAX];
+
+	weir_error("local route not %s route=%s/%u error=\"%s\"", what,
+		   weir_ip_format(&p->ip, text), p->len, strerror(-r));
+}
+
+/* Without IPv6 on this machine its addresses are not there to be reached. */
+static bool is_tolerable(const struct prefix *p, int r)
+{
+	return r == -EEXIST ||
+	       (!weir_ip_is_v4(&p->ip) &&
+		(r == -EOPNOTSUPP || r == -EACCES || r == -EAFNOSUPPORT));
+}
+
+/* Makes our routes those wanted (sorted).  0 or the first error. */
+static int make(int fd, uint32_t lo, const struct prefixes *wanted)
+{
+	_cleanup_(prefixes_fini) struct prefixes ours = {};
+	int first = 0, r;
+
+	r = find_ours(fd, &ours);
+	if (r < 0) {
+		return r;
+	}
+	for (size_t i = 0; i < wanted->n; i++) {
+		if (prefixes_have(&ours, &wanted->p[i])) {
+			continue;
+		}
+		r = change(fd, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, lo,
+			   &wanted->p[i]);
+		if (r < 0 && !is_tolerable(&wanted->p[i], r)) {
+			complain("added", &wanted->p[i], r);
+			first = first ? first : r;
+		}
+	}
+	for (size_t i = 0; i < ours.n; i++) {
+		if (prefixes_have(wanted, &ours.p[i])) {
+			continue;
+		}
+		r = change(fd, RTM_DELROUTE, 0, lo, &ours.p[i]);
+		if (r < 0 && r != -ESRCH) {
+			complain("removed", &ours.p[i], r);
+			first = first ? first : r;
+		}
+	}
+	return first;
+}
+
+static int add_wanted(const struct weir_kernel_config *config,
+		      const struct weir_local_addr *addrs, size_t n,
+		      struct prefixes *wanted)
+{
+	int r = 0;
+
+	if (config->prefix4_len) {
+		r = prefixes_add(wanted, &config->prefix4, config->prefix4_len);
+	}
+	if (r == 0 && config->prefix6_len) {
+		r = prefixes_add(wanted, &config->prefix6, config->prefix6_len);
+	}
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = prefixes_add(wanted, &addrs[i].addr,
+				 weir_ip_is_v4(&addrs[i].addr) ? 32 : 128);
+	}
+	return r;
+}
+
+static int apply(const struct prefixes *wanted)
+{
+	uint32_t lo = if_nametoindex("lo");
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!lo) {
+		return -errno;
+	}
+	r = weir_rtnl_open(&fd);
+	return r < 0 ? r : make(fd, lo, wanted);
+}
+
+int weir_routes_apply(struct weir_kernel *kernel,
+		      const struct weir_local_addr *addrs, size_t n)
+{
+	_cleanup_(prefixes_fini) struct prefixes wanted = {};
+	int r;
+
+	r = add_wanted(&kernel->config, addrs, n, &wanted);
+	if (r < 0) {
+		return r;
+	}
+	prefixes_sort(&wanted);
+	return apply(&wanted);
+}
+
+void weir_routes_free(struct weir_kernel *kernel)
+{
+	(void)kernel; /* nothing is kept: the table is the record */
+}
+
+int weir_routes_detach(const struct weir_kernel_config *config)
+{
+	static const struct prefixes none;
+
+	(void)config;
+	return apply(&none);
+}
