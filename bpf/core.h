@@ -74,7 +74,7 @@ static __always_inline bool weir_in_prefix(const struct weir_ip *ip)
 	if (weir_ip_is_mapped(ip)) {
 		return weir_conf.prefix4.a[3] &&
 		       (ip->a[3] & weir_conf.mask4.a[3]) ==
-			   weir_conf.prefix4.a[3];
+			       weir_conf.prefix4.a[3];
 	}
 	return weir_conf.prefix6.a[0] &&
 	       (ip->a[0] & weir_conf.mask6.a[0]) == weir_conf.prefix6.a[0] &&
@@ -89,8 +89,8 @@ static __always_inline void weir_proxy_addr(const struct weir_ip *like,
 {
 	if (weir_ip_is_mapped(like)) {
 		weir_ip_set4(
-		    ret_ip,
-		    bpf_htonl(bpf_ntohl(weir_conf.prefix4.a[3]) + index));
+			ret_ip,
+			bpf_htonl(bpf_ntohl(weir_conf.prefix4.a[3]) + index));
 		return;
 	}
 	ret_ip->a[0] = weir_conf.prefix6.a[0];
@@ -162,9 +162,9 @@ static __always_inline void weir_count_closed(__u32 stat, __u32 ep_id)
 
 static __always_inline __u32 weir_ep_generation(__u32 ep_id)
 {
-	__u32 *gen = bpf_map_lookup_elem(&weir_epgen, &ep_id);
+	__u64 *gen = bpf_map_lookup_elem(&weir_epgen, &ep_id);
 
-	return gen ? *(volatile __u32 *)gen : 0;
+	return gen ? (__u32) * (volatile __u64 *)gen : 0;
 }
 
 /* May a pick made when the endpoint's generation was gen still be used?  Id 0
@@ -275,9 +275,9 @@ weir_choose(const struct weir_fe *fe, const struct weir_fe_key *key,
 		return WEIR_REFUSE;
 	}
 	slot = weir_choose_slot(
-	    svc.first, row->n,
-	    client ? weir_mix32((__u32)client ^ fid, client >> 32)
-		   : weir_next_position(&weir_weyl1, fid, 0));
+		svc.first, row->n,
+		client ? weir_mix32((__u32)client ^ fid, client >> 32)
+		       : weir_next_position(&weir_weyl1, fid, 0));
 	if (!slot) {
 		return WEIR_REFUSE;
 	}
@@ -292,8 +292,8 @@ weir_choose(const struct weir_fe *fe, const struct weir_fe_key *key,
 	}
 	if (ref) {
 		__sync_fetch_and_add(plane == WEIR_ROW_CONNECT
-					 ? &ref->picked_connect
-					 : &ref->picked_packet,
+					     ? &ref->picked_connect
+					     : &ref->picked_packet,
 				     1);
 	}
 	return WEIR_TO_ENDPOINT;

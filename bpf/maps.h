@@ -69,14 +69,15 @@ struct {
 	__type(value, struct weir_ep);
 } weir_ep SEC(".maps");
 
-/* Endpoint id -> generation, odd while it may be chosen.  Writer: agent. */
+/* Endpoint id -> generation, odd while it may be chosen.  Writer: agent.  Eight
+ * bytes because elements of an array are eight bytes apart. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, __u64);
 } weir_epgen SEC(".maps");
 
 /* Choices made so far by this CPU, level 1 by fid, level 2 by gid: one counter

@@ -77,7 +77,7 @@ struct weir_ep {
 };
 #define WEIR_EP_LOCAL 1u /* on this node: its replies pass here */
 
-/* weir_epgen[id]: odd while the endpoint may be chosen; changes whenever it
+/* weir_epgen[id] (__u64): odd while the endpoint may be chosen; changes whenever it
  * leaves, so that cached picks notice. */
 
 /* weir_refstat[stat]: decisions per backendRef, kernel planes. */

@@ -203,7 +203,7 @@ int weir_tables_wipe(const struct weir_tables_mem *mem,
 	memset(mem->row, 0, mem->n_row * sizeof(*mem->row));
 	memset(mem->ep, 0, mem->n_ep * sizeof(*mem->ep));
 	for (uint32_t id = 1; id < mem->n_epid; id++) {
-		mem->epgen[id] = (mem->epgen[id] + 1) & ~1u;
+		mem->epgen[id] = (mem->epgen[id] + 1) & ~UINT64_C(1);
 	}
 	return 0;
 }

@@ -4,6 +4,7 @@
  * no program wanted; every other object is given their descriptors before it
  * is loaded.  libbpf's objects are freed again: descriptors are all we keep.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -237,6 +238,8 @@ static int map_memory(struct weir_kernel *kernel, int i,
 	if (!(bpf_map__map_flags(map) & BPF_F_MMAPABLE)) {
 		return 0;
 	}
+	/* Elements of an array are eight bytes apart at least. */
+	assert(bpf_map__value_size(map) % 8 == 0);
 	mem = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED,
 		   kernel->map_fd[i], 0);
 	if (mem == MAP_FAILED) {

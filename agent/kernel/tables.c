@@ -446,7 +446,7 @@ static void store_index(struct weir_index *at, uint32_t first, uint32_t n)
 	__atomic_store_n((uint64_t *)(void *)at, v.word, __ATOMIC_RELEASE);
 }
 
-static void set_epgen(struct weir_tables *t, uint32_t id, uint32_t gen)
+static void set_epgen(struct weir_tables *t, uint32_t id, uint64_t gen)
 {
 	__atomic_store_n(&t->mem.epgen[id], gen, __ATOMIC_RELEASE);
 }
@@ -454,7 +454,7 @@ static void set_epgen(struct weir_tables *t, uint32_t id, uint32_t gen)
 /* An endpoint is about to be reachable through one more set. */
 static void enter_ep(struct weir_tables *t, uint32_t id, uint64_t key)
 {
-	uint32_t gen;
+	uint64_t gen;
 
 	if (id == 0) {
 		return;
@@ -480,7 +480,7 @@ static void leave_ep(struct weir_tables *t, uint32_t id, bool is_gone)
 	}
 	t->ep_refs[id]--;
 	if (t->ep_refs[id] == 0) {
-		set_epgen(t, id, (t->mem.epgen[id] + 1) & ~1u);
+		set_epgen(t, id, (t->mem.epgen[id] + 1) & ~UINT64_C(1));
 	} else if (is_gone) {
 		set_epgen(t, id, t->mem.epgen[id] + 2);
 	}

@@ -21,7 +21,7 @@ struct weir_tables_mem {
 	struct weir_slot *row;
 	struct weir_index *set;
 	struct weir_ep *ep;
-	uint32_t *epgen;
+	uint64_t *epgen;
 	struct weir_refstat *refstat;
 	struct weir_epstat *epstat;
 	uint32_t n_svc; /* elements of each */

@@ -300,7 +300,8 @@ static void endpoint_churn_leaves_the_row(void)
 			  {30, "b", "10.1.0.3:80"}}},
 	};
 	struct fake *f = fake_new(1000, 1000);
-	uint32_t row, set, old_gen, kept_gen;
+	uint32_t row, set;
+	uint64_t old_gen, kept_gen;
 
 	publish(f, split, 1, 1, NULL);
 	row = f->mem.svc[1].first;
@@ -522,7 +523,7 @@ static void an_id_with_a_new_owner_starts_anew(void)
 	static const struct mini_fe first[] = {
 		{VIP, IPPROTO_TCP, .refs = {{1, "z", "10.1.0.99:80"}}},
 	};
-	uint32_t gen;
+	uint64_t gen;
 
 	publish(f, first, 1, 1, NULL);
 	f->mem.epstat[1].opened = 5;
