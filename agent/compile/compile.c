@@ -16,6 +16,7 @@ int weir_compile(struct weir_store *store,
 	weir_arena_init(&out.arena, 1024);
 	weir_diags_init(&out.diags, &out.arena);
 	weir_ir_init(&c, store, options, &out.diags);
+	weir_ir_services(&c);
 	weir_ir_gateways(&c);
 	weir_ir_http_routes(&c);
 	weir_ir_l4_routes(&c);

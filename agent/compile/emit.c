@@ -13,49 +13,78 @@
 
 /* Places in the proxy prefix: index i is its i-th address, and the smallest
  * default prefix, a /20, has 4094 of them without its ends. */
+#define FEW 8 /* elements that need no memory from the arena */
 #define PROXY_INDEX_MAX 4094u
 
 struct emit {
 	struct ir *c;
 	struct weir_writer w;
 	struct weir_plan head;
+	struct weir_str last; /* the text of last_span */
+	struct weir_span last_span;
+	struct weir_span kind;
 };
 
+/* A text that others are likely to repeat. */
 static struct weir_span text(struct emit *e, struct weir_str s)
 {
-	return weir_writer_text(&e->w, s);
+	if (s.n == 0) {
+		return (struct weir_span){0};
+	}
+	/* Neighbours mostly say the same. */
+	if (!weir_str_eq(e->last, s)) {
+		e->last_span = weir_writer_text(&e->w, s);
+		e->last = s;
+	}
+	return e->last_span;
+}
+
+/* A text that hardly repeats is not worth looking up: names, hosts, paths. */
+static struct weir_span name(struct emit *e, struct weir_str s)
+{
+	return weir_writer_add(&e->w, s.p, s.n, 1);
 }
 
 static void emit_objects(struct emit *e)
 {
 	struct ir *c = e->c;
-	struct weir_pobject *v = weir_ir_alloc(c, c->n_objects, sizeof(*v));
+	struct weir_span span = weir_writer_reserve(
+	    &e->w, c->n_objects, sizeof(struct weir_pobject));
 
-	for (size_t i = 0; v && i < c->n_objects; i++) {
+	for (uint32_t i = 0; i < span.n; i++) {
 		const struct ir_object *o = &c->objects[i];
+		struct weir_pobject out = {.ns = text(e, o->ns),
+					   .name = name(e, o->name),
+					   .generation = o->generation};
 
-		v[i].kind = text(e, o->kind);
-		v[i].ns = text(e, o->ns);
-		v[i].name = text(e, o->name);
-		v[i].generation = o->generation;
+		if (i && weir_str_eq(o->kind, c->objects[i - 1].kind)) {
+			out.kind = e->kind;
+		} else {
+			out.kind = weir_writer_text(&e->w, o->kind);
+			e->kind = out.kind;
+		}
+		((struct weir_pobject *)weir_writer_at(&e->w, span))[i] = out;
 	}
-	e->head.objects = weir_writer_add(&e->w, v, c->n_objects, sizeof(*v));
+	e->head.objects = span;
 }
 
 static void emit_groups(struct emit *e)
 {
 	struct ir *c = e->c;
-	struct weir_group *v = weir_ir_alloc(c, c->n_groups, sizeof(*v));
+	struct weir_span span =
+	    weir_writer_reserve(&e->w, c->n_groups, sizeof(struct weir_group));
 
-	for (const struct ir_group *g = c->groups; v && g; g = g->next_all) {
-		struct weir_group *o = &v[g->index];
+	for (const struct ir_group *g = c->groups; span.n && g;
+	     g = g->next_all) {
+		struct weir_group out = {.key = g->key,
+					 .object = g->object,
+					 .port = g->port,
+					 .port_name = text(e, g->port_name)};
 
-		o->key = g->key;
-		o->object = g->object;
-		o->port = g->port;
-		o->port_name = text(e, g->port_name);
+		((struct weir_group *)weir_writer_at(&e->w, span))[g->index] =
+		    out;
 	}
-	e->head.groups = weir_writer_add(&e->w, v, c->n_groups, sizeof(*v));
+	e->head.groups = span;
 }
 
 static void emit_regexes(struct emit *e)
@@ -140,29 +169,34 @@ static struct weir_span emit_slots(struct emit *e, const struct ir_rule *rule,
 static void emit_rules(struct emit *e)
 {
 	struct ir *c = e->c;
-	struct weir_rule *v = weir_ir_alloc(c, c->n_rules, sizeof(*v));
 	struct weir_ref *refs = weir_ir_alloc(c, IR_REFS_MAX, sizeof(*refs));
-	struct weir_slot *slots = weir_ir_alloc(c, IR_REFS_MAX, sizeof(*slots));
+	struct weir_slot *slots =
+	    weir_ir_alloc(c, IR_REFS_MAX, sizeof(*slots));
+	struct weir_span span =
+	    weir_writer_reserve(&e->w, c->n_rules, sizeof(struct weir_rule));
 
-	if (!v || !refs || !slots) {
+	if (!refs || !slots || span.n == 0) {
 		return;
 	}
 	for (const struct ir_rule *r = c->rules; r; r = r->next_all) {
-		v[r->index] = (struct weir_rule){
-			.key = r->key,
-			.object = r->object,
-			.index = r->number,
-			.name = text(e, r->name),
-			.slots = emit_slots(e, r, slots),
-			.refs = emit_refs(e, r, refs),
-			.filters = emit_filters(e, &r->filters),
-			.request_timeout_ms = r->request_timeout_ms,
-			.backend_timeout_ms = r->backend_timeout_ms,
-			.plane = r->plane,
-			.reason = r->reason,
-			.flags = r->flags};
+		struct weir_rule out = {
+		    .key = r->key,
+		    .object = r->object,
+		    .index = r->number,
+		    .name = text(e, r->name),
+		    .slots = emit_slots(e, r, slots),
+		    .refs = emit_refs(e, r, refs),
+		    .filters = emit_filters(e, &r->filters),
+		    .request_timeout_ms = r->request_timeout_ms,
+		    .backend_timeout_ms = r->backend_timeout_ms,
+		    .plane = r->plane,
+		    .reason = r->reason,
+		    .flags = r->flags};
+
+		((struct weir_rule *)weir_writer_at(&e->w, span))[r->index] =
+		    out;
 	}
-	e->head.rules = weir_writer_add(&e->w, v, c->n_rules, sizeof(*v));
+	e->head.rules = span;
 }
 
 /* ------------------------------------------------------------- listeners */
@@ -188,20 +222,24 @@ static struct weir_span emit_conds(struct emit *e, const struct ir_cond *from,
 static struct weir_table emit_table(struct emit *e, struct ir_entry **entries,
 				    size_t n)
 {
-	struct weir_match *v = weir_ir_alloc(e->c, n, sizeof(*v));
+	struct weir_match few[FEW];
+	struct weir_match *v =
+	    n <= FEW ? few : weir_ir_alloc(e->c, n, sizeof(*v));
 	struct weir_table table = {0};
 
 	for (size_t i = 0; v && i < n; i++) {
 		const struct ir_match *m = entries[i]->match;
 
-		v[i].path = text(e, m->path);
-		v[i].method = text(e, m->method);
-		v[i].headers = emit_conds(e, m->headers, m->n_headers);
-		v[i].query = emit_conds(e, m->query, m->n_query);
-		v[i].path_type = m->path_type;
-		v[i].regex = m->regex;
-		v[i].rule = entries[i]->rule->index;
-		v[i].next = WEIR_NONE;
+		v[i] = (struct weir_match){
+		    .path = m->path.n == 1 ? text(e, m->path)
+					   : name(e, m->path),
+		    .method = text(e, m->method),
+		    .headers = emit_conds(e, m->headers, m->n_headers),
+		    .query = emit_conds(e, m->query, m->n_query),
+		    .path_type = m->path_type,
+		    .regex = m->regex,
+		    .rule = entries[i]->rule->index,
+		    .next = WEIR_NONE};
 	}
 	table.matches = weir_writer_add(&e->w, v, n, sizeof(*v));
 	weir_index_table(&e->w, &table);
@@ -214,7 +252,7 @@ static struct weir_span emit_tables(struct emit *e,
 {
 	struct ir *c = e->c;
 	size_t n = vhost->n_entries;
-	struct ir_entry *few[16];
+	struct ir_entry *few[2 * FEW];
 	struct ir_entry **entries = few;
 	struct weir_table one;
 	struct weir_table *tables = &one;
@@ -222,7 +260,7 @@ static struct weir_span emit_tables(struct emit *e,
 	size_t at = 0;
 	size_t k = 0;
 
-	if (n > 8) {
+	if (n > FEW) {
 		entries = weir_ir_alloc(c, 2 * n, sizeof(*entries));
 	}
 	if (n == 0 || !entries) {
@@ -283,18 +321,22 @@ static struct ir_vhost **sort_vhosts(struct emit *e,
 static void emit_listener(struct emit *e, const struct ir_listener *l,
 			  struct weir_listener *out)
 {
+	struct weir_span span;
 	struct ir_vhost **sorted = sort_vhosts(e, l);
-	struct weir_vhost *v = weir_ir_alloc(e->c, l->n_vhosts, sizeof(*v));
 
 	*out = (struct weir_listener){.name = text(e, l->name),
 				      .hostname = text(e, l->hostname),
 				      .object = l->object,
 				      .flags = l->flags};
-	for (uint32_t i = 0; v && sorted && i < l->n_vhosts; i++) {
-		v[i].hostname = text(e, sorted[i]->hostname);
-		v[i].tables = emit_tables(e, sorted[i]);
+	span = weir_writer_reserve(&e->w, sorted ? l->n_vhosts : 0,
+				   sizeof(struct weir_vhost));
+	for (uint32_t i = 0; i < span.n; i++) {
+		struct weir_vhost v = {.hostname = name(e, sorted[i]->hostname),
+				       .tables = emit_tables(e, sorted[i])};
+
+		((struct weir_vhost *)weir_writer_at(&e->w, span))[i] = v;
 	}
-	out->vhosts = weir_writer_add(&e->w, v, l->n_vhosts, sizeof(*v));
+	out->vhosts = span;
 	out->host_index = weir_index_vhosts(&e->w, out->vhosts);
 }
 

@@ -26,7 +26,6 @@ void weir_ir_init(struct ir *c, struct weir_store *store,
 void weir_ir_fini(struct ir *c)
 {
 	weir_map_fini(&c->object_ids);
-	weir_map_fini(&c->services);
 	weir_map_fini(&c->vhosts);
 	weir_map_fini(&c->kings);
 	weir_map_fini(&c->activators);

@@ -60,15 +60,14 @@ struct ir_front;
 
 /* A Service as seen by backendRefs and parents. */
 struct ir_service {
-	struct weir_str ns;
-	struct weir_str name;
-	const struct weir_object *object; /* NULL: there is none */
+	const struct weir_object *object;
+	uint64_t hash; /* of namespace and name */
 	uint32_t object_id;
-	bool is_knative;       /* placeholder of a Knative Route */
-	struct weir_str route; /* its name, if is_knative */
+	uint32_t slices;  /* first of its EndpointSlices + 1, see slice_next */
+	bool is_known;	  /* object_id and is_knative are set */
+	bool is_knative;  /* placeholder of a Knative Route */
 	struct ir_group *groups;
 	struct ir_front *fronts; /* at its ClusterIPs */
-	struct ir_service *next; /* with the same hash */
 };
 
 struct ir_mod {
@@ -259,7 +258,12 @@ struct ir {
 	size_t objects_cap;
 	struct weir_map object_ids;
 
-	struct weir_map services; /* hash -> struct ir_service */
+	struct ir_service *services; /* all, in the store's order */
+	uint32_t *service_places;    /* hash table: index + 1, or 0 */
+	size_t n_places;	     /* a power of two */
+	const struct weir_object *const *slices;
+	uint32_t *slice_next; /* of the same Service: index + 1, or 0 */
+
 	struct weir_map vhosts;   /* hash -> struct ir_vhost */
 	struct weir_map kings;    /* hash -> struct ir_king_host */
 	bool has_kings;
@@ -372,6 +376,9 @@ const uint32_t *weir_ir_ranks(struct ir *c, const struct weir_object *const *v,
 
 enum ir_backend_use { IR_USE_HTTP, IR_USE_TCP, IR_USE_UDP };
 
+/* Reads the store's Services and EndpointSlices: before all else here. */
+void weir_ir_services(struct ir *c);
+/* NULL if there is none. */
 struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
 				   struct weir_str name);
 /* The endpoints of one port of a Service that is there. */

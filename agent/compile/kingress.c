@@ -228,7 +228,7 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 	if (s->service_ns.n == 0 || weir_str_eq(s->service_ns, ingress->ns)) {
 		service = weir_ir_service(c, ingress->ns, s->service);
 	}
-	if (service && service->object) {
+	if (service) {
 		r->object = service->object_id;
 		port = split_port(service->object, s);
 	}
@@ -426,7 +426,7 @@ static void serve_name(struct king *k, struct weir_str name)
 	struct ir_service *s = weir_ir_service(c, k->ingress->ns, name);
 	const struct weir_service_spec *spec;
 
-	if (!s || !s->object || !s->is_knative ||
+	if (!s || !s->is_knative ||
 	    s->object->service->n_cluster_ips == 0) {
 		IR_DIAG(c, WEIR_DIAG_INFO, k->ingress, "NoAddress",
 			IR_FIELD("spec.rules[%zu].hosts", k->rule),

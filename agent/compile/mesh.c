@@ -92,7 +92,8 @@ struct mesh {
 static bool can_serve(const struct mesh *m)
 {
 	const struct weir_parent_ref *p = m->parent;
-	const struct weir_object *service = m->service->object;
+	const struct weir_object *service =
+	    m->service ? m->service->object : NULL;
 
 	if (!service) {
 		PARENT_DIAG(m, WEIR_DIAG_WARNING, "NoMatchingParent",
@@ -164,7 +165,7 @@ void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 
 	route->is_seen = true;
 	m.service = weir_ir_service(c, m.parent->ns, m.parent->name);
-	if (mode == WEIR_MODE_REFUSE || !m.service || !can_serve(&m)) {
+	if (mode == WEIR_MODE_REFUSE || !can_serve(&m)) {
 		return;
 	}
 	spec = m.service->object->service;

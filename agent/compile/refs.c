@@ -49,8 +49,10 @@ static struct ir_ref *add_ref(struct build *b, uint8_t state)
 		b->cap = cap;
 	}
 	r = &rule->refs[rule->n_refs++];
-	key = rule->key + b->ref->port + ((uint64_t)b->ref->group.n << 16);
-	key = weir_str_hash(b->ref->name, weir_str_hash(b->ref->ns, key));
+	key = weir_str_hash(b->ref->name, rule->key + b->ref->port);
+	if (b->ref->group.n || !weir_str_eq(b->ref->ns, b->q->route->ns)) {
+		key = weir_str_hash(b->ref->ns, key + b->ref->group.n);
+	}
 	*r = (struct ir_ref){.key = key,
 			     .weight = b->ref->weight,
 			     .object = rule->object,
@@ -76,7 +78,7 @@ static void add_invalid(struct build *b, const struct ir_service *service)
 	if (!r) {
 		return;
 	}
-	if (service && service->object) {
+	if (service) {
 		r->object = service->object_id;
 	} else {
 		r->object = weir_ir_named(b->c, b->ref->kind, b->ref->ns,
@@ -340,22 +342,19 @@ static void resolve_service(struct build *b)
 	const char *protocol = b->q->use == IR_USE_UDP ? "UDP" : "TCP";
 	const struct weir_service_port *port;
 
-	if (!s) {
-		return;
-	}
-	if (b->q->use == IR_USE_HTTP && (!s->object || s->is_knative) &&
+	if (b->q->use == IR_USE_HTTP && (!s || s->is_knative) &&
 	    b->ref->port == 80 &&
-	    (s->is_knative ||
+	    ((s && s->is_knative) ||
 	     has_knative_route(b->c, b->ref->ns, b->ref->name))) {
 		add_knative(b);
 		return;
 	}
-	if (!s->object) {
+	if (!s) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".name",
 			 "there is no Service %.*s/%.*s: its share %s",
 			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
 			 fate(b));
-		add_invalid(b, s);
+		add_invalid(b, NULL);
 		return;
 	}
 	if (weir_str_is(s->object->service->type, "ExternalName")) {

@@ -7,57 +7,126 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "addr.h"
+
 #define SERVING_GROUP "serving.knative.dev"
 #define ROUTE_LABEL "serving.knative.dev/route"
 
 /* Knative's placeholder of a Route or of one of its tags (serving
  * route/resources/service.go): labelled with the Route and owned by it. */
-static struct weir_str placeholder_of(const struct weir_object *service)
+static bool is_placeholder(const struct weir_object *service)
 {
-	struct weir_str label;
-
 	for (size_t i = 0; i < service->n_owners; i++) {
 		if (weir_str_is(service->owners[i].kind, "Route") &&
 		    weir_str_is(service->owners[i].group, SERVING_GROUP)) {
-			return service->owners[i].name;
+			return true;
 		}
 	}
-	label = service->labels.n ? weir_pairs_get(service->labels, ROUTE_LABEL)
-				  : WEIR_STR_NULL;
-	return label;
+	return service->labels.n &&
+	       weir_pairs_get(service->labels, ROUTE_LABEL).n != 0;
+}
+
+static uint64_t service_hash(struct weir_str ns, struct weir_str name)
+{
+	return weir_str_hash(name, weir_str_hash(ns, 0));
+}
+
+/* Names are the users': equal hashes are not equal Services. */
+static size_t find_place(const struct ir *c, uint64_t hash, struct weir_str ns,
+			 struct weir_str name)
+{
+	size_t i = (size_t)hash & (c->n_places - 1);
+
+	while (c->service_places[i]) {
+		const struct ir_service *s =
+		    &c->services[c->service_places[i] - 1];
+
+		if (s->hash == hash && weir_str_eq(s->object->name, name) &&
+		    weir_str_eq(s->object->ns, ns)) {
+			break;
+		}
+		i = (i + 1) & (c->n_places - 1);
+	}
+	return i;
+}
+
+static struct ir_service *find_service(const struct ir *c, struct weir_str ns,
+				       struct weir_str name)
+{
+	size_t at;
+	uint32_t i;
+
+	if (c->error) {
+		return NULL; /* the tables may be missing */
+	}
+	at = find_place(c, service_hash(ns, name), ns, name);
+	i = c->service_places[at];
+	return i ? &c->services[i - 1] : NULL;
+}
+
+/* A join over two tables instead of a search per Service. */
+static void join_slices(struct ir *c)
+{
+	size_t n;
+
+	c->slices = weir_store_list(c->store, WEIR_KIND_ENDPOINT_SLICE, &n);
+	c->slice_next = weir_ir_alloc(c, n, sizeof(*c->slice_next));
+	for (size_t i = 0; c->slice_next && i < n; i++) {
+		const struct weir_object *o = c->slices[i];
+		struct ir_service *s;
+
+		if (!o->slice || o->slice->service.n == 0) {
+			continue;
+		}
+		s = find_service(c, o->ns, o->slice->service);
+		if (s) {
+			c->slice_next[i] = s->slices;
+			s->slices = (uint32_t)i + 1;
+		}
+	}
+}
+
+void weir_ir_services(struct ir *c)
+{
+	size_t n;
+	const struct weir_object *const *v =
+	    weir_store_list(c->store, WEIR_KIND_SERVICE, &n);
+
+	c->n_places = 4;
+	while (c->n_places < n * 2) {
+		c->n_places *= 2;
+	}
+	c->services = weir_ir_alloc(c, n, sizeof(*c->services));
+	c->service_places =
+	    weir_ir_alloc(c, c->n_places, sizeof(*c->service_places));
+	if (!c->services || !c->service_places) {
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct ir_service *s = &c->services[i];
+		size_t at;
+
+		if (!v[i]->service) {
+			continue;
+		}
+		s->object = v[i];
+		s->hash = service_hash(v[i]->ns, v[i]->name);
+		at = find_place(c, s->hash, v[i]->ns, v[i]->name);
+		c->service_places[at] = (uint32_t)i + 1;
+	}
+	join_slices(c);
 }
 
 struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
 				   struct weir_str name)
 {
-	uint64_t key = weir_str_hash(name, weir_str_hash(ns, 0));
-	struct ir_service *first = weir_ir_get(&c->services, key);
-	struct ir_service *s = first;
+	struct ir_service *s = find_service(c, ns, name);
 
-	/* Names are the users': equal hashes are not equal Services. */
-	while (s && (!weir_str_eq(s->name, name) || !weir_str_eq(s->ns, ns))) {
-		s = s->next;
-	}
-	if (s) {
-		return s;
-	}
-	s = weir_ir_alloc(c, 1, sizeof(*s));
-	if (!s) {
-		return NULL;
-	}
-	s->ns = ns;
-	s->name = name;
-	s->next = first;
-	s->object = weir_store_find(c->store, WEIR_KIND_SERVICE, ns, name);
-	if (s->object && !s->object->service) {
-		s->object = NULL;
-	}
-	if (s->object) {
+	if (s && !s->is_known) {
+		s->is_known = true;
 		s->object_id = weir_ir_new_object(c, s->object);
-		s->route = placeholder_of(s->object);
-		s->is_knative = s->route.n != 0;
+		s->is_knative = is_placeholder(s->object);
 	}
-	weir_ir_put(c, &c->services, key, s);
 	return s;
 }
 
@@ -89,7 +158,14 @@ static int compare_endpoints(const void *a, const void *b)
 	const struct ir_endpoint *y = b;
 	int r = memcmp(&x->addr, &y->addr, sizeof(x->addr));
 
-	return r ? r : (x->port_be > y->port_be) - (x->port_be < y->port_be);
+	r = r ? r : (x->port_be > y->port_be) - (x->port_be < y->port_be);
+	return r ? r : (x->flags < y->flags) - (x->flags > y->flags);
+}
+
+static bool is_same_endpoint(const struct ir_endpoint *x,
+			     const struct ir_endpoint *y)
+{
+	return weir_ip_eq(&x->addr, &y->addr) && x->port_be == y->port_be;
 }
 
 /* In order of address and without repetition: which slice an endpoint comes
@@ -99,7 +175,8 @@ static size_t sort_endpoints(struct ir_endpoint *v, size_t n)
 	size_t kept = 0;
 	size_t i = 1;
 
-	while (i < n && compare_endpoints(&v[i - 1], &v[i]) < 0) {
+	while (i < n && compare_endpoints(&v[i - 1], &v[i]) < 0 &&
+	       !is_same_endpoint(&v[i - 1], &v[i])) {
 		i++;
 	}
 	if (i >= n) {
@@ -107,7 +184,7 @@ static size_t sort_endpoints(struct ir_endpoint *v, size_t n)
 	}
 	qsort(v, n, sizeof(*v), compare_endpoints);
 	for (i = 0; i < n; i++) {
-		if (kept == 0 || compare_endpoints(&v[kept - 1], &v[i]) != 0) {
+		if (kept == 0 || !is_same_endpoint(&v[kept - 1], &v[i])) {
 			v[kept++] = v[i];
 		}
 	}
@@ -136,14 +213,14 @@ static bool is_wanted(const struct weir_slice_endpoint *e, bool are_last)
 	return are_last ? e->is_serving && e->is_terminating : e->is_ready;
 }
 
-static size_t collect(const struct ir *c, const struct weir_object *const *v,
-		      size_t n, const struct weir_service_port *port,
-		      bool are_last, struct ir_endpoint *out)
+static size_t collect(const struct ir *c, const struct ir_service *service,
+		      const struct weir_service_port *port, bool are_last,
+		      struct ir_endpoint *out)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct weir_slice_spec *slice = v[i]->slice;
+	for (uint32_t i = service->slices; i; i = c->slice_next[i - 1]) {
+		const struct weir_slice_spec *slice = c->slices[i - 1]->slice;
 		uint16_t number = slice_port(slice, port);
 
 		for (size_t k = 0; number && k < slice->n_endpoints; k++) {
@@ -177,23 +254,21 @@ static uint64_t address_hash(const struct weir_ip *ip)
  * Service's endpoints are the activator's, nothing can go straight to pods. */
 static void load_activators(struct ir *c)
 {
-	size_t n;
-	const struct weir_object *const *v = weir_store_slices(
-		c->store, WEIR_STR("knative-serving"),
-		WEIR_STR("activator-service"), &n);
+	const struct ir_service *s =
+	    find_service(c, WEIR_STR("knative-serving"),
+			 WEIR_STR("activator-service"));
 
 	c->has_activators = true;
-	for (size_t i = 0; i < n; i++) {
-		const struct weir_slice_spec *slice = v[i]->slice;
+	for (uint32_t i = s ? s->slices : 0; i; i = c->slice_next[i - 1]) {
+		const struct weir_slice_spec *slice = c->slices[i - 1]->slice;
 
 		for (size_t k = 0; k < slice->n_endpoints; k++) {
-			for (size_t a = 0; a < slice->endpoints[k].n_addresses;
-			     a++) {
-				weir_ir_put(
-					c, &c->activators,
-					address_hash(&slice->endpoints[k]
-							      .addresses[a]),
-					c);
+			const struct weir_slice_endpoint *e =
+			    &slice->endpoints[k];
+
+			for (size_t a = 0; a < e->n_addresses; a++) {
+				weir_ir_put(c, &c->activators,
+					    address_hash(&e->addresses[a]), c);
 			}
 		}
 	}
@@ -214,25 +289,23 @@ bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group)
 }
 
 static void fill_group(struct ir *c, const struct ir_service *service,
-		       const struct weir_service_port *port, struct ir_group *g)
+		       const struct weir_service_port *port,
+		       struct ir_group *g)
 {
-	size_t n;
-	const struct weir_object *const *slices = weir_store_slices(
-		c->store, service->ns, service->name, &n);
 	struct ir_endpoint *v;
 	size_t max = 0;
 	size_t count;
 
-	for (size_t i = 0; i < n; i++) {
-		max += slices[i]->slice->n_endpoints;
+	for (uint32_t i = service->slices; i; i = c->slice_next[i - 1]) {
+		max += c->slices[i - 1]->slice->n_endpoints;
 	}
 	v = weir_ir_alloc(c, max, sizeof(*v));
 	if (!v) {
 		return;
 	}
-	count = collect(c, slices, n, port, false, v);
+	count = collect(c, service, port, false, v);
 	if (count == 0) {
-		count = collect(c, slices, n, port, true, v);
+		count = collect(c, service, port, true, v);
 	}
 	g->endpoints = v;
 	g->n_endpoints = (uint32_t)sort_endpoints(v, count);
@@ -255,9 +328,7 @@ struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 	if (!g) {
 		return NULL;
 	}
-	g->key = weir_str_hash(
-		service->name,
-		weir_str_hash(service->ns, weir_hash64(&id, sizeof(id), 1)));
+	g->key = weir_hash64(&service->hash, sizeof(service->hash), id);
 	g->object = service->object_id;
 	g->port = port->port;
 	g->port_name = port->name;
