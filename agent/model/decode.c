@@ -379,8 +379,8 @@ static int decode_known(struct job *job, struct weir_decode *d,
 			const struct weir_kind_rule *rule,
 			const struct weir_node *root)
 {
-	_cleanup_(weir_arena_fini) struct weir_arena scratch;
-	_cleanup_(weir_arena_fini) struct weir_arena exact;
+	_cleanup_(weir_arena_fini) struct weir_arena scratch = {0};
+	_cleanup_(weir_arena_fini) struct weir_arena exact = {0};
 	const struct weir_object *head = d->object;
 	struct weir_decoded decoded = {.arena = &exact, .is_identified = true};
 	int r;
@@ -406,7 +406,11 @@ static int decode_known(struct job *job, struct weir_decode *d,
 		return r;
 	}
 	decoded.object = d->object;
-	return job->fn(job->arg, &decoded);
+	r = job->fn(job->arg, &decoded);
+	if (r == 0) {
+		exact = (struct weir_arena){0}; /* taken */
+	}
+	return r;
 }
 
 /* --------------------------------------------- which kind it is, lists */

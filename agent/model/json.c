@@ -170,9 +170,7 @@ static int read_value(struct walk *w, struct weir_document *doc)
 	doc->line = w->line;
 	if (!tree) {
 		doc->line += count_lines(w->p, stop < w->end ? stop : w->end);
-		doc->error = stop < w->end
-				     ? "a JSON value cannot go on like this"
-				     : "the text ends inside a JSON value";
+		doc->error = "not valid JSON from here on";
 		return -EBADMSG;
 	}
 	r = convert(w, tree, &doc->root);
@@ -189,7 +187,7 @@ int weir_json_read(struct weir_str text, weir_document_fn fn, void *arg)
 	struct walk w = {.p = text.p, .end = text.p + text.n, .line = 1};
 
 	for (skip_blanks(&w); w.p < w.end; skip_blanks(&w)) {
-		_cleanup_(weir_arena_fini) struct weir_arena arena;
+		_cleanup_(weir_arena_fini) struct weir_arena arena = {0};
 		struct weir_document doc = {0};
 		int r;
 

@@ -411,7 +411,7 @@ static int read_events(struct reader *rd, weir_document_fn fn, void *arg)
 int weir_yaml_full(struct weir_str text, uint32_t line, weir_document_fn fn,
 		   void *arg)
 {
-	_cleanup_(weir_arena_fini) struct weir_arena arena;
+	_cleanup_(weir_arena_fini) struct weir_arena arena = {0};
 	_cleanup_free_ struct reader *rd = NULL;
 	int r;
 
@@ -466,7 +466,7 @@ static bool is_void(struct weir_str text)
 static int read_chunk(struct weir_str text, uint32_t line, weir_document_fn fn,
 		      void *arg)
 {
-	_cleanup_(weir_arena_fini) struct weir_arena arena;
+	_cleanup_(weir_arena_fini) struct weir_arena arena = {0};
 	struct weir_document doc = {0};
 	int r;
 

@@ -31,6 +31,13 @@ static inline bool is_plain_byte(unsigned char c)
 	return c >= 0x20 && c < 0x7F;
 }
 
+/* "---" and "..." at the beginning of a line are no content. */
+static bool is_marker(const struct cursor *c)
+{
+	return c->indent == 0 && c->eol - c->p >= 3 &&
+	       (memcmp(c->p, "---", 3) == 0 || memcmp(c->p, "...", 3) == 0);
+}
+
 /* From the line that starts at p on to the first with content. */
 static int find_line(struct cursor *c, const char *p)
 {
@@ -55,7 +62,7 @@ static int find_line(struct cursor *c, const char *p)
 		c->eol = q;
 		if (c->p != c->eol && *c->p != '#') {
 			c->indent = (int)(c->p - c->start);
-			return 0;
+			return is_marker(c) ? REFUSED : 0;
 		}
 		p = c->eol + 1;
 	}
