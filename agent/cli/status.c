@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weirctl status and probe. */
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ask.h"
+#include "cleanup.h"
+#include "show.h"
+
+extern char **environ;
+
+static void put_processes(const cJSON *json, struct weir_table_out *t)
+{
+	const cJSON *p;
+
+	cJSON_ArrayForEach(p,
+			   cJSON_GetObjectItemCaseSensitive(json, "processes"))
+	{
+		double pid = weir_json_number(p, "pid");
+
+		weir_table_cell(t, WEIR_PLAIN, "%s", p->string);
+		weir_table_cell(t, pid > 0 ? WEIR_GREEN : WEIR_RED, "%.0f",
+				pid);
+		weir_table_cell(t, WEIR_PLAIN, "%.0f",
+				weir_json_number(p, "restarts"));
+		weir_table_cell(t, WEIR_PLAIN, "%.1f MiB",
+				weir_json_number(p, "anon_bytes") / 1048576);
+		weir_table_end_row(t);
+	}
+}
+
+static void put_head(const cJSON *json, bool has_colour, struct weir_buf *out)
+{
+	bool is_ready = cJSON_IsTrue(
+		cJSON_GetObjectItemCaseSensitive(json, "ready"));
+
+	weir_buf_printf(out,
+			"weir %s, ABI %.0f: ", weir_json_text(json, "version"),
+			weir_json_number(json, "abi"));
+	weir_colour(out, has_colour, is_ready ? WEIR_GREEN : WEIR_YELLOW,
+		    is_ready ? "ready" : "not ready");
+	weir_buf_printf(out, ", up %.0f s\n",
+			weir_json_number(json, "uptime_ms") / 1000);
+	if (weir_json_text(json, "raise")[0]) {
+		weir_colour(out, has_colour, WEIR_RED,
+			    "the kernel tables are full; raise ");
+		weir_buf_printf(out, "%s\n", weir_json_text(json, "raise"));
+	}
+}
+
+static int put_status(const struct weir_ctl *ctl, cJSON *json,
+		      struct weir_buf *out)
+{
+	static const char *const heads[] = {"PROCESS<", "PID>", "RESTARTS>",
+					    "MEMORY>"};
+	/* Shown above, or in a form of their own. */
+	static const char *const done[] = {"version",   "abi",   "ready",
+					   "uptime_ms", "raise", "processes"};
+	bool is_ready = cJSON_IsTrue(
+		cJSON_GetObjectItemCaseSensitive(json, "ready"));
+	struct weir_table_out t = {0};
+
+	put_head(json, ctl->has_colour, out);
+	weir_table_heads(&t, heads, sizeof(heads) / sizeof(heads[0]));
+	put_processes(json, &t);
+	weir_table_print(&t, ctl->has_colour, 0, 0, out);
+	weir_table_fini(&t);
+	for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
+		cJSON_DeleteItemFromObjectCaseSensitive(json, done[i]);
+	}
+	weir_show_json(json, ctl->has_colour, 0, out);
+	return is_ready ? WEIR_CTL_OK : WEIR_CTL_NO;
+}
+
+int weir_ctl_status(struct weir_ctl *ctl)
+{
+	_cleanup_(weir_ask_json_free) cJSON *json = NULL;
+	_cleanup_buf_ struct weir_buf out = {0};
+
+	json = weir_ask_json(ctl, "status");
+	if (!json) {
+		return WEIR_CTL_FAILED;
+	}
+	if (ctl->is_json) {
+		char *raw = cJSON_PrintUnformatted(json);
+
+		weir_buf_addz(&out, raw ? raw : "");
+		weir_buf_addz(&out, "\n");
+		cJSON_free(raw);
+		return weir_ctl_print(
+			&out, cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(
+				      json, "ready"))
+				      ? WEIR_CTL_OK
+				      : WEIR_CTL_NO);
+	}
+	return weir_ctl_print(&out, put_status(ctl, json, &out));
+}
+
+/* ------------------------------------------------------------------- probe */
+
+/* weir-agent beside this program (build tree), in the sbin beside its bin
+ * (make install), else by PATH. */
+static const char *find_agent(char out[static 4096])
+{
+	static const char *const places[] = {"weir-agent",
+					     "../sbin/weir-agent"};
+	ssize_t n = readlink("/proc/self/exe", out, 4000);
+	char *slash;
+
+	if (n > 0) {
+		out[n] = 0;
+		slash = strrchr(out, '/');
+		for (size_t i = 0; slash && i < 2; i++) {
+			snprintf(slash + 1, 64, "%s", places[i]);
+			if (access(out, X_OK) == 0) {
+				return out;
+			}
+		}
+	}
+	return "weir-agent";
+}
+
+static int spawn_agent(const char *path, int out_fd, pid_t *ret_pid)
+{
+	char name[] = "weir-agent";
+	char flag[] = "--probe";
+	char *const argv[] = {name, flag, NULL};
+	posix_spawn_file_actions_t actions;
+	int r = posix_spawn_file_actions_init(&actions);
+
+	if (r == 0) {
+		r = posix_spawn_file_actions_adddup2(&actions, out_fd,
+						     STDOUT_FILENO);
+	}
+	if (r == 0) {
+		r = posix_spawnp(ret_pid, path, &actions, NULL, argv, environ);
+	}
+	posix_spawn_file_actions_destroy(&actions);
+	return -r;
+}
+
+static int read_all(int fd, struct weir_buf *out)
+{
+	for (;;) {
+		char chunk[4096];
+		ssize_t n = read(fd, chunk, sizeof(chunk));
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n <= 0) {
+			return n < 0 ? -errno : out->error;
+		}
+		weir_buf_add(out, chunk, (size_t)n);
+	}
+}
+
+static int probe_offline(struct weir_buf *answer)
+{
+	_cleanup_close_ int in = -1;
+	_cleanup_close_ int out = -1;
+	char space[4096];
+	const char *path = find_agent(space);
+	int fds[2];
+	int status = 0;
+	pid_t pid;
+	int r;
+
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		return weir_ctl_fail("pipe: %s", strerror(errno));
+	}
+	in = fds[0];
+	out = fds[1];
+	r = spawn_agent(path, out, &pid);
+	if (r < 0) {
+		return weir_ctl_fail("no agent answers, and %s: %s", path,
+				     strerror(-r));
+	}
+	weir_close(&out);
+	r = read_all(in, answer);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+	}
+	if (r < 0 || status != 0) {
+		return weir_ctl_fail("%s --probe failed", path);
+	}
+	return WEIR_CTL_OK;
+}
+
+int weir_ctl_probe(struct weir_ctl *ctl)
+{
+	_cleanup_(weir_ask_json_free) cJSON *json = NULL;
+	_cleanup_buf_ struct weir_buf answer = {0};
+	_cleanup_buf_ struct weir_buf out = {0};
+	int r = weir_ask(ctl->admin, "probe", &answer, NULL);
+
+	if (r == -ENOENT || r == -ECONNREFUSED) {
+		answer.n = 0;
+		if (probe_offline(&answer) != WEIR_CTL_OK) {
+			return WEIR_CTL_FAILED;
+		}
+	} else if (r < 0) {
+		return weir_ctl_fail("%s: %s", ctl->admin, strerror(-r));
+	}
+	if (ctl->is_json) {
+		return weir_ctl_print(&answer, WEIR_CTL_OK);
+	}
+	json = cJSON_ParseWithLength(answer.n ? answer.p : "", answer.n);
+	if (!json) {
+		return weir_ctl_fail("the answer is not JSON");
+	}
+	weir_show_json(json, ctl->has_colour, 0, &out);
+	return weir_ctl_print(&out, WEIR_CTL_OK);
+}
