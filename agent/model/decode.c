@@ -454,10 +454,7 @@ need_text(struct weir_decode *d, const struct weir_node *map, const char *key)
 				"missing, expected a string");
 		return NULL;
 	}
-	if (node->type != WEIR_NODE_STRING) {
-		weir_decode_bad(d, node, NULL, "InvalidType",
-				"found a %s, expected a string",
-				weir_node_type_text(node->type));
+	if (!weir_schema_has_shape(d, node, WEIR_SHAPE_STR)) {
 		return NULL;
 	}
 	return node;

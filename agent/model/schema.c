@@ -171,8 +171,8 @@ static bool has_shape(const struct weir_node *node, enum weir_shape shape)
 	return false;
 }
 
-static bool check_shape(struct weir_decode *d, const struct weir_node *node,
-			enum weir_shape shape)
+bool weir_schema_has_shape(struct weir_decode *d, const struct weir_node *node,
+			   enum weir_shape shape)
 {
 	bool wants_quotes = (shape == WEIR_SHAPE_STR) &&
 			    node->type > WEIR_NODE_NULL &&
@@ -250,7 +250,7 @@ static void check_strings(struct weir_decode *d, const struct weir_node *list,
 			  const struct weir_field *field)
 {
 	for (const struct weir_node *c = list->child; c; c = c->next) {
-		if (check_shape(d, c, WEIR_SHAPE_STR)) {
+		if (weir_schema_has_shape(d, c, WEIR_SHAPE_STR)) {
 			check_string(d, c, field);
 		}
 	}
@@ -280,7 +280,7 @@ static void check_children(struct weir_decode *d, const struct weir_node *node,
 		check_duplicates(d, node);
 		for (const struct weir_node *c = node->child; c; c = c->next) {
 			if (c->type != WEIR_NODE_NULL) {
-				check_shape(d, c, WEIR_SHAPE_STR);
+				weir_schema_has_shape(d, c, WEIR_SHAPE_STR);
 			}
 		}
 		return;
@@ -289,7 +289,7 @@ static void check_children(struct weir_decode *d, const struct weir_node *node,
 		check_duplicates(d, node);
 	}
 	for (const struct weir_node *c = node->child; c; c = c->next) {
-		if (check_shape(d, c, WEIR_SHAPE_OBJECT)) {
+		if (weir_schema_has_shape(d, c, WEIR_SHAPE_OBJECT)) {
 			weir_schema_check(d, c, field->sub);
 		}
 	}
@@ -299,7 +299,7 @@ static void check_value(struct weir_decode *d, const struct weir_node *node,
 			const struct weir_field *field)
 {
 	if (node->type == WEIR_NODE_NULL ||
-	    !check_shape(d, node, field->shape)) {
+	    !weir_schema_has_shape(d, node, field->shape)) {
 		return;
 	}
 	switch (field->shape) {

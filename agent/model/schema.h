@@ -68,6 +68,10 @@ struct weir_decode {
 void weir_schema_check(struct weir_decode *d, const struct weir_node *map,
 		       const struct weir_field *fields);
 
+/* False, and reported, if the value is of another type. */
+bool weir_schema_has_shape(struct weir_decode *d, const struct weir_node *node,
+			   enum weir_shape shape);
+
 /* node: the field, or with sub not NULL the map in which sub is (missing). */
 __attribute__((format(printf, 6, 7))) void
 weir_decode_report(struct weir_decode *d, enum weir_severity severity,
