@@ -197,7 +197,7 @@ install: all ## programs, systemd unit, example directory (DESTDIR, PREFIX)
 	$(Q)install -D -m 755 $(B)/weir-agent $(DESTDIR)$(PREFIX)/sbin/weir-agent
 	$(Q)install -D -m 755 $(B)/weirctl $(DESTDIR)$(PREFIX)/bin/weirctl
 	$(Q)PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
-		DESTDIR='$(DESTDIR)' scripts/install
+		DESTDIR='$(DESTDIR)' BUILD='$(B)' scripts/install
 uninstall: ## what install put there, except changed configuration
 	$(Q)PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' \
 		DESTDIR='$(DESTDIR)' scripts/install --remove

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # set by scripts/demo
+#
+# Tables of scripts/demo.  A row is
+#	ID | object and rule | client | base | phase | NAME=WEIGHT ...
+# where base is the direct load that its latency is compared with, and phase
+# the phases of its counts: all, or before and after the edit.
+
+rows() {
+	cat <<'ROWS'
+api|HTTPRoute my-app-routes  /api -> my-app|outside|direct-http-outside|all|my-app-00001=1
+static|HTTPRoute my-app-routes  /static|outside|direct-http-outside|all|static-assets=1
+canary|HTTPRoute canary|outside|direct-http-outside|before|canary-v1=90 canary-v2=10
+canary|HTTPRoute canary, after the edit|outside|direct-http-outside|after|canary-v1=0 canary-v2=100
+shop|HTTPRoute shop -> Knative shop|outside|direct-http-outside|all|shop-00001=80 shop-00002=20
+shop-local|KIngress shop, by its VIP|pod|direct-http-pod|all|shop-00001=80 shop-00002=20
+orders|TCPRoute orders|outside|direct-tcp-outside|all|orders-blue=70 orders-green=30
+orders-pod|TCPRoute orders|pod|direct-tcp-pod|all|orders-blue=70 orders-green=30
+metering|UDPRoute metering|outside|direct-udp-outside|all|metering-a=60 metering-b=40
+metering-pod|UDPRoute metering|pod|direct-udp-pod|all|metering-a=60 metering-b=40
+ROWS
+}
+
+# One line per row: ID, object, client, plane, configured, observed, n, failed,
+# p50 direct, p50, worst deviation in points (tab-separated).
+table() {
+	local f list=()
+	for f in "$netns_work"/*.json; do
+		[[ -s $f ]] && list+=("$f")
+	done
+	((${#list[@]})) || return 0
+	rows | jq -R -s -r --slurpfile loads <(cat "${list[@]}") \
+		--slurpfile planes "$netns_work/planes" '
+	def round1: . * 10 | round / 10;
+	($loads | map({(.label): .}) | add) as $by |
+	split("\n")[] | select(. != "") | split("|") as $r |
+	($by[$r[0]] // null) as $l | select($l != null) |
+	($r[4] as $p | $l.phases |
+		if $p == "before" then .[0:1]
+		elif $p == "after" then .[2:]
+		else . end) as $phases |
+	($r[5] | split(" ") | map(split("=") | {name: .[0], weight: (.[1] | tonumber)})) as $want |
+	($want | map(.weight) | add) as $total |
+	([$phases[].completed] | add // 0) as $n |
+	($want | map(. as $w | $w + {got: ([$phases[].backends[$w.name].n // 0] | add // 0)})) as $got |
+	($n - ([$got[].got] | add)) as $strays |
+	[
+		$r[0], $r[1], $r[2],
+		($planes[0][$r[0]] // "?"),
+		($got | map(.weight * 100 / $total | round1 | tostring) | join(" : ")),
+		(if $n == 0 then "-" else ($got | map(.got * 100 / $n | round1 | tostring) | join(" : ")) end),
+		$n,
+		(([$phases[].failed] | add // 0) + $strays),
+		($by[$r[3]].latency_us.p50 // 0),
+		$l.latency_us.p50,
+		(if $n == 0 then 100 else ([$got[] | .got * 100 / $n - .weight * 100 / $total | fabs] | max) end)
+	] | map(tostring) | join("\t")'
+}
+
+print_table() {
+	local id what client plane want got n failed base p50 off
+	printf '%-42s %-8s %-8s %14s %14s %8s %7s %9s\n' RULE CLIENT PLANE \
+		CONFIGURED OBSERVED DONE FAILED 'ADDED us'
+	while IFS=$'\t' read -r id what client plane want got n failed base p50 off; do
+		printf '%-42s %-8s %-8s %14s %14s %8s %7s %9s\n' "$what" \
+			"$client" "$plane" "$want" "$got" "$n" "$failed" \
+			"$(printf '%+d' $((p50 - base)))"
+	done
+}
+
+lines_shown=0
+last_line=0
+
+live_table() { # ELAPSED-TENTHS
+	local text n
+	if [[ ! -t 1 ]]; then
+		# Not a terminal: a line every two seconds is enough.
+		(($1 - last_line >= 20)) || return 0
+		last_line=$1
+		table | awk -F '\t' -v t="$1" '
+			{ n += $7; f += $8; if ($11 > off && $7 > 200) off = $11 }
+			END { printf "%5.1f s  %d done, %d failed, worst share off by %.2f points\n", t / 10, n, f, off }'
+		return 0
+	fi
+	text=$(
+		printf '\n%d.%d of %d s' $(($1 / 10)) $(($1 % 10)) "$seconds"
+		[[ $phase == before ]] || printf '   canary edited: 90 : 10 -> 0 : 100'
+		[[ -z $effect_us ]] || printf ', in effect after %s ms' "$(ms "$effect_us")"
+		printf '\n'
+		table | print_table
+	)
+	((lines_shown == 0)) || printf '\033[%dA' "$lines_shown"
+	printf '%s\n' "${text//$'\n'/$'\033[K\n'}"
+	n=${text//[!$'\n']/}
+	lines_shown=$((${#n} + 1))
+}
+
+ms() { # MICROSECONDS
+	printf '%d.%d' $(($1 / 1000)) $(($1 % 1000 / 100))
+}
+
+final_table() {
+	printf '\n'
+	table >"$netns_work/final"
+	print_table <"$netns_work/final"
+}
+
+verdict() {
+	local bad=0 id what client plane want got n failed base p50 off f
+	while IFS=$'\t' read -r id what client plane want got n failed base p50 off; do
+		if ((n < 100)); then
+			say "NOT OK: $what from $client: only $n done"
+			bad=1
+		fi
+		if ((failed)); then
+			say "NOT OK: $what from $client: $failed failed"
+			bad=1
+		fi
+		if awk -v a="$off" -v b="$tolerance" 'BEGIN { exit !(a > b) }'; then
+			say "NOT OK: $what from $client: $got, configured $want (tolerance $tolerance points)"
+			bad=1
+		fi
+	done <"$netns_work/final"
+	if [[ $(wc -l <"$netns_work/final") != $(rows | wc -l) ]]; then
+		say "NOT OK: not every split was measured"
+		bad=1
+	fi
+	for f in "$netns_work"/*.failures; do
+		[[ -s $f ]] || continue
+		say "$(basename "$f" .failures): $(grep -c ^failed "$f") failures, the first of them:"
+		head -n 3 "$f"
+		bad=1
+	done
+	if [[ -n $effect_us ]]; then
+		say "The edit 90 : 10 -> 0 : 100 was in effect $(ms "$effect_us") ms after the file was replaced."
+	else
+		say "NOT OK: the edit was not seen"
+		bad=1
+	fi
+	check_planes || bad=1
+	if ((bad)); then
+		say "demo: NOT OK"
+	else
+		say "demo: OK: every share within $tolerance points, nothing failed"
+	fi
+	return $bad
+}
+
+# Which plane decides each row, and why: what the agent says about the rule.
+# Connection rules are divided where the traffic starts: a client in the
+# agent's cgroup by the connect hook, all other by the packet plane.
+explain_rules() {
+	local id what client rest verdict plane reason
+	: >"$netns_work/why"
+	while IFS='|' read -r id what client rest; do
+		case $id in
+		api) verdict=$(ctl explain GET http://my-app.example.com/api/v1 --to 198.51.100.10:80 -o json) ;;
+		static) verdict=$(ctl explain GET http://my-app.example.com/static/logo.png --to 198.51.100.10:80 -o json) ;;
+		canary) verdict=$(ctl explain GET http://canary.example.com/ --to 198.51.100.20:80 -o json) ;;
+		shop) verdict=$(ctl explain GET http://shop.example.com/ --to 198.51.100.20:80 -o json) ;;
+		shop-local) verdict=$(ctl explain GET http://shop.default/ --to 10.96.10.2:80 -o json) ;;
+		orders*) verdict=$(ctl explain tcp 198.51.100.20:9000 -o json) ;;
+		metering*) verdict=$(ctl explain udp 198.51.100.20:9001 -o json) ;;
+		esac
+		plane=$(jq -r '[.. | .plane? // empty][0] // "?"' <<<"$verdict")
+		reason=$(jq -r '[.. | .reason? // empty][0] // ""' <<<"$verdict")
+		if [[ $plane == connection ]]; then
+			[[ $client == pod ]] && plane=connect || plane=packet
+		fi
+		jq -n --arg k "$id" --arg v "$plane" '{($k): $v}' >>"$netns_work/why.planes"
+		printf '%s|%s|%s\n' "$what" "$plane" "$reason" >>"$netns_work/why"
+	done < <(rows)
+	jq -s add "$netns_work/why.planes" >"$netns_work/planes"
+	sort -u "$netns_work/why" | while IFS='|' read -r what plane reason; do
+		printf '  %-42s %-8s %s\n' "$what" "$plane" "$reason"
+	done
+}
