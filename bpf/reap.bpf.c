@@ -21,6 +21,7 @@ struct {
 struct reap {
 	__u32 n;       /* candidates */
 	__u32 removed; /* of them */
+	__u64 now;     /* coarse and monotonic, as in the table */
 };
 
 /* The REVERSE entry that a SNAT or UNSNAT entry belongs to. */
@@ -49,9 +50,8 @@ forward_of(const struct weir_flow_key *k, const struct weir_flow *rev)
 }
 
 /* 1 if the entry at the i-th key went. */
-__noinline int weir_reap_one(__u32 i)
+__noinline int weir_reap_one(__u32 i, __u64 now)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
 	struct weir_flow_key *candidate;
 	struct weir_flow_key k;
 	struct weir_flow *f;
@@ -91,6 +91,7 @@ __noinline int weir_reap_one(__u32 i)
 SEC("syscall")
 int weir_reap(struct reap *ctx)
 {
+	__u64 now = ctx->now;
 	__u32 n = ctx->n;
 	__u32 removed = 0;
 
@@ -98,7 +99,7 @@ int weir_reap(struct reap *ctx)
 		if (i >= n) {
 			break;
 		}
-		removed += weir_reap_one(i);
+		removed += weir_reap_one(i, now);
 	}
 	ctx->removed = removed;
 	return 0;

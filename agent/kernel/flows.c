@@ -67,12 +67,13 @@ static bool looks_over(const struct weir_flow_key *key,
 	return f->seen_ns + limit <= now;
 }
 
-static void reap(struct weir_flows *s)
+static void reap(struct weir_flows *s, uint64_t now)
 {
 	struct {
 		uint32_t n;
 		uint32_t removed;
-	} ctx = {.n = s->n_queued};
+		uint64_t now;
+	} ctx = {.n = s->n_queued, .now = now};
 	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx,
 			    .ctx_size_in = sizeof(ctx), .ctx_out = &ctx,
 			    .ctx_size_out = sizeof(ctx));
@@ -132,10 +133,10 @@ static int step(struct weir_flows *s)
 		}
 		s->queue[s->n_queued++] = s->keys[i];
 		if (s->n_queued == REAP_MAX) {
-			reap(s);
+			reap(s, now);
 		}
 	}
-	reap(s);
+	reap(s, now);
 	s->token = next;
 	s->is_walking = r == 0;
 	return r == 0;
