@@ -199,7 +199,7 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u);
 /* Closes idle connections to endpoints that the current plan does not have. */
 void weir_pool_follow_plan(struct weir_worker *w);
-int weir_pool_init(struct weir_worker *w);
-void weir_pool_fini(struct weir_worker *w);
+int weir_upstream_pool_init(struct weir_worker *w);
+void weir_upstream_pool_fini(struct weir_worker *w);
 
 #endif

@@ -355,14 +355,14 @@ void weir_pool_follow_plan(struct weir_worker *w)
 	}
 }
 
-int weir_pool_init(struct weir_worker *w)
+int weir_upstream_pool_init(struct weir_worker *w)
 {
 	w->pool.n_buckets = 64;
 	w->pool.buckets = calloc(w->pool.n_buckets, sizeof(*w->pool.buckets));
 	return w->pool.buckets ? 0 : -ENOMEM;
 }
 
-void weir_pool_fini(struct weir_worker *w)
+void weir_upstream_pool_fini(struct weir_worker *w)
 {
 	struct weir_pool *pool = &w->pool;
 

@@ -392,7 +392,7 @@ int weir_worker_init(struct weir_worker *w,
 	if (!w->fields || !w->ids || !w->rule_counters) {
 		return -ENOMEM;
 	}
-	r = weir_pool_init(w);
+	r = weir_upstream_pool_init(w);
 	if (r < 0) {
 		return r;
 	}
@@ -408,7 +408,7 @@ void weir_worker_fini(struct weir_worker *w)
 	struct weir_plan_ref *next = atomic_exchange(&w->next_plan, NULL);
 
 	weir_udp_fini(w);
-	weir_pool_fini(w);
+	weir_upstream_pool_fini(w);
 	reap(w);
 	weir_plan_use_retire(&w->plan);
 	weir_plan_ref_put(&next);
