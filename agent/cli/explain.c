@@ -74,12 +74,13 @@ static void add_answer(struct weir_explanation *e,
 		e->n = 0;
 		e->n_more = 0;
 	}
-	/* A Gateway with several addresses has one set of listeners. */
+	/* A Gateway with several addresses answers the same on each. */
 	for (size_t i = 0; i < e->n; i++) {
 		const struct weir_frontend *f = e->answer[i].frontend;
 
-		if (d->frontend->listeners.n &&
-		    f->listeners.off == d->frontend->listeners.off) {
+		if (f->object == d->frontend->object &&
+		    f->listeners.off == d->frontend->listeners.off &&
+		    e->answer[i].rule == d->rule) {
 			return;
 		}
 	}

@@ -1,0 +1,235 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# weirctl without an agent: what it prints, and its exit codes.
+# timeout: 60
+
+set -u
+ctl=${WEIR_BUILD:-build}/weirctl
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+n=0
+status=0
+
+# A check: exit status, then lines (fixed strings) that must be there.
+check() { # NAME EXIT-STATUS LINES -- [weirctl arguments]
+	local name=$1 want=$2 got=0 line missing=
+	local -a lines=()
+	shift 2
+	while [[ $1 != -- ]]; do
+		lines+=("$1")
+		shift
+	done
+	shift
+	n=$((n + 1))
+	NO_COLOR=1 "$ctl" "$@" >"$work/out" 2>"$work/err" </dev/null || got=$?
+	for line in "${lines[@]}"; do
+		grep -qF -- "$line" "$work/out" "$work/err" || missing=$line
+	done
+	if [[ $got == "$want" && -z $missing ]]; then
+		echo "ok $n - $name"
+	else
+		status=1
+		echo "# exit status $got, wanted $want; missing: ${missing:-nothing}"
+		sed 's/^/# /' "$work/out" "$work/err"
+		echo "not ok $n - $name"
+	fi
+}
+
+json() { # NAME JQ-EXPRESSION [weirctl arguments]
+	local name=$1 expr=$2
+	shift 2
+	n=$((n + 1))
+	"$ctl" "$@" >"$work/out" 2>"$work/err"
+	if jq -e "$expr" "$work/out" >/dev/null 2>&1; then
+		echo "ok $n - $name"
+	else
+		status=1
+		sed 's/^/# /' "$work/out" "$work/err"
+		echo "not ok $n - $name"
+	fi
+}
+
+verdict() { # NAME COMMAND...
+	local name=$1
+	shift
+	n=$((n + 1))
+	if "$@" >"$work/err" 2>&1; then
+		echo "ok $n - $name"
+	else
+		status=1
+		sed 's/^/# /' "$work/err"
+		echo "not ok $n - $name"
+	fi
+}
+
+site=$work/site
+mkdir -p "$site" "$work/empty" "$work/warn"
+cat >"$site/site.yaml" <<'YAML'
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: weir}
+spec: {controllerName: weir.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default}
+spec:
+  gatewayClassName: weir
+  addresses:
+  - {type: IPAddress, value: 10.99.0.1}
+  - {type: IPAddress, value: "fd00::99"}
+  listeners:
+  - {name: http, port: 80, protocol: HTTP}
+  - {name: tcp, port: 9000, protocol: TCP}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: default}
+spec:
+  parentRefs: [{name: gw}]
+  hostnames: [shop.example.com]
+  rules:
+  - matches:
+    - {path: {type: PathPrefix, value: /cart}, method: POST}
+    - {headers: [{name: x-env, value: canary}]}
+    backendRefs:
+    - {name: a, port: 80, weight: 90}
+    - {name: b, port: 80, weight: 10}
+  - matches: [{path: {type: Exact, value: /old}}]
+    filters:
+    - {type: RequestRedirect, requestRedirect: {scheme: https, statusCode: 301}}
+---
+apiVersion: gateway.networking.k8s.io/v1alpha2
+kind: TCPRoute
+metadata: {name: db, namespace: default}
+spec:
+  parentRefs: [{name: gw, sectionName: tcp}]
+  rules: [{backendRefs: [{name: a, port: 80, weight: 70}, {name: b, port: 80, weight: 30}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: default}
+spec: {clusterIP: 10.96.0.10, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: b, namespace: default}
+spec: {clusterIP: 10.96.0.11, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a-1, namespace: default, labels: {kubernetes.io/service-name: a}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [10.1.0.5], nodeName: n1}, {addresses: [10.1.0.6]}]
+YAML
+cp -r "$site" "$work/bad"
+cat >"$work/bad/bad.yaml" <<'YAML'
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: lost, namespace: default}
+spec:
+  parentRefs: [{name: gw}]
+  rules:
+  - backendRefs: [{name: gone, port: 80}]
+YAML
+cat >"$work/warn/warn.yaml" <<'YAML'
+apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: default}
+spec: {clusterIP: 10.96.0.10, ports: [{port: 80}], noSuchField: 1}
+YAML
+on=(--manifests "$site")
+
+echo 1..41
+check "a clean directory passes" 0 "0 errors" -- check "$site"
+check "an empty directory passes" 0 "0 errors" -- check "$work/empty"
+check "an error is named with its place" 1 "bad.yaml:" "error" \
+	"HTTPRoute default/lost" "spec.rules[0].backendRefs[0]" \
+	"(BackendNotFound)" -- check "$work/bad"
+check "a warning alone passes" 0 "0 errors, 1 warning" -- check "$work/warn"
+check "a warning fails with --strict" 1 "0 errors, 1 warning" -- \
+	check --strict "$work/warn"
+check "no such directory is a failure" 2 "No such file" -- \
+	check "$work/nowhere"
+json "check as JSON" '.errors == 1 and .diags[0].reason == "BackendNotFound"
+	and .diags[0].line > 0' check -o json "$work/bad"
+check "diags of manifests are those of check" 1 "(BackendNotFound)" -- \
+	diags --manifests "$work/bad"
+
+check "dump names frontends, matches, refs, endpoints" 0 \
+	"frontend 10.99.0.1:80/tcp http of Gateway default/gw" \
+	"prefix /cart method POST -> rule 0" \
+	"ref 0 weight 90 share 90.0000% Service default/a:80" \
+	"endpoint 10.1.0.6:8080" -- dump "${on[@]}"
+check "dump knows the node" 0 "endpoint 10.1.0.5:8080 local" -- \
+	dump "${on[@]}" --node-name n1
+json "dump as JSON" '(.frontends | length) == 4 and
+	.rules[0].shares == [0.9, 0.1] and .localAddresses[0].address ==
+	"10.99.0.1"' dump "${on[@]}" -o json
+"$ctl" dump "${on[@]}" >"$work/one"
+"$ctl" dump "${on[@]}" >"$work/two"
+verdict "dump is stable" cmp "$work/one" "$work/two"
+check "routes" 0 "HTTPRoute default/shop [0]  proxy" \
+	"90.00%  Service default/a:80" "503: no endpoint" \
+	"TCPRoute default/db [0]     connection  10.99.0.1:9000/tcp (+1)" \
+	"refused: no endpoint" "redirect 301" -- routes "${on[@]}"
+json "routes as JSON" '.rules[0].refs[0].share == 0.9 and
+	(.rules | length) == 3' routes "${on[@]}" -o json
+
+shop=http://shop.example.com
+check "explain finds the rule" 0 "HTTPRoute default/shop rule 0" \
+	"prefix /cart method POST" "proxy: weight is a share of requests" \
+	"90.00%" "10.1.0.5:8080, 10.1.0.6:8080" -- \
+	explain "${on[@]}" POST "$shop/cart/x"
+check "explain by header" 0 "header x-env=canary" -- \
+	explain "${on[@]}" -H 'X-Env: canary' "$shop/any"
+check "explain tells a 404 with what each match lacks" 1 \
+	"404: no match of this host applies" "exact /old" \
+	"header is not x-env=canary" "method" -- \
+	explain "${on[@]}" GET "$shop/cart"
+check "explain a redirect" 0 "redirect 301 scheme https" -- \
+	explain "${on[@]}" "$shop/old"
+check "explain a host without route" 1 \
+	"404: the listener has no route for this host" "shop.example.com" -- \
+	explain "${on[@]}" http://other.example.com/
+check "explain with another Host" 0 "rule 1" -- \
+	explain "${on[@]}" -H 'Host: SHOP.example.com:80' http://10.99.0.1/old
+check "explain by --to" 0 "[fd00::99]:80/tcp" -- \
+	explain "${on[@]}" --to fd00::99 "$shop/old"
+check "explain an address that is not taken" 1 "passes untouched" -- \
+	explain "${on[@]}" "$shop:81/"
+check "explain tcp" 0 "TCPRoute default/db rule 0" \
+	"connection: per connection by nature" "70.00%" -- \
+	explain "${on[@]}" tcp 10.99.0.1:9000
+check "explain tcp of an HTTP address" 0 "decided for each request" -- \
+	explain "${on[@]}" tcp "[fd00::99]:80"
+check "explain udp of a TCP address" 1 "passes untouched" -- \
+	explain "${on[@]}" udp 10.99.0.1:9000
+json "explain as JSON" '.taken and .answers[0].rule == 0 and
+	.answers[0].refs[1].state == "ok" and
+	.answers[0].refs[0].endpoints[1] == "10.1.0.6:8080"' \
+	explain "${on[@]}" -o json POST "$shop/cart"
+json "explain a 404 as JSON" '.answers[0].why[0:3] == "404" and
+	(.answers[0].misses | length) == 3' explain "${on[@]}" -o json "$shop/"
+check "not a URL" 2 "not a URL" -- explain "${on[@]}" http:///x
+check "not an address" 2 "not ADDRESS:PORT" -- explain "${on[@]}" tcp shop:80
+check "not a header" 2 "not a header" -- explain "${on[@]}" -H oops "$shop/"
+
+check "no agent is a failure that says so" 2 "is weir-agent running?" -- \
+	status --admin "$work/none.sock"
+check "top without agent" 2 "No such file" -- \
+	top --once --admin "$work/none.sock"
+check "no command" 2 "Usage: weirctl" --
+check "unknown command" 2 "unknown command frob" -- frob
+check "unknown option" 2 "unknown option --frob" -- routes --frob
+check "an option of another command" 2 "unknown option --strict" -- \
+	routes --strict
+check "wrong value" 2 "--output" -- routes -o yaml
+check "missing argument" 2 "usage: weirctl check" -- check
+check "help has examples" 0 "Examples:" "--manifests DIR" -- explain --help
+check "completion for bash" 0 "complete -F _weirctl weirctl" -- \
+	completion bash
+verdict "completion is a bash script" bash -n "$work/out"
+exit $status
