@@ -116,8 +116,12 @@ static __always_inline void close_datagram(struct weir_sk *st)
 /* The socket goes where weir has no say: forget where it was sent before. */
 static __always_inline int pass_connect(struct bpf_sock_addr *ctx)
 {
-	struct weir_sk *st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL, 0);
+	struct weir_sk *st;
 
+	if (!weir_conf.wants_storage) {
+		return WEIR_PASS;
+	}
+	st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL, 0);
 	if (st && (st->state & WEIR_SK_PICKED)) {
 		if (ctx->protocol == IPPROTO_UDP) {
 			close_datagram(st);
@@ -127,6 +131,34 @@ static __always_inline int pass_connect(struct bpf_sock_addr *ctx)
 	return WEIR_PASS;
 }
 
+/* Keeps what getpeername, recvmsg and the accounting need to know. */
+static __always_inline bool remember_connect(struct bpf_sock_addr *ctx,
+					     const struct weir_fe_key *key,
+					     const struct weir_choice *choice)
+{
+	struct weir_sk *st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL,
+						BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!st) {
+		return false;
+	}
+	if (key->proto == IPPROTO_UDP) {
+		close_datagram(st);
+	}
+	st->orig_addr = key->addr;
+	st->orig_port_be = key->port_be;
+	st->ep_addr = choice->addr;
+	st->ep_port_be = choice->port_be;
+	st->ep_id = choice->ep_id;
+	st->stat = choice->stat;
+	st->state = (st->state & WEIR_SK_ASSOCS) | WEIR_SK_PICKED;
+	if (key->proto == IPPROTO_UDP && choice->stat) {
+		st->state |= WEIR_SK_OPENED;
+		weir_count_opened(st->stat, st->ep_id);
+	}
+	return true;
+}
+
 /* Decides for connect(); on WEIR_TO_* the choice is remembered. */
 static __always_inline int take_connect(struct bpf_sock_addr *ctx,
 					const struct weir_fe_key *key,
@@ -134,7 +166,6 @@ static __always_inline int take_connect(struct bpf_sock_addr *ctx,
 {
 	struct weir_fe *fe = weir_fe_find(key);
 	enum weir_verdict verdict;
-	struct weir_sk *st;
 
 	if (!fe) {
 		return pass_connect(ctx);
@@ -148,31 +179,12 @@ static __always_inline int take_connect(struct bpf_sock_addr *ctx,
 		pass_connect(ctx);
 		return verdict;
 	}
-	st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL,
-				BPF_SK_STORAGE_GET_F_CREATE);
-	if (!st) {
+	if (weir_conf.wants_storage && !remember_connect(ctx, key, choice)) {
 		weir_count_event(WEIR_COUNT_CONNECT_NOMEM);
 		return WEIR_PASS;
 	}
-	if (key->proto == IPPROTO_UDP) {
-		close_datagram(st);
-	}
-	st->orig_addr = key->addr;
-	st->orig_port_be = key->port_be;
-	st->ep_addr = choice->addr;
-	st->ep_port_be = choice->port_be;
-	st->ep_id = choice->ep_id;
-	st->stat = choice->stat;
-	st->state = (st->state & WEIR_SK_ASSOCS) | WEIR_SK_PICKED;
-	if (verdict == WEIR_TO_PROXY) {
-		weir_count_event(WEIR_COUNT_CONNECT_PROXIED);
-		return verdict;
-	}
-	weir_count_event(WEIR_COUNT_CONNECT_PICKED);
-	if (key->proto == IPPROTO_UDP) {
-		st->state |= WEIR_SK_OPENED;
-		weir_count_opened(st->stat, st->ep_id);
-	}
+	weir_count_event(verdict == WEIR_TO_PROXY ? WEIR_COUNT_CONNECT_PROXIED
+						  : WEIR_COUNT_CONNECT_PICKED);
 	return verdict;
 }
 

@@ -267,7 +267,8 @@ struct weir_conf {
 	__u16 snat_first; /* reserved source ports, host order, inclusive */
 	__u16 snat_last;
 	__u8 wants_redirect; /* packet plane: past the stack, both ways */
-	__u8 pad[3];
+	__u8 wants_storage;  /* sockets remember where they went */
+	__u8 pad[2];
 };
 
 /* weir_meta[0] (array): who made this directory. */

@@ -26,6 +26,7 @@ void weir_kernel_config_default(struct weir_kernel_config *config)
 		.max_refs = 16384,
 		.max_flows = 65536,
 		.wants_accounting = true,
+		.wants_peer_names = true,
 	};
 }
 
@@ -144,6 +145,7 @@ void weir_config_constants(const struct weir_kernel *kernel,
 	conf->has_retval = f->has_retval;
 	conf->wants_accounting = c->wants_accounting && f->has_sockops &&
 				 c->cgroup;
+	conf->wants_storage = c->wants_peer_names || conf->wants_accounting;
 	conf->snat_first = c->snat_first;
 	conf->snat_last = c->snat_last;
 }

@@ -48,6 +48,7 @@ struct weir_kernel_config {
 	uint32_t max_flows;
 	bool wants_redirect;   /* past the stack, both directions */
 	bool wants_accounting; /* sockops */
+	bool wants_peer_names; /* getpeername and recvfrom show the frontend */
 	const pid_t *self;     /* processes whose sockets bypass the hooks */
 	size_t n_self;
 };

@@ -330,6 +330,7 @@ static int keep_program(struct weir_kernel *kernel, enum weir_program_index i,
 static int load_connect(struct weir_kernel *kernel)
 {
 	_cleanup_(free_connect) struct weir_connect *skel = NULL;
+	const struct weir_kernel_config *c = &kernel->config;
 	const struct weir_features *f = &kernel->features;
 	int r;
 
@@ -339,9 +340,9 @@ static int load_connect(struct weir_kernel *kernel)
 	}
 	skel->rodata->weir_conf = kernel->conf;
 	bpf_program__set_autoload(skel->progs.weir_peername4,
-				  f->has_getpeername);
+				  f->has_getpeername && c->wants_peer_names);
 	bpf_program__set_autoload(skel->progs.weir_peername6,
-				  f->has_getpeername);
+				  f->has_getpeername && c->wants_peer_names);
 	bpf_program__set_autoload(skel->progs.weir_release,
 				  f->has_sock_release &&
 					  kernel->conf.wants_accounting);
