@@ -11,8 +11,8 @@ void weir_show_share(double share, char out[static 16])
 	int digits = 2;
 
 	/* A share above 0 never reads as 0. */
-	for (double unit = 0.01; percent > 0 && percent < unit && digits < 8;
-	     unit /= 10) {
+	for (double unit = 0.01;
+	     percent > 0 && percent < unit * 0.999 && digits < 8; unit /= 10) {
 		digits++;
 	}
 	snprintf(out, 16, "%.*f%%", digits, percent);
