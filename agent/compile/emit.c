@@ -49,7 +49,7 @@ static void emit_objects(struct emit *e)
 {
 	struct ir *c = e->c;
 	struct weir_span span = weir_writer_reserve(
-	    &e->w, c->n_objects, sizeof(struct weir_pobject));
+		&e->w, c->n_objects, sizeof(struct weir_pobject));
 
 	for (uint32_t i = 0; i < span.n; i++) {
 		const struct ir_object *o = &c->objects[i];
@@ -71,8 +71,8 @@ static void emit_objects(struct emit *e)
 static void emit_groups(struct emit *e)
 {
 	struct ir *c = e->c;
-	struct weir_span span =
-	    weir_writer_reserve(&e->w, c->n_groups, sizeof(struct weir_group));
+	struct weir_span span = weir_writer_reserve(&e->w, c->n_groups,
+						    sizeof(struct weir_group));
 
 	for (const struct ir_group *g = c->groups; span.n && g;
 	     g = g->next_all) {
@@ -81,8 +81,8 @@ static void emit_groups(struct emit *e)
 					 .port = g->port,
 					 .port_name = text(e, g->port_name)};
 
-		((struct weir_group *)weir_writer_at(&e->w, span))[g->index] =
-		    out;
+		((struct weir_group *)weir_writer_at(&e->w,
+						     span))[g->index] = out;
 	}
 	e->head.groups = span;
 }
@@ -159,42 +159,46 @@ static struct weir_span emit_refs(struct emit *e, const struct ir_rule *rule,
 	return weir_writer_add(&e->w, v, rule->n_refs, sizeof(*v));
 }
 
-static struct weir_span emit_slots(struct emit *e, const struct ir_rule *rule,
-				   struct weir_slot *v)
+/* Room for every ref, so that a weight that comes or goes moves nothing. */
+static struct weir_span emit_slots(struct emit *e, const struct ir_rule *rule)
 {
-	weir_ir_slots(rule, v);
-	return weir_writer_add(&e->w, v, rule->n_slots, sizeof(*v));
+	struct weir_span span = weir_writer_reserve(&e->w, rule->n_refs,
+						    sizeof(struct weir_slot));
+
+	if (span.n) {
+		weir_ir_slots(rule, weir_writer_at(&e->w, span));
+		span.n = rule->n_slots;
+	}
+	return span;
 }
 
 static void emit_rules(struct emit *e)
 {
 	struct ir *c = e->c;
 	struct weir_ref *refs = weir_ir_alloc(c, IR_REFS_MAX, sizeof(*refs));
-	struct weir_slot *slots =
-	    weir_ir_alloc(c, IR_REFS_MAX, sizeof(*slots));
-	struct weir_span span =
-	    weir_writer_reserve(&e->w, c->n_rules, sizeof(struct weir_rule));
+	struct weir_span span = weir_writer_reserve(&e->w, c->n_rules,
+						    sizeof(struct weir_rule));
 
-	if (!refs || !slots || span.n == 0) {
+	if (!refs || span.n == 0) {
 		return;
 	}
 	for (const struct ir_rule *r = c->rules; r; r = r->next_all) {
 		struct weir_rule out = {
-		    .key = r->key,
-		    .object = r->object,
-		    .index = r->number,
-		    .name = text(e, r->name),
-		    .slots = emit_slots(e, r, slots),
-		    .refs = emit_refs(e, r, refs),
-		    .filters = emit_filters(e, &r->filters),
-		    .request_timeout_ms = r->request_timeout_ms,
-		    .backend_timeout_ms = r->backend_timeout_ms,
-		    .plane = r->plane,
-		    .reason = r->reason,
-		    .flags = r->flags};
+			.key = r->key,
+			.object = r->object,
+			.index = r->number,
+			.name = text(e, r->name),
+			.slots = emit_slots(e, r),
+			.refs = emit_refs(e, r, refs),
+			.filters = emit_filters(e, &r->filters),
+			.request_timeout_ms = r->request_timeout_ms,
+			.backend_timeout_ms = r->backend_timeout_ms,
+			.plane = r->plane,
+			.reason = r->reason,
+			.flags = r->flags};
 
-		((struct weir_rule *)weir_writer_at(&e->w, span))[r->index] =
-		    out;
+		((struct weir_rule *)weir_writer_at(&e->w,
+						    span))[r->index] = out;
 	}
 	e->head.rules = span;
 }
@@ -223,23 +227,23 @@ static struct weir_table emit_table(struct emit *e, struct ir_entry **entries,
 				    size_t n)
 {
 	struct weir_match few[FEW];
-	struct weir_match *v =
-	    n <= FEW ? few : weir_ir_alloc(e->c, n, sizeof(*v));
+	struct weir_match *v = n <= FEW ? few
+					: weir_ir_alloc(e->c, n, sizeof(*v));
 	struct weir_table table = {0};
 
 	for (size_t i = 0; v && i < n; i++) {
 		const struct ir_match *m = entries[i]->match;
 
 		v[i] = (struct weir_match){
-		    .path = m->path.n == 1 ? text(e, m->path)
-					   : name(e, m->path),
-		    .method = text(e, m->method),
-		    .headers = emit_conds(e, m->headers, m->n_headers),
-		    .query = emit_conds(e, m->query, m->n_query),
-		    .path_type = m->path_type,
-		    .regex = m->regex,
-		    .rule = entries[i]->rule->index,
-		    .next = WEIR_NONE};
+			.path = m->path.n == 1 ? text(e, m->path)
+					       : name(e, m->path),
+			.method = text(e, m->method),
+			.headers = emit_conds(e, m->headers, m->n_headers),
+			.query = emit_conds(e, m->query, m->n_query),
+			.path_type = m->path_type,
+			.regex = m->regex,
+			.rule = entries[i]->rule->index,
+			.next = WEIR_NONE};
 	}
 	table.matches = weir_writer_add(&e->w, v, n, sizeof(*v));
 	weir_index_table(&e->w, &table);

@@ -63,9 +63,9 @@ struct ir_service {
 	const struct weir_object *object;
 	uint64_t hash; /* of namespace and name */
 	uint32_t object_id;
-	uint32_t slices;  /* first of its EndpointSlices + 1, see slice_next */
-	bool is_known;	  /* object_id and is_knative are set */
-	bool is_knative;  /* placeholder of a Knative Route */
+	uint32_t slices; /* first of its EndpointSlices + 1, see slice_next */
+	bool is_known;   /* object_id and is_knative are set */
+	bool is_knative; /* placeholder of a Knative Route */
 	struct ir_group *groups;
 	struct ir_front *fronts; /* at its ClusterIPs */
 };
@@ -260,12 +260,12 @@ struct ir {
 
 	struct ir_service *services; /* all, in the store's order */
 	uint32_t *service_places;    /* hash table: index + 1, or 0 */
-	size_t n_places;	     /* a power of two */
+	size_t n_places;             /* a power of two */
 	const struct weir_object *const *slices;
 	uint32_t *slice_next; /* of the same Service: index + 1, or 0 */
 
-	struct weir_map vhosts;   /* hash -> struct ir_vhost */
-	struct weir_map kings;    /* hash -> struct ir_king_host */
+	struct weir_map vhosts; /* hash -> struct ir_vhost */
+	struct weir_map kings;  /* hash -> struct ir_king_host */
 	bool has_kings;
 	struct weir_map activators; /* address hash -> 1 */
 	bool has_activators;

@@ -426,8 +426,7 @@ static void serve_name(struct king *k, struct weir_str name)
 	struct ir_service *s = weir_ir_service(c, k->ingress->ns, name);
 	const struct weir_service_spec *spec;
 
-	if (!s || !s->is_knative ||
-	    s->object->service->n_cluster_ips == 0) {
+	if (!s || !s->is_knative || s->object->service->n_cluster_ips == 0) {
 		IR_DIAG(c, WEIR_DIAG_INFO, k->ingress, "NoAddress",
 			IR_FIELD("spec.rules[%zu].hosts", k->rule),
 			"Knative's placeholder Service %.*s/%.*s is not there "

@@ -92,8 +92,8 @@ struct mesh {
 static bool can_serve(const struct mesh *m)
 {
 	const struct weir_parent_ref *p = m->parent;
-	const struct weir_object *service =
-	    m->service ? m->service->object : NULL;
+	const struct weir_object *service = m->service ? m->service->object
+						       : NULL;
 
 	if (!service) {
 		PARENT_DIAG(m, WEIR_DIAG_WARNING, "NoMatchingParent",

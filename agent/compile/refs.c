@@ -231,7 +231,6 @@ static void add_knative(struct build *b)
 	struct ir_splits splits;
 	struct ir_ref *r;
 
-	b->has_knative = true;
 	if (host) {
 		path = weir_ir_king_default_path(b->c, host, b->q->route,
 						 REF_FIELD(b, ""));
@@ -242,6 +241,7 @@ static void add_knative(struct build *b)
 			 "host %.*s.%.*s.svc yet: its share gets 503",
 			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
 			 WEIR_STR_ARG(b->ref->name), WEIR_STR_ARG(b->ref->ns));
+		b->has_knative = true;
 		r = add_ref(b, WEIR_REF_UNREADY);
 		if (r) {
 			r->object = weir_ir_named(b->c, b->ref->kind,
@@ -258,6 +258,7 @@ static void add_knative(struct build *b)
 		add_invalid(b, NULL);
 		return;
 	}
+	b->has_knative = true;
 	add_splits(b, &splits,
 		   weir_ir_named(b->c, b->ref->kind, b->ref->ns, b->ref->name));
 }

@@ -39,7 +39,7 @@ static size_t find_place(const struct ir *c, uint64_t hash, struct weir_str ns,
 
 	while (c->service_places[i]) {
 		const struct ir_service *s =
-		    &c->services[c->service_places[i] - 1];
+			&c->services[c->service_places[i] - 1];
 
 		if (s->hash == hash && weir_str_eq(s->object->name, name) &&
 		    weir_str_eq(s->object->ns, ns)) {
@@ -89,16 +89,16 @@ static void join_slices(struct ir *c)
 void weir_ir_services(struct ir *c)
 {
 	size_t n;
-	const struct weir_object *const *v =
-	    weir_store_list(c->store, WEIR_KIND_SERVICE, &n);
+	const struct weir_object *const *v = weir_store_list(
+		c->store, WEIR_KIND_SERVICE, &n);
 
 	c->n_places = 4;
 	while (c->n_places < n * 2) {
 		c->n_places *= 2;
 	}
 	c->services = weir_ir_alloc(c, n, sizeof(*c->services));
-	c->service_places =
-	    weir_ir_alloc(c, c->n_places, sizeof(*c->service_places));
+	c->service_places = weir_ir_alloc(c, c->n_places,
+					  sizeof(*c->service_places));
 	if (!c->services || !c->service_places) {
 		return;
 	}
@@ -254,9 +254,8 @@ static uint64_t address_hash(const struct weir_ip *ip)
  * Service's endpoints are the activator's, nothing can go straight to pods. */
 static void load_activators(struct ir *c)
 {
-	const struct ir_service *s =
-	    find_service(c, WEIR_STR("knative-serving"),
-			 WEIR_STR("activator-service"));
+	const struct ir_service *s = find_service(
+		c, WEIR_STR("knative-serving"), WEIR_STR("activator-service"));
 
 	c->has_activators = true;
 	for (uint32_t i = s ? s->slices : 0; i; i = c->slice_next[i - 1]) {
@@ -264,7 +263,7 @@ static void load_activators(struct ir *c)
 
 		for (size_t k = 0; k < slice->n_endpoints; k++) {
 			const struct weir_slice_endpoint *e =
-			    &slice->endpoints[k];
+				&slice->endpoints[k];
 
 			for (size_t a = 0; a < e->n_addresses; a++) {
 				weir_ir_put(c, &c->activators,
@@ -289,8 +288,7 @@ bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group)
 }
 
 static void fill_group(struct ir *c, const struct ir_service *service,
-		       const struct weir_service_port *port,
-		       struct ir_group *g)
+		       const struct weir_service_port *port, struct ir_group *g)
 {
 	struct ir_endpoint *v;
 	size_t max = 0;

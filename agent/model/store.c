@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "cleanup.h"
+#include "reweight.h"
 
 struct slot {
 	const struct weir_object *object;
@@ -33,6 +34,9 @@ struct weir_store {
 	size_t slices_cap;
 	bool slices_are_fresh;
 	uint64_t version;
+	/* The last changes: [version % MAX] is what led to version; NULL if it
+	 * was more than weights. */
+	const struct weir_object *reweighted[WEIR_STORE_REWEIGHTED_MAX];
 };
 
 static void free_slot(struct slot *slot)
@@ -111,13 +115,28 @@ static size_t place_of(const struct shelf *shelf, struct weir_str ns,
 	return lo;
 }
 
-static void changed(struct weir_store *s, enum weir_kind kind)
+/* gone is freed: what names it names what took its place, or nothing. */
+static void replace_reweighted(struct weir_store *s,
+			       const struct weir_object *gone,
+			       const struct weir_object *by)
+{
+	for (size_t i = 0; i < WEIR_STORE_REWEIGHTED_MAX; i++) {
+		if (s->reweighted[i] == gone) {
+			s->reweighted[i] = by;
+		}
+	}
+}
+
+/* reweighted: the object if the change was of its weights only, else NULL. */
+static void changed(struct weir_store *s, enum weir_kind kind,
+		    const struct weir_object *reweighted)
 {
 	s->shelves[kind].is_fresh = false;
 	if (kind == WEIR_KIND_ENDPOINT_SLICE) {
 		s->slices_are_fresh = false;
 	}
 	s->version++;
+	s->reweighted[s->version % WEIR_STORE_REWEIGHTED_MAX] = reweighted;
 }
 
 static int grow(void **v, size_t *cap, size_t want, size_t size)
@@ -143,6 +162,7 @@ static int grow(void **v, size_t *cap, size_t want, size_t size)
 int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 		   const struct weir_object *object)
 {
+	const struct weir_object *reweighted = NULL;
 	struct shelf *shelf;
 	bool is_there;
 	size_t at;
@@ -153,6 +173,12 @@ int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 	shelf = &store->shelves[object->kind];
 	at = place_of(shelf, object->ns, object->name, &is_there);
 	if (is_there) {
+		const struct weir_object *gone = shelf->v[at].object;
+
+		if (weir_object_is_reweighted(gone, object)) {
+			reweighted = object;
+		}
+		replace_reweighted(store, gone, reweighted);
 		free_slot(&shelf->v[at]);
 	} else {
 		void *v = shelf->v;
@@ -168,7 +194,7 @@ int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 	}
 	shelf->v[at] = (struct slot){object, arena->chunk};
 	*arena = (struct weir_arena){0};
-	changed(store, object->kind);
+	changed(store, object->kind, reweighted);
 	return 0;
 }
 
@@ -187,11 +213,12 @@ bool weir_store_remove(struct weir_store *store, enum weir_kind kind,
 	if (!is_there) {
 		return false;
 	}
+	replace_reweighted(store, shelf->v[at].object, NULL);
 	free_slot(&shelf->v[at]); /* ns and name may die here */
 	memmove(&shelf->v[at], &shelf->v[at + 1],
 		(shelf->n - at - 1) * sizeof(*shelf->v));
 	shelf->n--;
-	changed(store, kind);
+	changed(store, kind, NULL);
 	return true;
 }
 
@@ -311,4 +338,28 @@ const struct weir_object *const *weir_store_slices(struct weir_store *store,
 uint64_t weir_store_version(const struct weir_store *store)
 {
 	return store->version;
+}
+
+int weir_store_reweighted(
+	const struct weir_store *store, uint64_t since,
+	const struct weir_object *ret_objects[static WEIR_STORE_REWEIGHTED_MAX],
+	size_t *ret_n)
+{
+	size_t n = 0;
+
+	if (since > store->version ||
+	    store->version - since > WEIR_STORE_REWEIGHTED_MAX) {
+		return -EAGAIN;
+	}
+	for (uint64_t v = since + 1; v <= store->version; v++) {
+		const struct weir_object *o =
+			store->reweighted[v % WEIR_STORE_REWEIGHTED_MAX];
+
+		if (!o) {
+			return -EAGAIN;
+		}
+		ret_objects[n++] = o;
+	}
+	*ret_n = n;
+	return 0;
 }

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An edit of weights alone: the plan before is copied, the rows of the routes
+ * in question are built anew, and everything stamped is taken back, so that the
+ * bytes are those of a full compilation (tests/unit/test_compile_recompile.c
+ * holds it to that).  Where that is not certain, the compilation is full.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "compile.h"
+#include "ir.h"
+
+static void *copy_block(const void *block, size_t size)
+{
+	void *copy = malloc(size);
+
+	return copy ? memcpy(copy, block, size) : NULL;
+}
+
+static void unstamp(struct weir_plan *rules, struct weir_eps *eps)
+{
+	char *base = (char *)rules;
+	struct weir_rule *rule = (struct weir_rule *)(base + rules->rules.off);
+	struct weir_span *sets = (struct weir_span *)((char *)eps +
+						      eps->sets.off);
+
+	rules->generation = 0;
+	eps->generation = 0;
+	for (uint32_t i = 0; i < rules->rules.n; i++) {
+		struct weir_ref *ref = (struct weir_ref *)(base +
+							   rule[i].refs.off);
+		struct weir_slot *slot =
+			(struct weir_slot *)(base + rule[i].slots.off);
+
+		rule[i].stat = 0;
+		for (uint32_t k = 0; k < rule[i].refs.n; k++) {
+			ref[k].stat = 0;
+		}
+		for (uint32_t k = 0; k < rule[i].slots.n; k++) {
+			slot[k].stat = 0;
+		}
+	}
+	for (uint32_t i = 0; i < eps->sets.n; i++) {
+		struct weir_endpoint *v = (struct weir_endpoint *)((char *)eps +
+								   sets[i].off);
+
+		for (uint32_t k = 0; k < sets[i].n; k++) {
+			v[k].stat = 0;
+		}
+	}
+}
+
+/* -EAGAIN where more than the row might change. */
+static int patch_rule(struct weir_plan *p, struct weir_rule *rule,
+		      const struct weir_object *route)
+{
+	char *base = (char *)p;
+	struct weir_ref *refs = (struct weir_ref *)(base + rule->refs.off);
+	struct weir_slot *slots = (struct weir_slot *)(base + rule->slots.off);
+	struct ir_ref weights[IR_RULE_REFS_MAX] = {{0}};
+	struct ir_rule row = {.refs = weights, .n_refs = rule->refs.n};
+	const struct weir_route_rule *spec;
+
+	if (rule->index >= route->route->n_rules) {
+		return -EAGAIN;
+	}
+	spec = &route->route->rules[rule->index];
+	if (rule->refs.n != spec->n_backends ||
+	    rule->refs.n > IR_RULE_REFS_MAX) {
+		return -EAGAIN;
+	}
+	for (uint32_t i = 0; i < rule->refs.n; i++) {
+		uint32_t weight = spec->backends[i].weight;
+
+		/* Knative's splits: weights times percent.  Too heavy: said. */
+		if (refs[i].index != i || refs[i].detail.n ||
+		    refs[i].state == WEIR_REF_UNREADY ||
+		    weight > IR_WEIGHT_MAX || refs[i].weight > IR_WEIGHT_MAX) {
+			return -EAGAIN;
+		}
+		refs[i].weight = weight;
+		weights[i].weight = weight;
+		row.n_slots += weight > 0;
+	}
+	if (rule->refs.n == 0) {
+		return 0;
+	}
+	/* The room is there: emit.c. */
+	memset(slots, 0, rule->refs.n * sizeof(*slots));
+	weir_ir_slots(&row, slots);
+	rule->slots.n = row.n_slots;
+	return 0;
+}
+
+static bool is_object(const struct weir_plan *p, uint32_t i,
+		      const struct weir_object *o)
+{
+	const struct weir_pobject *have = WEIR_PLAN_ELEM(p, struct weir_pobject,
+							 p->objects, i);
+
+	return weir_str_eq(weir_plan_str(p, have->name), o->name) &&
+	       weir_str_eq(weir_plan_str(p, have->ns), o->ns) &&
+	       weir_str_is(weir_plan_str(p, have->kind),
+			   weir_kind_text(o->kind));
+}
+
+static int patch_route(struct weir_plan *p, const struct weir_object *route)
+{
+	char *base = (char *)p;
+	struct weir_pobject *objects = (struct weir_pobject *)(base +
+							       p->objects.off);
+	struct weir_rule *rules = (struct weir_rule *)(base + p->rules.off);
+	uint32_t object = WEIR_NONE;
+	uint32_t last = WEIR_NONE;
+	bool is_known = false;
+
+	for (uint32_t i = 0; i < p->objects.n && !is_known; i++) {
+		is_known = is_object(p, i, route);
+	}
+	for (uint32_t i = 0; is_known && i < p->rules.n; i++) {
+		int r;
+
+		/* Rules of one route follow each other. */
+		if (rules[i].object == last ||
+		    (rules[i].object != object &&
+		     !is_object(p, rules[i].object, route))) {
+			last = rules[i].object == object ? last
+							 : rules[i].object;
+			continue;
+		}
+		object = rules[i].object;
+		r = patch_rule(p, &rules[i], route);
+		if (r < 0) {
+			return r;
+		}
+	}
+	if (object != WEIR_NONE) {
+		objects[object].generation = route->generation;
+	}
+	/* Named by someone, or attached without a rule: rare, not worth it. */
+	return is_known && object == WEIR_NONE ? -EAGAIN : 0;
+}
+
+static int patch(const struct weir_store *store, uint64_t since,
+		 const struct weir_plan_view *before,
+		 struct weir_compiled *compiled)
+{
+	const struct weir_object *routes[WEIR_STORE_REWEIGHTED_MAX];
+	_cleanup_free_ struct weir_plan *rules = NULL;
+	_cleanup_free_ struct weir_eps *eps = NULL;
+	size_t n;
+	int r;
+
+	r = weir_store_reweighted(store, since, routes, &n);
+	if (r < 0) {
+		return r;
+	}
+	rules = copy_block(before->rules, before->rules->size);
+	eps = copy_block(before->eps, before->eps->size);
+	if (!rules || !eps) {
+		return -ENOMEM;
+	}
+	unstamp(rules, eps);
+	for (size_t i = 0; i < n; i++) {
+		r = patch_route(rules, routes[i]);
+		if (r < 0) {
+			return r;
+		}
+	}
+	weir_free_ptr(&compiled->rules);
+	weir_free_ptr(&compiled->eps);
+	compiled->rules_size = rules->size;
+	compiled->eps_size = eps->size;
+	compiled->rules = TAKE_PTR(rules);
+	compiled->eps = TAKE_PTR(eps);
+	return 0;
+}
+
+int weir_recompile(struct weir_store *store,
+		   const struct weir_compile_options *options, uint64_t since,
+		   const struct weir_plan_view *before,
+		   struct weir_compiled *compiled)
+{
+	struct weir_compiled fresh;
+	int r = before ? patch(store, since, before, compiled) : -EAGAIN;
+
+	if (r != -EAGAIN) {
+		return r;
+	}
+	r = weir_compile(store, options, &fresh);
+	if (r < 0) {
+		return r;
+	}
+	weir_compiled_fini(compiled);
+	*compiled = fresh;
+	compiled->diags.arena = &compiled->arena;
+	return 0;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A recompilation must give the bytes of a full one, whatever was edited; and
+ * it must take the short way exactly where only weights changed.
+ */
+#include "compile_site.h"
+#include "stamp.h"
+
+static const char gateway[] =
+	"apiVersion: gateway.networking.k8s.io/v1\n"
+	"kind: Gateway\n"
+	"metadata: {name: gw, namespace: d}\n"
+	"spec:\n"
+	"  gatewayClassName: weir\n"
+	"  addresses: [{value: 10.0.0.1}]\n"
+	"  listeners:\n"
+	"  - {name: http, port: 80, protocol: HTTP}\n"
+	"  - {name: tcp, port: 90, protocol: TCP}\n"
+	"  - {name: odd, port: 91, protocol: example.com/odd}\n";
+
+static void put_text(struct site *s, const char *text)
+{
+	site_load(s, weir_str_of(text), 0);
+}
+
+static void put_service(struct site *s, unsigned i)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "{apiVersion: v1, kind: Service, metadata: {name: s%u, "
+		 "namespace: d}, spec: {ports: [{port: 80}]}}\n---\n"
+		 "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, "
+		 "metadata: {name: s%u-x, namespace: d, labels: "
+		 "{kubernetes.io/service-name: s%u}}, addressType: IPv4, "
+		 "ports: [{port: 8080}], endpoints: [{addresses: "
+		 "[10.1.0.%u]}]}\n",
+		 i, i, i, i + 1);
+	put_text(s, text);
+}
+
+/* A route with n backends, of which the k-th has weights[k]. */
+static void put_route(struct site *s, const char *kind, unsigned i,
+		      const unsigned *weights, unsigned n, const char *host)
+{
+	_cleanup_buf_ struct weir_buf b = {0};
+
+	weir_buf_printf(&b,
+			"apiVersion: gateway.networking.k8s.io/%s\nkind: %s\n"
+			"metadata: {name: r%u, namespace: d, generation: %u}\n"
+			"spec:\n  parentRefs: [{name: gw}]\n",
+			strcmp(kind, "TCPRoute") ? "v1" : "v1alpha2", kind, i,
+			weights[0] + 1);
+	if (host) {
+		weir_buf_printf(&b, "  hostnames: [%s]\n", host);
+	}
+	weir_buf_printf(&b, "  rules:\n  - backendRefs:\n");
+	for (unsigned k = 0; k < n; k++) {
+		weir_buf_printf(&b, "    - {name: s%u, port: 80, weight: %u}\n",
+				k, weights[k]);
+	}
+	weir_buf_add(&b, "", 1);
+	put_text(s, b.p);
+}
+
+static void init(struct site *s)
+{
+	static const unsigned weights[] = {90, 10, 0};
+
+	*s = (struct site){0};
+	must(weir_store_new(&s->store) == 0, "store");
+	put_text(s, gateway);
+	for (unsigned i = 0; i < 4; i++) {
+		put_service(s, i);
+		put_route(s, "HTTPRoute", i, weights, 3, "a.example");
+	}
+	put_route(s, "TCPRoute", 9, weights, 3, NULL);
+	site_compile(s);
+}
+
+/* Recompiles what the caller edited and compares with a full compilation. True
+ * if it was patched: then the diagnostics (there is one) are still the old. */
+static bool check(struct site *s, uint64_t since, const char *what)
+{
+	struct weir_compile_options options = {.node_name = WEIR_STR("node-a")};
+	struct weir_compiled full;
+	struct weir_plan_view before = s->view;
+	struct weir_plan *old_rules = TAKE_PTR(s->out.rules);
+	struct weir_eps *old_eps = TAKE_PTR(s->out.eps);
+	const struct weir_diag *diags = s->out.diags.v;
+
+	must(s->out.diags.n > 0, "a diagnostic to look for");
+	must(weir_compile(s->store, &options, &full) == 0, "compile");
+	must(weir_recompile(s->store, &options, since, &before, &s->out) == 0,
+	     "recompile");
+	ok(s->out.rules_size == full.rules_size &&
+		   !memcmp(s->out.rules, full.rules, full.rules_size),
+	   "%s: other rules", what);
+	ok(s->out.eps_size == full.eps_size &&
+		   !memcmp(s->out.eps, full.eps, full.eps_size),
+	   "%s: other endpoints", what);
+	weir_free_ptr(&old_rules);
+	weir_free_ptr(&old_eps);
+	weir_compiled_fini(&full);
+	must(weir_plan_open(s->out.rules, s->out.rules_size, s->out.eps,
+			    s->out.eps_size, &s->view) == 0,
+	     "opens");
+	return s->out.diags.v == diags;
+}
+
+static void stamp(struct site *s, struct weir_ids *ids)
+{
+	static uint64_t generation;
+	uint32_t lost;
+
+	must(weir_ids_stamp(ids, s->out.rules, s->out.eps, ++generation, 1,
+			    &lost) == 0,
+	     "stamp");
+}
+
+static void any_sequence_of_edits_gives_the_bytes_of_a_full_compilation(void)
+{
+	static const uint32_t max[_WEIR_IDS_MAX] = {1000, 1000, 1000};
+	static const unsigned values[] = {0, 1, 7, 90, 1000000};
+	_cleanup_(site_fini) struct site s;
+	struct weir_ids *ids = NULL;
+	unsigned n_short = 0;
+	unsigned seed = 1;
+
+	must(weir_ids_new(max, 0, &ids) == 0, "ids");
+	init(&s);
+	for (unsigned i = 0; i < 400; i++) {
+		uint64_t since = weir_store_version(s.store);
+		unsigned weights[3];
+		unsigned edits = i % 3 + 1;
+		char what[32];
+
+		stamp(&s, ids);
+		for (unsigned k = 0; k < edits; k++) {
+			seed = seed * 1103515245u + 12345u;
+			for (unsigned w = 0; w < 3; w++) {
+				weights[w] = values[(seed >> (8 + 3 * w)) % 5];
+			}
+			put_route(&s, seed >> 20 & 7 ? "HTTPRoute" : "TCPRoute",
+				  seed >> 20 & 7 ? (seed >> 24) % 4 : 9,
+				  weights, 3,
+				  seed >> 20 & 7
+					  ? (seed >> 16 & 15 ? "a.example"
+							     : "b.example")
+					  : NULL);
+		}
+		if (i % 17 == 0) {
+			put_service(&s, i % 4);
+		}
+		if (i % 29 == 0) {
+			weir_store_remove(s.store, WEIR_KIND_SERVICE,
+					  WEIR_STR("d"), WEIR_STR("s2"));
+		}
+		snprintf(what, sizeof(what), "edit %u", i);
+		n_short += check(&s, since, what);
+	}
+	ok(n_short > 100 && n_short < 390, "%u times patched", n_short);
+	weir_ids_free(&ids);
+}
+
+static void only_weights_take_the_short_way(void)
+{
+	static const unsigned before[] = {90, 10, 0};
+	static const unsigned after[] = {80, 20, 5};
+	const struct weir_object *v[WEIR_STORE_REWEIGHTED_MAX];
+	_cleanup_(site_fini) struct site s;
+	uint64_t since;
+	size_t n;
+
+	init(&s);
+	since = weir_store_version(s.store);
+	ok(weir_store_reweighted(s.store, since, v, &n) == 0 && n == 0,
+	   "nothing changed");
+	put_route(&s, "HTTPRoute", 1, after, 3, "a.example");
+	must(weir_store_reweighted(s.store, since, v, &n) == 0 && n == 1,
+	     "one weight");
+	ok(v[0] == weir_store_find(s.store, WEIR_KIND_HTTP_ROUTE, WEIR_STR("d"),
+				   WEIR_STR("r1")),
+	   "the route");
+	put_route(&s, "HTTPRoute", 1, before, 3, "a.example");
+	ok(weir_store_reweighted(s.store, since, v, &n) == 0 && n == 2 &&
+		   v[0] == v[1],
+	   "twice the same");
+	put_route(&s, "HTTPRoute", 1, before, 3, "b.example");
+	ok(weir_store_reweighted(s.store, since, v, &n) == -EAGAIN,
+	   "a hostname is not a weight");
+	since = weir_store_version(s.store);
+	put_route(&s, "HTTPRoute", 1, before, 2, "b.example");
+	ok(weir_store_reweighted(s.store, since, v, &n) == -EAGAIN,
+	   "a backend less");
+	since = weir_store_version(s.store);
+	weir_store_remove(s.store, WEIR_KIND_HTTP_ROUTE, WEIR_STR("d"),
+			  WEIR_STR("r1"));
+	ok(weir_store_reweighted(s.store, since, v, &n) == -EAGAIN, "removed");
+	since = weir_store_version(s.store);
+	for (unsigned i = 0; i < WEIR_STORE_REWEIGHTED_MAX + 1; i++) {
+		put_route(&s, "HTTPRoute", 2, i % 2 ? before : after, 3,
+			  "a.example");
+	}
+	ok(weir_store_reweighted(s.store, since, v, &n) == -EAGAIN,
+	   "more than is remembered");
+	ok(weir_store_reweighted(s.store, since + 5000, v, &n) == -EAGAIN,
+	   "the future");
+}
+
+TAP_MAIN(TEST(any_sequence_of_edits_gives_the_bytes_of_a_full_compilation),
+	 TEST(only_weights_take_the_short_way))
