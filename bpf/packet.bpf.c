@@ -20,7 +20,8 @@
 
 enum begin {
 	BEGIN_PASS,
-	BEGIN_OK, /* the flow is in the table */
+	BEGIN_OK,    /* the flow is in the table */
+	BEGIN_RELAY, /* the proxy shall carry it to the endpoint */
 	BEGIN_DROP,
 	BEGIN_REFUSE,
 };
@@ -42,6 +43,7 @@ struct draft {
 	__u64 now;
 	__u32 state;     /* WEIR_FLOW_SHORTCUT or 0 */
 	__u8 other_port; /* the client's own port cannot be used */
+	__u8 has_snat;   /* leaves with an address of the node */
 };
 
 struct {
@@ -247,12 +249,12 @@ __noinline int weir_insert(void)
 	}
 	r = add_reverse(d);
 	sport_be = d->k.from.dport_be;
-	if (!r && d->node.a[2]) {
+	if (!r && d->has_snat) {
 		weir_count_event(WEIR_COUNT_PACKET_SNAT);
 		r = add_snat(d);
 	}
 	fill(d, WEIR_FLOW_FORWARD);
-	if (d->node.a[2]) {
+	if (d->has_snat) {
 		d->f.state |= WEIR_FLOW_SNATTED;
 	}
 	d->f.to.saddr = d->pkt.key.from.saddr;
@@ -294,14 +296,16 @@ __noinline int weir_plan_way(struct __sk_buff *skb)
 	if (!d) {
 		return BEGIN_PASS;
 	}
+	if (weir_ip_is_mapped(&d->choice.addr) == d->pkt.is_v6) {
+		return BEGIN_RELAY;
+	}
 	is_hairpin = weir_ip_same(&d->choice.addr, &d->pkt.key.from.saddr);
 	d->way = d->pkt.key.from;
 	d->way.daddr = d->choice.addr;
 	d->way.dport_be = d->choice.port_be;
 	r = route(skb, &d->pkt, &d->way, in, &d->fib);
 	if (r == BPF_FIB_LKUP_RET_FWD_DISABLED) {
-		/* This node does not forward: its relay serves the address. */
-		return BEGIN_PASS;
+		return BEGIN_RELAY;
 	}
 	if (is_routed(r)) {
 		out = d->fib.ifindex;
@@ -314,6 +318,7 @@ __noinline int weir_plan_way(struct __sk_buff *skb)
 			weir_count_event(WEIR_COUNT_PACKET_NO_PORT);
 			return BEGIN_DROP;
 		}
+		d->has_snat = 1;
 		/* Its SNAT and REVERSE entries would be one. */
 		d->other_port = is_hairpin &&
 				d->way.sport_be == d->way.dport_be;
@@ -367,6 +372,25 @@ static __always_inline bool may_begin(const struct weir_pkt *pkt)
 		(WEIR_TCP_SYN | WEIR_TCP_ACK | WEIR_TCP_RST)) == WEIR_TCP_SYN;
 }
 
+/*
+ * What this plane cannot do itself (an endpoint of the other family, a node
+ * that does not forward) is left to the relay: through the proxy prefix where
+ * the frontend has a place there, else untouched, which for a local address is
+ * the relay as well.
+ */
+static __always_inline int relay(struct draft *d, const struct weir_fe_key *fe)
+{
+	if (!d->choice.proxy) {
+		return BEGIN_PASS;
+	}
+	d->choice.ep_id = 0;
+	d->choice.stat = 0;
+	weir_proxy_addr(&fe->addr, d->choice.proxy, &d->choice.addr);
+	d->choice.port_be = fe->port_be;
+	weir_count_event(WEIR_COUNT_PACKET_PROXIED);
+	return weir_insert();
+}
+
 /* The drafted packet, which no entry of the table translates: does it begin a
  * flow?  enum begin. */
 __noinline int weir_begin(struct __sk_buff *skb)
@@ -411,6 +435,9 @@ __noinline int weir_begin(struct __sk_buff *skb)
 		return BEGIN_PASS;
 	}
 	r = weir_plan_way(skb);
+	if (r == BEGIN_RELAY) {
+		return relay(d, &key);
+	}
 	if (r == BEGIN_OK) {
 		r = weir_insert();
 	}
@@ -645,10 +672,10 @@ static __always_inline int first_packet(struct __sk_buff *skb,
 	}
 	d->pkt = *pkt;
 	__builtin_memset(&d->choice, 0, sizeof(d->choice));
-	__builtin_memset(&d->node, 0, sizeof(d->node));
 	d->now = bpf_ktime_get_coarse_ns();
 	d->state = 0;
 	d->other_port = 0;
+	d->has_snat = 0;
 	switch (weir_begin(skb)) {
 	case BEGIN_OK:
 		break;

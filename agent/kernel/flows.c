@@ -75,8 +75,7 @@ static void reap(struct weir_flows *s, uint64_t now)
 		uint64_t now;
 	} ctx = {.n = s->n_queued, .now = now};
 	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx,
-			    .ctx_size_in = sizeof(ctx), .ctx_out = &ctx,
-			    .ctx_size_out = sizeof(ctx));
+			    .ctx_size_in = sizeof(ctx));
 	int r;
 
 	if (s->n_queued == 0) {
