@@ -30,8 +30,7 @@ struct agent {
 	struct weir_loop *loop;
 	struct weir_kernel *kernel;
 	struct weir_shared *shared;
-	struct weir_proxy_stats *stats;
-	size_t stats_size;
+	struct weir_counters counters;
 	struct weir_control control;
 	struct weir_server *admin;
 	struct weir_server *metrics;
@@ -127,7 +126,7 @@ static void on_link(struct weir_io *io, uint32_t events)
 
 	(void)events;
 	while ((n = weir_recv_fds(io->fd, &m, sizeof(m), fds, &n_fds)) > 0) {
-		if (n == sizeof(m) && n_fds == 1) {
+		if (n == sizeof(m) && m.type == WEIR_LINK_PROXY && n_fds == 1) {
 			weir_control_use_proxy(&a->control, m.proxy_pid,
 					       fds[0]);
 		}
@@ -140,7 +139,6 @@ static void on_link(struct weir_io *io, uint32_t events)
 static int map_shared(struct agent *a)
 {
 	const int *fds = a->options->fds;
-	struct stat st;
 	void *p = mmap(NULL, sizeof(*a->shared), PROT_READ | PROT_WRITE,
 		       MAP_SHARED, fds[WEIR_AGENT_FD_SHARED], 0);
 
@@ -148,17 +146,8 @@ static int map_shared(struct agent *a)
 		return -errno;
 	}
 	a->shared = p;
-	if (fstat(fds[WEIR_AGENT_FD_STATS], &st) < 0) {
-		return -errno;
-	}
-	a->stats_size = (size_t)st.st_size;
-	p = mmap(NULL, a->stats_size, PROT_READ, MAP_SHARED,
-		 fds[WEIR_AGENT_FD_STATS], 0);
-	if (p == MAP_FAILED) {
-		return -errno;
-	}
-	a->stats = p;
-	return 0;
+	return weir_counters_map(a->options, fds[WEIR_AGENT_FD_STATS],
+				 &a->counters);
 }
 
 /* -------------------------------------------------------------------- open */
@@ -251,15 +240,20 @@ static int open_metrics(struct agent *a)
 
 static int open_control(struct agent *a)
 {
-	const struct weir_options *o = a->options;
-	int r = weir_control_start(&a->control, o, a->loop, a->shared, a->stats,
-				   a->kernel, o->fds[WEIR_AGENT_FD_IPC]);
+	const struct weir_control_parts parts = {
+		.options = a->options,
+		.loop = a->loop,
+		.shared = a->shared,
+		.counters = &a->counters,
+		.kernel = a->kernel,
+	};
+	int r = weir_control_start(&a->control, &parts);
 
 	a->has_control = true;
 	if (r < 0) {
 		weir_error("--manifests %s: %s; it takes a directory that can "
 			   "be read",
-			   o->manifests, strerror(-r));
+			   a->options->manifests, strerror(-r));
 	}
 	return r;
 }
@@ -311,9 +305,7 @@ static void agent_fini(struct agent *a)
 	if (a->shared) {
 		munmap(a->shared, sizeof(*a->shared));
 	}
-	if (a->stats) {
-		munmap(a->stats, a->stats_size);
-	}
+	weir_counters_unmap(&a->counters);
 }
 
 int weir_agent_run(struct weir_options *options)
@@ -322,7 +314,7 @@ int weir_agent_run(struct weir_options *options)
 		.options = options, .signal_io = {.fd = -1}};
 	int r;
 
-	if (options->n_fds != _WEIR_AGENT_FD_MAX) {
+	if (options->n_fds < WEIR_AGENT_FD_KEPT) {
 		return WEIR_EXIT_CONFIG;
 	}
 	r = open_all(&a);

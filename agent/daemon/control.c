@@ -9,6 +9,7 @@
 #include "addr.h"
 #include "cleanup.h"
 #include "diaglog.h"
+#include "fdutil.h"
 
 /* A forgotten id: longer than any reader keeps an old plan. */
 #define QUARANTINE_MS 10000
@@ -57,15 +58,61 @@ static void collect_conflicts(struct weir_control *c)
 	weir_loop_arm(c->loop, &c->conflict_timer, CONFLICT_MS);
 }
 
+/* ------------------------------------------------------------- to the parent
+ */
+
+/* It keeps what must outlive this process.  A parent that does not read is
+ * gone or hangs; then nothing outlives it anyway. */
+static void leave_plan(const struct weir_control *c)
+{
+	const struct weir_link m = {.type = WEIR_LINK_PLAN};
+	const int fds[2] = {c->current.rules_fd, c->current.eps_fd};
+
+	weir_send_fds(c->link_fd, &m, sizeof(m), fds, 2);
+}
+
+static void leave_sockets(const struct weir_control *c)
+{
+	struct weir_link m = {.type = WEIR_LINK_KEEP};
+	int fds[WEIR_KEPT_A_MESSAGE];
+	size_t pos = 0;
+
+	do {
+		size_t n = 0;
+
+		for (; pos < c->udp.n && n < WEIR_KEPT_A_MESSAGE; pos++) {
+			if (c->udp.v[pos].fd >= 0) {
+				fds[n++] = c->udp.v[pos].fd;
+			}
+		}
+		weir_send_fds(c->link_fd, &m, sizeof(m), fds, n);
+		m.is_more = 1;
+	} while (pos < c->udp.n);
+}
+
+/* The datagram sockets of a plan.  *ret_is_changed may be NULL. */
+static int sync_sockets(struct weir_control *c, const struct weir_plan *plan,
+			bool *ret_is_changed)
+{
+	bool is_changed = false;
+	int r = weir_datagram_sync(&c->udp, plan, &is_changed);
+
+	if (is_changed) {
+		leave_sockets(c);
+	}
+	if (ret_is_changed) {
+		*ret_is_changed = is_changed;
+	}
+	return r;
+}
+
 /* ----------------------------------------------------------------- publish */
 
 static void put_back(struct weir_control *c)
 {
 	weir_sealed_fini(&c->next);
 	if (c->current.generation) {
-		bool is_changed;
-
-		weir_datagram_sync(&c->udp, c->current.view.rules, &is_changed);
+		sync_sockets(c, c->current.view.rules, NULL);
 		weir_proxy_link_send(&c->proxy, &c->current, &c->udp);
 	}
 }
@@ -121,6 +168,7 @@ static void publish_next(struct weir_control *c)
 	c->current = c->next;
 	c->next = WEIR_SEALED_NONE;
 	c->shared->is_ready = 1;
+	leave_plan(c);
 	c->stats.publishes++;
 	c->stats.publish_us = weir_now_us() - began_us;
 	c->stats.effect_us = weir_now_us() - c->current.changed_us;
@@ -178,28 +226,43 @@ static void on_answer(void *arg, uint64_t generation, int error)
 
 /* ----------------------------------------------------------------- compile */
 
+/* Of a stamped block, without its generation. */
+static uint64_t hash_block(void *block, size_t n, uint64_t *generation)
+{
+	uint64_t kept = *generation;
+	uint64_t hash;
+
+	*generation = 0;
+	hash = weir_hash64(block, n, 1);
+	*generation = kept;
+	return hash;
+}
+
+/* -EALREADY: what is in force says the same. */
 static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 {
-	uint64_t rules_hash = weir_hash64(compiled->rules, compiled->rules_size,
-					  1);
-	uint64_t eps_hash = weir_hash64(compiled->eps, compiled->eps_size, 2);
+	uint64_t generation = c->shared->generation + 1;
 	bool has_old = c->current.generation != 0;
-	bool is_same = has_old && rules_hash == c->current.rules_hash;
-	uint64_t generation;
+	uint64_t rules_hash;
+	uint64_t eps_hash;
 	uint32_t lost = 0;
-	bool is_changed;
+	bool is_same;
 	int r;
 
-	if (is_same && eps_hash == c->current.eps_hash) {
-		return -EALREADY;
-	}
-	generation = c->shared->generation + 1;
-	/* Unchanged rules are stamped too: it keeps their ids. */
 	r = weir_ids_stamp(c->ids, compiled->rules, compiled->eps, generation,
 			   weir_now_ms(), &lost);
 	if (r < 0) {
 		return r;
 	}
+	rules_hash = hash_block(compiled->rules, compiled->rules_size,
+				&compiled->rules->generation);
+	eps_hash = hash_block(compiled->eps, compiled->eps_size,
+			      &compiled->eps->generation);
+	is_same = has_old && rules_hash == c->current.rules_hash;
+	if (is_same && eps_hash == c->current.eps_hash) {
+		return -EALREADY;
+	}
+	weir_claims_update(&c->claims, c->ids, c->counters, false);
 	r = weir_sealed_make(is_same ? NULL : compiled->rules,
 			     compiled->rules_size, compiled->eps,
 			     compiled->eps_size, &c->current, &c->next);
@@ -212,26 +275,34 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 	c->next.changed_us = c->pending_us ? c->pending_us : weir_now_us();
 	c->shared->generation = generation;
 	c->stats.ids_lost = lost;
-	return weir_datagram_sync(&c->udp, c->next.view.rules, &is_changed);
+	return sync_sockets(c, c->next.view.rules, NULL);
 }
 
-static int compile(struct weir_control *c)
+static int compile(struct weir_control *c, uint64_t version)
 {
 	const struct weir_compile_options options = {
 		.node_name = weir_str_of(c->options->node_name)};
+	/* What is in force came from the version compiled last, so the store
+	 * may know that only weights changed. */
+	bool is_current = c->current.generation &&
+			  c->current.version == c->store_version;
 	struct weir_compiled *compiled = &c->compiled;
 	uint64_t began_us = weir_now_us();
 	int r;
 
-	weir_compiled_fini(compiled);
-	*compiled = (struct weir_compiled){0};
-	r = weir_compile(c->store, &options, compiled);
+	r = weir_recompile(c->store, &options, c->store_version,
+			   is_current ? &c->current.view : NULL, compiled);
 	if (r < 0) {
 		return r;
 	}
 	c->stats.compiles++;
 	c->stats.compile_us = weir_now_us() - began_us;
 	r = make_next(c, compiled);
+	if (r == 0) {
+		c->next.version = version;
+	} else if (r == -EALREADY) {
+		c->current.version = version;
+	}
 	/* The diagnostics are kept, the blocks live on in memfds. */
 	weir_free_ptr(&compiled->rules);
 	weir_free_ptr(&compiled->eps);
@@ -246,7 +317,7 @@ static void compile_if_changed(struct weir_control *c)
 	if (c->next.generation || version == c->store_version) {
 		return;
 	}
-	r = compile(c);
+	r = compile(c, version);
 	c->store_version = version;
 	c->pending_us = 0;
 	weir_loop_arm(c->loop, &c->trim_timer, TRIM_MS);
@@ -321,7 +392,7 @@ static void on_conflict_timer(struct weir_timer *timer)
 		weir_loop_arm(c->loop, timer, CONFLICT_MS);
 		return;
 	}
-	weir_datagram_sync(&c->udp, c->current.view.rules, &is_changed);
+	sync_sockets(c, c->current.view.rules, &is_changed);
 	if (is_changed) {
 		weir_proxy_link_send(&c->proxy, &c->current, &c->udp);
 	}
@@ -364,69 +435,113 @@ void weir_control_use_proxy(struct weir_control *c, pid_t pid, int fd)
 
 /* -------------------------------------------------------------------- life */
 
-static void init(struct weir_control *c, const struct weir_options *options,
-		 struct weir_loop *loop, struct weir_shared *shared,
-		 struct weir_proxy_stats *stats, struct weir_kernel *kernel)
+static void init(struct weir_control *c, const struct weir_control_parts *parts)
 {
-	*c = (struct weir_control){.options = options,
-				   .loop = loop,
-				   .shared = shared,
-				   .proxy_stats = stats,
-				   .kernel = kernel,
-				   .current = WEIR_SEALED_NONE,
-				   .next = WEIR_SEALED_NONE,
-				   .conflicts_hash = 1};
+	*c = (struct weir_control){
+		.options = parts->options,
+		.loop = parts->loop,
+		.shared = parts->shared,
+		.counters = parts->counters,
+		.kernel = parts->kernel,
+		.link_fd = parts->options->fds[WEIR_AGENT_FD_LINK],
+		.current = WEIR_SEALED_NONE,
+		.next = WEIR_SEALED_NONE,
+		.store_version = NOT_COMPILED,
+		.conflicts_hash = 1};
 	c->answer_timer = (struct weir_timer){.fn = on_answer_timer, .arg = c};
 	c->retry_timer = (struct weir_timer){.fn = on_retry, .arg = c};
 	c->conflict_timer = (struct weir_timer){.fn = on_conflict_timer,
 						.arg = c};
 	c->trim_timer = (struct weir_timer){.fn = on_trim, .arg = c};
-	weir_proxy_link_init(&c->proxy, loop, options, on_answer, c);
+	weir_proxy_link_init(&c->proxy, c->loop, c->options, on_answer, c);
+}
+
+/* The ids of the plan in force, so that counters go on.  Without them (a bad
+ * or absent plan) they begin anew, which is no reason not to serve. */
+static int adopt_ids(struct weir_control *c)
+{
+	const int *fds = c->options->fds;
+	const void *rules = NULL;
+	const void *eps = NULL;
+	struct weir_plan_view view;
+	size_t rules_size = 0;
+	size_t eps_size = 0;
+	int r = -ENODATA;
+
+	if (fds[WEIR_AGENT_FD_RULES] >= 0 && fds[WEIR_AGENT_FD_EPS] >= 0) {
+		r = weir_map_fd(fds[WEIR_AGENT_FD_RULES], &rules, &rules_size);
+	}
+	if (r == 0) {
+		r = weir_map_fd(fds[WEIR_AGENT_FD_EPS], &eps, &eps_size);
+	}
+	if (r == 0) {
+		r = weir_plan_open(rules, rules_size, eps, eps_size, &view);
+	}
+	if (r == 0) {
+		r = weir_ids_adopt(c->ids, &view);
+	}
+	if (r == 0) {
+		r = weir_claims_update(&c->claims, c->ids, c->counters, true);
+	}
+	weir_unmap(&rules, rules_size);
+	weir_unmap(&eps, eps_size);
+	return r == -ENOMEM ? r : 0;
+}
+
+/* What an earlier agent of this parent left: generations, ids, sockets. */
+static int take_over(struct weir_control *c)
+{
+	const struct weir_options *o = c->options;
+	const uint32_t max[_WEIR_IDS_MAX] = {
+		[WEIR_IDS_RULE] = o->max_rules,
+		[WEIR_IDS_REF] = o->kernel.max_refs,
+		[WEIR_IDS_ENDPOINT] = o->kernel.max_endpoints,
+	};
+	uint64_t generation = weir_kernel_generation(c->kernel);
+	int r;
+
+	if (c->shared->generation < generation) {
+		c->shared->generation = generation;
+	}
+	r = weir_ids_new(max, QUARANTINE_MS, &c->ids);
+	if (r == 0) {
+		r = adopt_ids(c);
+	}
+	if (r == 0) {
+		r = weir_datagram_adopt(&c->udp, o->fds + WEIR_AGENT_FD_KEPT,
+					o->n_fds - WEIR_AGENT_FD_KEPT);
+	}
+	if (r == 0 && o->fds[WEIR_AGENT_FD_IPC] >= 0) {
+		r = weir_proxy_link_use(&c->proxy, o->fds[WEIR_AGENT_FD_IPC]);
+	}
+	return r;
 }
 
 int weir_control_start(struct weir_control *c,
-		       const struct weir_options *options,
-		       struct weir_loop *loop, struct weir_shared *shared,
-		       struct weir_proxy_stats *stats,
-		       struct weir_kernel *kernel, int ipc_fd)
+		       const struct weir_control_parts *parts)
 {
-	const uint32_t max[_WEIR_IDS_MAX] = {
-		[WEIR_IDS_RULE] = options->max_rules,
-		[WEIR_IDS_REF] = options->kernel.max_refs,
-		[WEIR_IDS_ENDPOINT] = options->kernel.max_endpoints,
-	};
-	uint64_t generation = weir_kernel_generation(kernel);
+	const char *dir = parts->options->manifests;
 	int r;
 
-	init(c, options, loop, shared, stats, kernel);
-	/* Never one that an earlier life gave out. */
-	if (shared->generation < generation) {
-		shared->generation = generation;
-	}
+	init(c, parts);
 	c->pending_us = weir_now_us();
-	r = weir_ids_new(max, QUARANTINE_MS, &c->ids);
+	r = take_over(c);
 	if (r == 0) {
 		r = weir_store_new(&c->store);
 	}
 	if (r == 0) {
-		r = weir_manifests_new(options->manifests, c->store,
-				       &c->manifests);
+		r = weir_manifests_new(dir, c->store, &c->manifests);
 	}
 	/* Watch first: what changes while all is read is told afterwards. */
 	if (r == 0) {
-		r = weir_watch_new(loop, options->manifests, on_files, c,
-				   &c->watch);
+		r = weir_watch_new(c->loop, dir, on_files, c, &c->watch);
 	}
 	if (r == 0) {
 		r = weir_manifests_load(c->manifests);
 	}
-	if (r == 0 && ipc_fd >= 0) {
-		r = weir_proxy_link_use(&c->proxy, ipc_fd);
-	}
 	if (r < 0) {
 		return r;
 	}
-	c->store_version = NOT_COMPILED;
 	compile_if_changed(c);
 	return 0;
 }
@@ -446,6 +561,7 @@ void weir_control_stop(struct weir_control *c)
 	weir_manifests_free(&c->manifests);
 	weir_store_free(&c->store);
 	weir_ids_free(&c->ids);
+	weir_claims_fini(&c->claims);
 	weir_map_fini(&c->logged);
 	weir_free_ptr(&c->conflicts);
 }

@@ -12,8 +12,8 @@
 #define WEIR_DAEMON_CONTROL_H
 
 #include "compile.h"
+#include "counters.h"
 #include "datagram.h"
-#include "ipc.h"
 #include "kernel.h"
 #include "manifest.h"
 #include "map.h"
@@ -49,7 +49,8 @@ struct weir_control {
 	const struct weir_options *options;
 	struct weir_loop *loop;
 	struct weir_shared *shared;
-	struct weir_proxy_stats *proxy_stats;
+	struct weir_counters *counters;
+	struct weir_claims claims;
 	struct weir_kernel *kernel;
 	struct weir_store *store;
 	struct weir_manifests *manifests;
@@ -57,6 +58,7 @@ struct weir_control {
 	struct weir_ids *ids;
 	struct weir_proxy_link proxy;
 	struct weir_datagram udp;
+	int link_fd;                   /* to the parent, not owned */
 	struct weir_compiled compiled; /* its blocks are freed, diags stay */
 	struct weir_sealed current;    /* the kernel follows it */
 	struct weir_sealed next;       /* the proxy has it, or is to answer */
@@ -78,14 +80,19 @@ struct weir_control {
 	struct weir_control_stats stats;
 };
 
-/* Loads the directory and publishes.  kernel and stats are not owned; ipc_fd is
- * the end of the present proxy's channel, taken, or -1: it comes later.
+/* What the control loop works with; none of it is owned. */
+struct weir_control_parts {
+	const struct weir_options *options; /* with the fds of the role */
+	struct weir_loop *loop;
+	struct weir_shared *shared;
+	struct weir_counters *counters;
+	struct weir_kernel *kernel;
+};
+
+/* Takes over what an earlier agent left, loads the directory and publishes.
  * -errno: the directory cannot be read, or memory. */
 int weir_control_start(struct weir_control *control,
-		       const struct weir_options *options,
-		       struct weir_loop *loop, struct weir_shared *shared,
-		       struct weir_proxy_stats *stats,
-		       struct weir_kernel *kernel, int ipc_fd);
+		       const struct weir_control_parts *parts);
 void weir_control_stop(struct weir_control *control);
 /* A proxy was started: pid, and the end of its channel, which is taken. */
 void weir_control_use_proxy(struct weir_control *control, pid_t pid, int fd);

@@ -3,30 +3,43 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 
-static size_t stats_size(const struct weir_proxy_stats *s)
+/* Offsets by the options; returns the size of all. */
+static size_t lay_out(const struct weir_options *o, struct weir_counters *c)
 {
-	return sizeof(*s) +
-	       sizeof(struct weir_proxy_rulestat) * (size_t)s->max_rules +
-	       sizeof(struct weir_proxy_refstat) * (size_t)s->max_refs +
-	       sizeof(struct weir_proxy_epstat) * (size_t)s->max_endpoints;
+	size_t at = sizeof(struct weir_proxy_stats);
+	char *base = (char *)c->stats;
+
+	c->max[WEIR_IDS_RULE] = o->max_rules;
+	c->max[WEIR_IDS_REF] = o->kernel.max_refs;
+	c->max[WEIR_IDS_ENDPOINT] = o->kernel.max_endpoints;
+	c->rules = (struct weir_proxy_rulestat *)(base + at);
+	at += sizeof(*c->rules) * c->max[WEIR_IDS_RULE];
+	c->refs = (struct weir_proxy_refstat *)(base + at);
+	at += sizeof(*c->refs) * c->max[WEIR_IDS_REF];
+	c->endpoints = (struct weir_proxy_epstat *)(base + at);
+	at += sizeof(*c->endpoints) * c->max[WEIR_IDS_ENDPOINT];
+	return at;
 }
 
-int weir_counters_new(uint32_t max_rules, uint32_t max_refs,
-		      uint32_t max_endpoints, int *ret_fd)
+int weir_counters_new(const struct weir_options *o, int *ret_fd)
 {
-	const struct weir_proxy_stats header = {.max_rules = max_rules,
-						.max_refs = max_refs,
-						.max_endpoints = max_endpoints};
+	const struct weir_proxy_stats header = {
+		.max_rules = o->max_rules,
+		.max_refs = o->kernel.max_refs,
+		.max_endpoints = o->kernel.max_endpoints};
+	struct weir_counters c = {0};
 	_cleanup_close_ int fd = memfd_create("weir-stats",
 					      MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || ftruncate(fd, (off_t)stats_size(&header)) < 0 ||
+	if (fd < 0 || ftruncate(fd, (off_t)lay_out(o, &c)) < 0 ||
 	    pwrite(fd, &header, sizeof(header), 0) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
 		    0) {
@@ -34,6 +47,38 @@ int weir_counters_new(uint32_t max_rules, uint32_t max_refs,
 	}
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int weir_counters_map(const struct weir_options *o, int fd,
+		      struct weir_counters *ret_counters)
+{
+	struct weir_counters c = {.fd = fd};
+	struct stat st;
+	void *p;
+
+	if (fstat(fd, &st) < 0) {
+		return -errno;
+	}
+	c.size = lay_out(o, &c);
+	if ((size_t)st.st_size != c.size) {
+		return -EBADMSG;
+	}
+	p = mmap(NULL, c.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) {
+		return -errno;
+	}
+	c.stats = p;
+	lay_out(o, &c);
+	*ret_counters = c;
+	return 0;
+}
+
+void weir_counters_unmap(struct weir_counters *c)
+{
+	if (c->stats) {
+		munmap(c->stats, c->size);
+	}
+	*c = (struct weir_counters){.fd = -1};
 }
 
 /*
@@ -52,55 +97,113 @@ static size_t next_present(int fd, size_t at, size_t size, size_t i)
 	return (size_t)data <= want ? i : ((size_t)data - at + size - 1) / size;
 }
 
-#define FOR_PRESENT(i, fd, stats, array, field, n)                             \
-	for (size_t at = (size_t)((char *)&(array)->field - (char *)(stats)),  \
-		    i = next_present((fd), at, sizeof(*(array)), 0);           \
-	     i < (n); i = next_present((fd), at, sizeof(*(array)), i + 1))
+#define FOR_PRESENT(i, c, array, field, space)                                 \
+	for (size_t at = (size_t)((char *)&(array)->field -                    \
+				  (char *)(c)->stats),                         \
+		    i = next_present((c)->fd, at, sizeof(*(array)), 0);        \
+	     i < (c)->max[(space)];                                            \
+	     i = next_present((c)->fd, at, sizeof(*(array)), i + 1))
 
-int weir_counters_settle(int fd)
+void weir_counters_settle(struct weir_counters *c)
 {
-	struct weir_proxy_stats *s;
-	struct weir_proxy_rulestat *rules;
-	struct weir_proxy_refstat *refs;
-	struct weir_proxy_epstat *eps;
-	struct stat st;
+	struct weir_proxy_totals *t = &c->stats->totals;
 
-	if (fstat(fd, &st) < 0) {
-		return -errno;
-	}
-	s = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		 fd, 0);
-	if (s == MAP_FAILED) {
-		return -errno;
-	}
-	/* The proxy could write the header: believe none that does not fit. */
-	if (stats_size(s) != (size_t)st.st_size) {
-		munmap(s, (size_t)st.st_size);
-		return -EBADMSG;
-	}
-	rules = weir_proxy_rulestats(s);
-	refs = weir_proxy_refstats(s);
-	eps = weir_proxy_epstats(s);
-	s->totals.clients_closed = s->totals.clients_opened;
-	s->totals.pool_idle = 0;
-	FOR_PRESENT(i, fd, s, rules, in_flight, s->max_rules)
+	t->clients_closed = t->clients_opened;
+	t->pool_idle = 0;
+	FOR_PRESENT(i, c, c->rules, in_flight, WEIR_IDS_RULE)
 	{
-		rules[i].in_flight = 0;
+		c->rules[i].in_flight = 0;
 	}
-	FOR_PRESENT(i, fd, s, refs, in_flight, s->max_refs)
+	FOR_PRESENT(i, c, c->refs, in_flight, WEIR_IDS_REF)
 	{
-		refs[i].in_flight = 0;
+		c->refs[i].in_flight = 0;
 	}
-	FOR_PRESENT(i, fd, s, eps, in_flight, s->max_endpoints)
+	FOR_PRESENT(i, c, c->endpoints, in_flight, WEIR_IDS_ENDPOINT)
 	{
-		eps[i].in_flight = 0;
+		c->endpoints[i].in_flight = 0;
 	}
-	FOR_PRESENT(i, fd, s, eps, opened, s->max_endpoints)
+	FOR_PRESENT(i, c, c->endpoints, opened, WEIR_IDS_ENDPOINT)
 	{
-		if (eps[i].opened) {
-			eps[i].closed = eps[i].opened;
+		if (c->endpoints[i].opened) {
+			c->endpoints[i].closed = c->endpoints[i].opened;
 		}
 	}
-	munmap(s, (size_t)st.st_size);
+}
+
+/* -------------------------------------------------------------------- claims
+ */
+
+void weir_claims_fini(struct weir_claims *claims)
+{
+	for (int i = 0; i < _WEIR_IDS_MAX; i++) {
+		weir_free_ptr(&claims->keys[i]);
+	}
+	*claims = (struct weir_claims){0};
+}
+
+/* Nobody counts on this id: it was in quarantine. */
+static void clear(struct weir_counters *c, int space, uint32_t id)
+{
+	if (id >= c->max[space]) {
+		return;
+	}
+	switch (space) {
+	case WEIR_IDS_RULE:
+		c->rules[id] = (struct weir_proxy_rulestat){0};
+		break;
+	case WEIR_IDS_REF:
+		c->refs[id] = (struct weir_proxy_refstat){0};
+		break;
+	default:
+		c->endpoints[id] = (struct weir_proxy_epstat){0};
+	}
+}
+
+static int hold(struct weir_claims *c, int space, uint32_t id)
+{
+	uint32_t n = c->n[space] ? c->n[space] : 64;
+	uint64_t *keys;
+
+	if (id < c->n[space]) {
+		return 0;
+	}
+	while (n <= id) {
+		n *= 2;
+	}
+	keys = reallocarray(c->keys[space], n, sizeof(*keys));
+	if (!keys) {
+		return -ENOMEM;
+	}
+	memset(keys + c->n[space], 0, (n - c->n[space]) * sizeof(*keys));
+	c->keys[space] = keys;
+	c->n[space] = n;
+	return 0;
+}
+
+int weir_claims_update(struct weir_claims *c, const struct weir_ids *ids,
+		       struct weir_counters *counters, bool is_adopted)
+{
+	for (int space = 0; space < _WEIR_IDS_MAX; space++) {
+		uint32_t n = weir_ids_n(ids, (enum weir_id_space)space);
+
+		for (uint32_t id = 1; id < n; id++) {
+			uint64_t key = weir_ids_key(
+				ids, (enum weir_id_space)space, id);
+
+			if (key == 0) {
+				continue; /* free: cleared when it is taken */
+			}
+			if (hold(c, space, id) < 0) {
+				return -ENOMEM;
+			}
+			if (c->keys[space][id] == key) {
+				continue;
+			}
+			if (!is_adopted) {
+				clear(counters, space, id);
+			}
+			c->keys[space][id] = key;
+		}
+	}
 	return 0;
 }

@@ -4,13 +4,43 @@
 #define WEIR_DAEMON_COUNTERS_H
 
 #include "ipc.h"
+#include "options.h"
+#include "stamp.h"
+
+/* Mapped.  The proxy can write all of it, the header too: where things are is
+ * computed from the options, never from what stands there. */
+struct weir_counters {
+	int fd; /* not owned */
+	size_t size;
+	struct weir_proxy_stats *stats; /* use only .totals */
+	struct weir_proxy_rulestat *rules;
+	struct weir_proxy_refstat *refs;
+	struct weir_proxy_epstat *endpoints;
+	uint32_t max[_WEIR_IDS_MAX]; /* ids below exist */
+};
 
 /* Zeroed, sealed against resizing: a process that shares it cannot make
  * another fault.  Holes cost nothing. */
-int weir_counters_new(uint32_t max_rules, uint32_t max_refs,
-		      uint32_t max_endpoints, int *ret_fd);
+int weir_counters_new(const struct weir_options *options, int *ret_fd);
+/* -EBADMSG: not of this size. */
+int weir_counters_map(const struct weir_options *options, int fd,
+		      struct weir_counters *ret_counters);
+void weir_counters_unmap(struct weir_counters *counters);
 /* After the death of a proxy: nothing is in flight any more, what was open is
- * closed.  0 or -errno. */
-int weir_counters_settle(int fd);
+ * closed. */
+void weir_counters_settle(struct weir_counters *counters);
+
+/* Whose counters stand at each id. */
+struct weir_claims {
+	uint64_t *keys[_WEIR_IDS_MAX];
+	uint32_t n[_WEIR_IDS_MAX];
+};
+
+void weir_claims_fini(struct weir_claims *claims);
+/* After stamping: an id that went to something new counts from zero.  With
+ * is_adopted what stands there belongs to those who have the ids now.
+ * 0 or -ENOMEM: some counters go on with a predecessor's. */
+int weir_claims_update(struct weir_claims *claims, const struct weir_ids *ids,
+		       struct weir_counters *counters, bool is_adopted);
 
 #endif

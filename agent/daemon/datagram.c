@@ -62,6 +62,39 @@ static int take_old(struct weir_datagram *old, size_t *pos,
 	return -1;
 }
 
+static int compare(const void *a, const void *b)
+{
+	const struct weir_datagram_socket *x = a;
+	const struct weir_datagram_socket *y = b;
+
+	return order(&x->addr, x->port_be, &y->addr, y->port_be);
+}
+
+int weir_datagram_adopt(struct weir_datagram *udp, const int *fds, size_t n)
+{
+	udp->v = n ? calloc(n, sizeof(*udp->v)) : NULL;
+	if (n && !udp->v) {
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct weir_datagram_socket *s = &udp->v[udp->n];
+		struct sockaddr_storage sa;
+		socklen_t len = sizeof(sa);
+
+		s->fd = fds[i];
+		if (getsockname(s->fd, (struct sockaddr *)&sa, &len) < 0 ||
+		    weir_addr_from_sockaddr(&sa, &s->addr, &s->port_be) < 0) {
+			weir_close(&s->fd);
+			continue;
+		}
+		udp->n++;
+	}
+	if (udp->n) {
+		qsort(udp->v, udp->n, sizeof(*udp->v), compare);
+	}
+	return 0;
+}
+
 int weir_datagram_sync(struct weir_datagram *udp, const struct weir_plan *plan,
 		       bool *ret_is_changed)
 {

@@ -20,6 +20,9 @@ struct weir_datagram {
 };
 
 void weir_datagram_fini(struct weir_datagram *udp);
+/* Begins with bound sockets that an earlier agent left; taken.  Those that the
+ * first plan does not want are closed then.  0 or -ENOMEM. */
+int weir_datagram_adopt(struct weir_datagram *udp, const int *fds, size_t n);
 /* One socket for each local UDP frontend of the plan, and no other.  Sockets
  * that exist stay.  *ret_is_changed: the set of open sockets is another.
  * 0 or -ENOMEM. */

@@ -71,6 +71,12 @@ static int open_group(const struct weir_ip *addr, uint32_t n_workers,
 		if (r == 0) {
 			r = set_flag(fd, SOL_SOCKET, SO_REUSEPORT);
 		}
+		/* Steered connections inherit it.  Without it they would keep
+		 * the frontend's port from every later bind(), the test whether
+		 * a socket of the host holds it included. */
+		if (r == 0) {
+			r = set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
+		}
 		if (r == 0) {
 			r = allow_absent(fd, addr);
 		}
@@ -203,19 +209,11 @@ int weir_listen_unix(const char *path, int *ret_fd)
 	return 0;
 }
 
-/*
- * SO_REUSEPORT: a restarted agent binds again while the proxy still holds the
- * socket of the former one.  It shares only with sockets of the same user that
- * asked for it as well, so a port that a host socket holds is still refused.
- */
 int weir_bind_udp(const struct weir_ip *addr, __be16 port_be, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
 	int r = open_socket(addr, SOCK_DGRAM | SOCK_NONBLOCK, &fd);
 
-	if (r == 0) {
-		r = set_flag(fd, SOL_SOCKET, SO_REUSEPORT);
-	}
 	if (r == 0) {
 		r = allow_absent(fd, addr);
 	}

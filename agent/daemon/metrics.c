@@ -227,7 +227,7 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 		WEIR_PROXY_REASONS(REASON_NAME)
 #undef REASON_NAME
 	};
-	const struct weir_proxy_totals *t = &c->proxy_stats->totals;
+	const struct weir_proxy_totals *t = &c->counters->stats->totals;
 	const char *name = "weir_proxy_clients_total";
 
 	family(b, name, "counter", "Client connections of the proxy.");

@@ -16,7 +16,7 @@
 #define WEIR_OPTIONS_ERROR_MAX 320 /* bytes of an error line with its NUL */
 #define WEIR_OPTIONS_LIST_MAX 32   /* values of a flag that may be repeated */
 #define WEIR_WORKERS_MAX 32
-#define WEIR_ROLE_FDS_MAX (8 + WEIR_WORKERS_MAX * 2)
+#define WEIR_ROLE_FDS_MAX 144 /* 128 kept sockets, or 2 a worker, and some */
 
 enum weir_action {
 	WEIR_ACTION_RUN,

@@ -6,7 +6,9 @@
  * versions) with descriptors from FIRST_FD on, named by --role-fds.  The
  * parent keeps the listeners, so connections that arrive while no proxy lives
  * wait in their queues, and the agent's end of the channel to the proxy, so a
- * proxy does not see its agent die and goes on serving its last plan.
+ * proxy does not see its agent die and goes on serving its last plan.  For the
+ * agent it keeps the datagram sockets, which could not be bound twice, and the
+ * plan in force, whose ids the counters go by.
  */
 #include "parent.h"
 
@@ -62,10 +64,14 @@ struct parent {
 	struct weir_timer stop_timer;
 	int signal_fd;
 	int shared_fd;
+	struct weir_counters counters;
 	int stats_fd;
-	int link_fd; /* to the agent */
-	int ipc_fd;  /* the agent's end of the channel to the proxy */
+	struct weir_io link_io; /* to the agent; fd -1: none */
+	int ipc_fd; /* the agent's end of the channel to the proxy */
 	int listeners[WEIR_WORKERS_MAX * 2];
+	int plan_fds[2]; /* that the agent put in force */
+	int kept[WEIR_KEPT_MAX];
+	size_t n_kept;
 	bool is_stopping;
 	int status;
 };
@@ -148,7 +154,7 @@ static int spawn(struct parent *p, struct child *c, const int *fds,
 static int start_proxy(struct parent *p)
 {
 	int fds[WEIR_PROXY_FD_LISTENERS + WEIR_WORKERS_MAX * 2];
-	struct weir_link link = {0};
+	struct weir_link link = {.type = WEIR_LINK_PROXY};
 	size_t n = p->options->workers * 2;
 	int pair[2];
 	int r;
@@ -168,8 +174,9 @@ static int start_proxy(struct parent *p)
 	}
 	p->shared->proxy_pid = p->proxy.pid;
 	link.proxy_pid = p->proxy.pid;
-	if (p->link_fd >= 0 && p->agent.pid &&
-	    weir_send_fds(p->link_fd, &link, sizeof(link), &p->ipc_fd, 1) < 0) {
+	if (p->link_io.fd >= 0 && p->agent.pid &&
+	    weir_send_fds(p->link_io.fd, &link, sizeof(link), &p->ipc_fd, 1) <
+		    0) {
 		/* It has not
 		 * read the
 		 * last
@@ -181,25 +188,84 @@ static int start_proxy(struct parent *p)
 	return 0;
 }
 
+static void forget_kept(struct parent *p)
+{
+	while (p->n_kept) {
+		weir_close(&p->kept[--p->n_kept]);
+	}
+}
+
+static void keep(struct parent *p, const struct weir_link *m, int *fds,
+		 size_t n)
+{
+	if (!m->is_more) {
+		forget_kept(p);
+	}
+	for (size_t i = 0; i < n && p->n_kept < WEIR_KEPT_MAX; i++) {
+		p->kept[p->n_kept++] = TAKE_FD(fds[i]);
+	}
+}
+
+static void on_link(struct weir_io *io, uint32_t events)
+{
+	struct parent *p = io->arg;
+	int fds[WEIR_FDS_MAX];
+	struct weir_link m;
+	size_t n_fds;
+	ssize_t n;
+
+	(void)events;
+	while ((n = weir_recv_fds(io->fd, &m, sizeof(m), fds, &n_fds)) > 0) {
+		if (n == sizeof(m) && m.type == WEIR_LINK_KEEP) {
+			keep(p, &m, fds, n_fds);
+		} else if (n == sizeof(m) && m.type == WEIR_LINK_PLAN &&
+			   n_fds == 2) {
+			weir_close(&p->plan_fds[0]);
+			weir_close(&p->plan_fds[1]);
+			p->plan_fds[0] = TAKE_FD(fds[0]);
+			p->plan_fds[1] = TAKE_FD(fds[1]);
+		}
+		for (size_t i = 0; i < n_fds; i++) {
+			weir_close(&fds[i]);
+		}
+	}
+	if (n == 0) {
+		weir_loop_del(p->loop, io); /* it died: SIGCHLD tells more */
+		weir_close(&io->fd);
+	}
+}
+
 static int start_agent(struct parent *p)
 {
-	int fds[_WEIR_AGENT_FD_MAX];
+	int fds[WEIR_AGENT_FD_KEPT + WEIR_KEPT_MAX];
 	int pair[2];
 	int r;
 
+	if (p->link_io.fd >= 0) {
+		on_link(&p->link_io, 0); /* the last words of the former one */
+	}
+	if (p->link_io.fd >= 0) {
+		weir_loop_del(p->loop, &p->link_io);
+		weir_close(&p->link_io.fd);
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
 		       0, pair) < 0) {
 		return -errno;
 	}
-	weir_close(&p->link_fd);
-	p->link_fd = pair[0];
+	p->link_io = (struct weir_io){.fd = pair[0], .fn = on_link, .arg = p};
 	fds[WEIR_AGENT_FD_LINK] = pair[1];
 	fds[WEIR_AGENT_FD_SHARED] = p->shared_fd;
 	fds[WEIR_AGENT_FD_STATS] = p->stats_fd;
 	fds[WEIR_AGENT_FD_IPC] = p->ipc_fd;
 	fds[WEIR_AGENT_FD_TCP4] = p->listeners[0];
 	fds[WEIR_AGENT_FD_TCP6] = p->listeners[1];
-	r = spawn(p, &p->agent, fds, _WEIR_AGENT_FD_MAX);
+	fds[WEIR_AGENT_FD_RULES] = p->plan_fds[0];
+	fds[WEIR_AGENT_FD_EPS] = p->plan_fds[1];
+	memcpy(fds + WEIR_AGENT_FD_KEPT, p->kept, p->n_kept * sizeof(int));
+	r = weir_loop_add(p->loop, &p->link_io, EPOLLIN);
+	if (r == 0) {
+		r = spawn(p, &p->agent, fds, WEIR_AGENT_FD_KEPT + p->n_kept);
+	}
 	weir_close(&pair[1]);
 	if (r < 0) {
 		return r;
@@ -298,7 +364,7 @@ static void on_death(struct parent *p, struct child *c, int status)
 	c->pid = 0;
 	if (c->role == WEIR_ROLE_PROXY) {
 		p->shared->proxy_pid = 0;
-		weir_counters_settle(p->stats_fd);
+		weir_counters_settle(&p->counters);
 	} else {
 		p->shared->agent_pid = 0;
 	}
@@ -463,8 +529,10 @@ static int set_up(struct parent *p, int argc, char **argv)
 			   strerror(-r));
 		return r;
 	}
-	r = weir_counters_new(o->max_rules, o->kernel.max_refs,
-			      o->kernel.max_endpoints, &p->stats_fd);
+	r = weir_counters_new(o, &p->stats_fd);
+	if (r == 0) {
+		r = weir_counters_map(o, p->stats_fd, &p->counters);
+	}
 	if (r == 0) {
 		r = open_shared(p);
 	}
@@ -480,8 +548,12 @@ static int set_up(struct parent *p, int argc, char **argv)
 static void parent_fini(struct parent *p)
 {
 	weir_close(&p->signal_fd);
+	weir_counters_unmap(&p->counters);
 	weir_close(&p->stats_fd);
-	weir_close(&p->link_fd);
+	weir_close(&p->link_io.fd);
+	weir_close(&p->plan_fds[0]);
+	weir_close(&p->plan_fds[1]);
+	forget_kept(p);
 	weir_close(&p->ipc_fd);
 	weir_close(&p->shared_fd);
 	for (size_t i = 0; i < WEIR_WORKERS_MAX * 2; i++) {
@@ -507,8 +579,9 @@ int weir_parent_run(struct weir_options *options, int argc, char **argv)
 		.signal_fd = -1,
 		.shared_fd = -1,
 		.stats_fd = -1,
-		.link_fd = -1,
+		.link_io = {.fd = -1},
 		.ipc_fd = -1,
+		.plan_fds = {-1, -1},
 	};
 	int r;
 

@@ -231,15 +231,14 @@ void weir_report_status(const struct weir_control *c, struct weir_buf *b)
 bool weir_report_ref(const struct weir_control *c, uint32_t stat,
 		     struct weir_ref_sum *ret_sum)
 {
-	struct weir_proxy_stats *s = c->proxy_stats;
 	struct weir_ref_sum sum = {0};
 
 	if (stat == 0) {
 		return false;
 	}
 	weir_kernel_refstat(c->kernel, stat, &sum.kernel);
-	if (stat < c->options->kernel.max_refs) {
-		sum.proxy = weir_proxy_refstats(s)[stat];
+	if (stat < c->counters->max[WEIR_IDS_REF]) {
+		sum.proxy = c->counters->refs[stat];
 	}
 	/* Summed over CPUs without a lock: closed may be ahead. */
 	if (sum.kernel.opened > sum.kernel.closed) {
@@ -253,10 +252,10 @@ bool weir_report_ref(const struct weir_control *c, uint32_t stat,
 const struct weir_proxy_rulestat *weir_report_rule(const struct weir_control *c,
 						   uint32_t stat)
 {
-	if (stat == 0 || stat >= c->options->max_rules) {
+	if (stat == 0 || stat >= c->counters->max[WEIR_IDS_RULE]) {
 		return NULL;
 	}
-	return &weir_proxy_rulestats(c->proxy_stats)[stat];
+	return &c->counters->rules[stat];
 }
 
 static void add_rule_stats(struct weir_buf *b, const struct weir_control *c)
@@ -330,8 +329,8 @@ static void add_endpoint(struct weir_buf *b, const struct weir_control *c,
 {
 	const struct weir_proxy_epstat none = {0};
 	const struct weir_proxy_epstat *p =
-		e->stat < c->options->kernel.max_endpoints
-			? &weir_proxy_epstats(c->proxy_stats)[e->stat]
+		e->stat < c->counters->max[WEIR_IDS_ENDPOINT]
+			? &c->counters->endpoints[e->stat]
 			: &none;
 	struct weir_epstat k = {0};
 	char text[WEIR_ADDR_TEXT_MAX];
@@ -431,7 +430,7 @@ void weir_report_stats(const struct weir_control *c, struct weir_buf *b)
 	weir_buf_addz(b, "],\"endpoints\":[");
 	add_endpoint_stats(b, c);
 	weir_buf_addz(b, "],\"totals\":{");
-	add_totals(b, &c->proxy_stats->totals);
+	add_totals(b, &c->counters->stats->totals);
 	weir_buf_addz(b, "},\"counters\":{");
 	for (int i = 0; i < _WEIR_COUNT_MAX; i++) {
 		weir_buf_addz(b, i ? "," : "");

@@ -7,7 +7,8 @@
 
 struct weir_sealed {
 	uint64_t generation; /* 0: empty */
-	uint64_t rules_hash; /* of the unstamped bytes: equal is unchanged */
+	uint64_t version;    /* weir_store_version() that it says */
+	uint64_t rules_hash; /* but for the generation: equal is unchanged */
 	uint64_t eps_hash;
 	uint64_t changed_us; /* weir_now_us() of the change that led to it */
 	int rules_fd;

@@ -23,7 +23,10 @@ enum weir_agent_fd {
 	WEIR_AGENT_FD_IPC,    /* struct weir_ipc, end of the present proxy */
 	WEIR_AGENT_FD_TCP4,   /* one listener of each family, for steering */
 	WEIR_AGENT_FD_TCP6,
-	_WEIR_AGENT_FD_MAX
+	/* What an earlier agent left in the parent's care, -1: nothing. */
+	WEIR_AGENT_FD_RULES,
+	WEIR_AGENT_FD_EPS,
+	WEIR_AGENT_FD_KEPT, /* datagram sockets from here on */
 };
 
 enum weir_proxy_fd {
@@ -44,9 +47,23 @@ struct weir_shared {
 	_Atomic uint32_t is_ready; /* a plan was published once */
 };
 
-/* Parent -> agent: a proxy was started; with its end of struct weir_ipc. */
+/* Datagram sockets that outlive an agent; of more than these the frontends are
+ * not served until the proxy has let them go. */
+#define WEIR_KEPT_MAX 128
+#define WEIR_KEPT_A_MESSAGE 12
+
+enum weir_link_type {
+	WEIR_LINK_PROXY, /* parent -> agent: a proxy was started; fd: its end of
+			    struct weir_ipc */
+	WEIR_LINK_KEEP,  /* agent -> parent: fds are all the datagram sockets
+			    there are; is_more: in addition to the last */
+	WEIR_LINK_PLAN,  /* agent -> parent: fds are the blocks in force */
+};
+
 struct weir_link {
+	uint32_t type;
 	int32_t proxy_pid;
+	uint32_t is_more;
 	uint32_t pad;
 };
 

@@ -222,10 +222,111 @@ int weir_ids_stamp(struct weir_ids *ids, struct weir_plan *rules,
 	return 0;
 }
 
+/* The array holds id afterwards.  0 or -ENOMEM. */
+static int grow(struct space *s, uint32_t id)
+{
+	uint32_t cap = s->cap ? s->cap : 64;
+	struct id *v;
+
+	while (cap <= id) {
+		cap *= 2;
+	}
+	cap = cap < s->max ? cap : s->max;
+	if (cap > s->cap) {
+		v = realloc(s->v, cap * sizeof(*v));
+		if (!v) {
+			return -ENOMEM;
+		}
+		memset(v + s->cap, 0, (cap - s->cap) * sizeof(*v));
+		s->v = v;
+		s->cap = cap;
+	}
+	s->n = s->n > id + 1 ? s->n : id + 1;
+	return 0;
+}
+
+static int adopt(struct space *s, uint64_t key, uint32_t id, uint64_t round)
+{
+	uint64_t ignored;
+	int r;
+
+	if (id == 0 || id >= s->max ||
+	    weir_map_get(&s->by_key, key, &ignored)) {
+		return 0;
+	}
+	r = grow(s, id);
+	if (r < 0) {
+		return r;
+	}
+	if (s->v[id].generation) {
+		return 0; /* the plan was not ours: two keys, one id */
+	}
+	r = weir_map_put(&s->by_key, key, id);
+	if (r == 0) {
+		s->v[id] = (struct id){.key = key, .generation = round};
+	}
+	return r;
+}
+
+static int adopt_rules(struct weir_ids *ids, const struct weir_plan *p)
+{
+	for (uint32_t i = 0; i < p->rules.n; i++) {
+		const struct weir_rule *rule = WEIR_PLAN_ELEM(
+			p, struct weir_rule, p->rules, i);
+		int r = adopt(&ids->space[WEIR_IDS_RULE], rule->key, rule->stat,
+			      ids->round);
+
+		for (uint32_t k = 0; r == 0 && k < rule->refs.n; k++) {
+			const struct weir_ref *ref = WEIR_PLAN_ELEM(
+				p, struct weir_ref, rule->refs, k);
+
+			r = adopt(&ids->space[WEIR_IDS_REF], ref->key,
+				  ref->stat, ids->round);
+		}
+		if (r < 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+int weir_ids_adopt(struct weir_ids *ids, const struct weir_plan_view *view)
+{
+	int r;
+
+	ids->round++;
+	r = adopt_rules(ids, view->rules);
+	for (uint32_t g = 0; r == 0 && g < view->rules->groups.n; g++) {
+		uint32_t n;
+		const struct weir_endpoint *v = weir_eps_of(view->eps, g, &n);
+
+		for (uint32_t i = 0; r == 0 && i < n; i++) {
+			r = adopt(&ids->space[WEIR_IDS_ENDPOINT],
+				  endpoint_key(&v[i]), v[i].stat, ids->round);
+		}
+	}
+	for (int i = 0; i < _WEIR_IDS_MAX; i++) {
+		struct space *s = &ids->space[i];
+
+		for (uint32_t id = s->n; id-- > 1;) {
+			if (s->v[id].generation == 0) {
+				s->v[id].next_free = s->free;
+				s->free = id;
+			}
+		}
+	}
+	return r;
+}
+
 uint64_t weir_ids_key(const struct weir_ids *ids, enum weir_id_space space,
 		      uint32_t id)
 {
 	const struct space *s = &ids->space[space];
 
 	return id < s->n ? s->v[id].key : 0;
+}
+
+uint32_t weir_ids_n(const struct weir_ids *ids, enum weir_id_space space)
+{
+	return ids->space[space].n;
 }

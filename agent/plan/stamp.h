@@ -31,6 +31,11 @@ void weir_ids_free(struct weir_ids **ids);
 int weir_ids_stamp(struct weir_ids *ids, struct weir_plan *rules,
 		   struct weir_eps *eps, uint64_t generation, uint64_t now_ms,
 		   uint32_t *ret_lost);
+/* Into fresh ids: those of a stamped plan, as another process published it, so
+ * that counters go on.  Free are all that it does not name.  0 or -ENOMEM. */
+int weir_ids_adopt(struct weir_ids *ids, const struct weir_plan_view *view);
+/* Ids at or above were never given out. */
+uint32_t weir_ids_n(const struct weir_ids *ids, enum weir_id_space space);
 /* Key behind an id, 0 if free. */
 uint64_t weir_ids_key(const struct weir_ids *ids, enum weir_id_space space,
 		      uint32_t id);

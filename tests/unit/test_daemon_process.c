@@ -75,17 +75,6 @@ static void a_datagram_port_of_somebody_else_is_refused(void)
 	ok(fd == -1, "untouched");
 }
 
-/* As after a restart of the agent while the proxy still relays. */
-static void our_own_datagram_port_can_be_bound_again(void)
-{
-	const struct weir_ip absent = ip_of("198.51.100.77");
-	_cleanup_close_ int first = -1;
-	_cleanup_close_ int second = -1;
-
-	must(weir_bind_udp(&absent, htons(5353), &first) == 0, "first");
-	ok(weir_bind_udp(&absent, htons(5353), &second) == 0, "second");
-}
-
 static void a_dead_unix_socket_is_replaced_a_live_one_is_not(void)
 {
 	char path[64];
@@ -184,6 +173,32 @@ static void sockets_stay_over_plans_that_keep_them(void)
 	ok(fcntl(kept, F_GETFD) < 0 && errno == EBADF, "really");
 }
 
+static void sockets_of_an_earlier_agent_are_taken_over(void)
+{
+	_cleanup_(weir_datagram_fini) struct weir_datagram first = {0};
+	_cleanup_(weir_datagram_fini) struct weir_datagram d = {0};
+	struct small_plan p;
+	bool is_changed = false;
+	int fds[3];
+
+	plan_begin(&p, 3);
+	p.frontends[0] = frontend("198.51.100.1", 53, IPPROTO_UDP, true);
+	p.frontends[1] = frontend("198.51.100.2", 53, IPPROTO_UDP, true);
+	p.frontends[2] = frontend("198.51.100.3", 53, IPPROTO_UDP, true);
+	must(weir_datagram_sync(&first, &p.plan, &is_changed) == 0, "first");
+	for (int i = 0; i < 3; i++) {
+		fds[i] = dup(first.v[2 - i].fd); /* in any order */
+	}
+	must(weir_datagram_adopt(&d, fds, 3) == 0, "adopt");
+	plan_begin(&p, 2);
+	p.frontends[0] = frontend("198.51.100.1", 53, IPPROTO_UDP, true);
+	p.frontends[1] = frontend("198.51.100.3", 53, IPPROTO_UDP, true);
+	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "sync");
+	must(d.n == 2, "%zu", d.n);
+	ok(d.v[0].fd == fds[2] && d.v[1].fd == fds[0], "the same sockets");
+	ok(fcntl(fds[1], F_GETFD) < 0, "the one not wanted is closed");
+}
+
 static void a_taken_port_is_tried_again(void)
 {
 	_cleanup_(weir_datagram_fini) struct weir_datagram d = {0};
@@ -205,45 +220,111 @@ static void a_taken_port_is_tried_again(void)
 
 /* ---------------------------------------------------------------- counters */
 
+static struct weir_options sizes_of(uint32_t max)
+{
+	return (struct weir_options){
+		.max_rules = max,
+		.kernel = {.max_refs = max, .max_endpoints = max}};
+}
+
 static void a_dead_proxy_has_nothing_in_flight(void)
 {
+	const struct weir_options o = sizes_of(70000);
+	struct weir_counters c;
 	_cleanup_close_ int fd = -1;
 	struct weir_proxy_stats *s;
 	struct stat st;
 
-	must(weir_counters_new(70000, 70000, 70000, &fd) == 0, "new");
-	must(fstat(fd, &st) == 0, "stat");
-	s = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		 fd, 0);
-	must(s != MAP_FAILED, "map");
+	must(weir_counters_new(&o, &fd) == 0, "new");
+	must(weir_counters_map(&o, fd, &c) == 0, "map");
+	s = c.stats;
+	ok(weir_proxy_rulestats(s) == c.rules, "where the proxy has it");
+	ok(weir_proxy_epstats(s) == c.endpoints, "where the proxy has it");
 	s->totals.clients_opened = 9;
 	s->totals.clients_closed = 4;
-	weir_proxy_rulestats(s)[3].in_flight = 2;
-	weir_proxy_rulestats(s)[3].requests = 7;
-	weir_proxy_refstats(s)[69999].in_flight = 2;
-	weir_proxy_epstats(s)[69998].opened = 5;
-	weir_proxy_epstats(s)[69998].in_flight = 1;
-	ok(weir_counters_settle(fd) == 0, "settle");
+	c.rules[3].in_flight = 2;
+	c.rules[3].requests = 7;
+	c.refs[69999].in_flight = 2;
+	c.endpoints[69998].opened = 5;
+	c.endpoints[69998].in_flight = 1;
+	weir_counters_settle(&c);
 	ok(s->totals.clients_closed == 9, "clients");
-	ok(weir_proxy_rulestats(s)[3].in_flight == 0, "rule");
-	ok(weir_proxy_rulestats(s)[3].requests == 7, "history stays");
-	ok(weir_proxy_refstats(s)[69999].in_flight == 0, "ref");
-	ok(weir_proxy_epstats(s)[69998].closed == 5, "endpoint");
-	ok(weir_proxy_epstats(s)[69998].in_flight == 0, "endpoint");
+	ok(c.rules[3].in_flight == 0, "rule");
+	ok(c.rules[3].requests == 7, "history stays");
+	ok(c.refs[69999].in_flight == 0, "ref");
+	ok(c.endpoints[69998].closed == 5, "endpoint");
+	ok(c.endpoints[69998].in_flight == 0, "endpoint");
 	must(fstat(fd, &st) == 0, "stat");
 	ok(st.st_blocks < 100, "holes stay holes: %ld", (long)st.st_blocks);
-	munmap(s, (size_t)st.st_size);
+	weir_counters_unmap(&c);
 }
 
-static void counters_cannot_be_resized_or_misread(void)
+static void a_lying_proxy_moves_nothing(void)
 {
+	const struct weir_options o = sizes_of(16);
+	const struct weir_options other = sizes_of(17);
 	_cleanup_close_ int fd = -1;
-	uint32_t lie = 1u << 30;
+	struct weir_counters c;
 
-	must(weir_counters_new(16, 16, 16, &fd) == 0, "new");
+	must(weir_counters_new(&o, &fd) == 0, "new");
 	ok(ftruncate(fd, 0) < 0 && errno == EPERM, "sealed");
-	must(pwrite(fd, &lie, sizeof(lie), 0) == sizeof(lie), "header");
-	ok(weir_counters_settle(fd) == -EBADMSG, "a lying header");
+	ok(weir_counters_map(&other, fd, &c) == -EBADMSG, "another size");
+	must(weir_counters_map(&o, fd, &c) == 0, "map");
+	c.stats->max_rules = 1u << 30;
+	c.refs[15].in_flight = 1;
+	weir_counters_settle(&c);
+	ok(c.refs[15].in_flight == 0, "settled where it was");
+	weir_counters_unmap(&c);
+}
+
+/* A plan of rules with these keys and nothing else. */
+static void stamp_rules_of(struct weir_ids *ids, const uint64_t *keys, size_t n,
+			   uint64_t now_ms)
+{
+	struct {
+		struct weir_plan plan;
+		struct weir_rule rules[4];
+	} p = {0};
+	uint32_t lost;
+
+	p.plan.rules.off = (uint32_t)((char *)p.rules - (char *)&p);
+	p.plan.rules.n = (uint32_t)n;
+	for (size_t i = 0; i < n; i++) {
+		p.rules[i].key = keys[i];
+	}
+	must(weir_ids_stamp(ids, &p.plan, NULL, 1, now_ms, &lost) == 0,
+	     "stamp");
+}
+
+static void an_id_that_changes_hands_counts_from_zero(void)
+{
+	const uint32_t max[_WEIR_IDS_MAX] = {16, 16, 16};
+	const struct weir_options o = sizes_of(16);
+	const uint64_t before[] = {100, 101};
+	const uint64_t without[] = {101};
+	const uint64_t after[] = {101, 102};
+	_cleanup_(weir_claims_fini) struct weir_claims claims = {0};
+	_cleanup_(weir_ids_free) struct weir_ids *ids = NULL;
+	_cleanup_close_ int fd = -1;
+	struct weir_counters c;
+
+	must(weir_ids_new(max, 10, &ids) == 0, "ids");
+	must(weir_counters_new(&o, &fd) == 0, "new");
+	must(weir_counters_map(&o, fd, &c) == 0, "map");
+	c.rules[1].requests = 5; /* of an earlier agent */
+	stamp_rules_of(ids, before, 2, 1000);
+	must(weir_claims_update(&claims, ids, &c, true) == 0, "adopted");
+	ok(c.rules[1].requests == 5, "goes on");
+	c.rules[2].requests = 6;
+	stamp_rules_of(ids, without, 1, 1100);
+	must(weir_claims_update(&claims, ids, &c, false) == 0, "without");
+	ok(c.rules[1].requests == 5, "in quarantine nothing is touched");
+	stamp_rules_of(ids, after, 2, 1200);
+	must(weir_claims_update(&claims, ids, &c, false) == 0, "after");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 1) == 102, "reused");
+	ok(c.rules[1].requests == 0, "counts from zero");
+	ok(c.rules[2].requests == 6, "the other goes on");
+	weir_counters_unmap(&c);
 }
 
 /* -------------------------------------------------------------- privileges */
@@ -464,14 +545,15 @@ static void a_dead_proxy_is_noticed(void)
 
 TAP_MAIN(TEST(workers_share_one_port_a_family),
 	 TEST(a_datagram_port_of_somebody_else_is_refused),
-	 TEST(our_own_datagram_port_can_be_bound_again),
 	 TEST(a_dead_unix_socket_is_replaced_a_live_one_is_not),
 	 TEST(a_file_is_not_replaced_by_a_socket),
 	 TEST(only_local_datagram_frontends_get_sockets),
 	 TEST(sockets_stay_over_plans_that_keep_them),
+	 TEST(sockets_of_an_earlier_agent_are_taken_over),
 	 TEST(a_taken_port_is_tried_again),
 	 TEST(a_dead_proxy_has_nothing_in_flight),
-	 TEST(counters_cannot_be_resized_or_misread),
+	 TEST(a_lying_proxy_moves_nothing),
+	 TEST(an_id_that_changes_hands_counts_from_zero),
 	 TEST(the_proxy_keeps_no_privilege),
 	 TEST(the_agent_keeps_five_capabilities),
 	 TEST(users_are_found_by_name_and_number),

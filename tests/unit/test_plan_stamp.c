@@ -144,5 +144,48 @@ static void endpoints_go_by_address(void)
 	ok(e[0].stat && e[1].stat, "none is 0");
 }
 
+static void adopted_ids_go_on(void)
+{
+	const uint64_t before[] = {7, 8, 9};
+	const uint64_t changed[] = {9, 6};
+	const uint64_t after[] = {5, 9, 6};
+	_cleanup_(weir_ids_free) struct weir_ids *old = ids_of(100);
+	_cleanup_(weir_ids_free) struct weir_ids *ids = ids_of(100);
+	_cleanup_free_ struct weir_plan *p = plan_of(changed, 2);
+	struct weir_eps none = {0};
+	struct weir_plan_view view = {.rules = p, .eps = &none};
+	uint32_t lost;
+
+	stamp(old, before, 3, 10, &lost);
+	must(weir_ids_stamp(old, p, NULL, 43, 20, &lost) == 0, "changed");
+
+	must(weir_ids_adopt(ids, &view) == 0, "adopt");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 3) == 9, "9 was the third");
+	ok(weir_ids_key(ids, WEIR_IDS_REF, 4) == 106, "6 the fourth");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 1) == 0, "7 is not known");
+	ok(stamp(ids, after, 3, 30, &lost) == 1, "the lowest free one");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 3) == 9, "9 kept its id");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 4) == 6, "so did 6");
+}
+
+static void adopting_ids_beyond_the_space_counts_nothing(void)
+{
+	const uint64_t keys[] = {7, 8, 9};
+	_cleanup_(weir_ids_free) struct weir_ids *old = ids_of(100);
+	_cleanup_(weir_ids_free) struct weir_ids *ids = ids_of(3);
+	_cleanup_free_ struct weir_plan *p = plan_of(keys, 3);
+	struct weir_eps none = {0};
+	struct weir_plan_view view = {.rules = p, .eps = &none};
+	uint32_t lost;
+
+	must(weir_ids_stamp(old, p, NULL, 1, 10, &lost) == 0, "stamp");
+	must(weir_ids_adopt(ids, &view) == 0, "adopt");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 2) == 8, "inside");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 3) == 0, "outside");
+	ok(stamp(ids, keys, 3, 30, &lost) == 1 && lost == 2, "%u lost", lost);
+}
+
 TAP_MAIN(TEST(id_stays_while_named), TEST(forgotten_id_rests_in_quarantine),
-	 TEST(many_come_and_go), TEST(endpoints_go_by_address))
+	 TEST(many_come_and_go), TEST(endpoints_go_by_address),
+	 TEST(adopted_ids_go_on),
+	 TEST(adopting_ids_beyond_the_space_counts_nothing))

@@ -1,0 +1,133 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Death of each process of the agent: what the others go on doing, and that
+# everything is as before afterwards.
+# timeout: 120
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/netns/lib.sh
+. "$here/lib.sh"
+# shellcheck source=tests/netns/agent.sh
+. "$here/agent.sh"
+
+netns_begin agent-crash
+agent_site
+http=http://198.51.100.10/
+raw=tcp:198.51.100.10:7000
+dns=udp:198.51.100.10:7001
+
+picked() { # both planes, all backendRefs
+	agent_ask stats | jq '[.refs[] | .picked_connect + .picked_proxy] | add'
+}
+
+tap_plan 25
+agent_start
+tap_ok $? 'an agent serves'
+
+# --------------------------------------------------- kill -9 of the agent role
+agent_load -n 40 "$http"
+in_plane -n 20 "$raw"
+before=$(picked)
+generation=$(agent_generation)
+pid=$(agent_pid agent)
+kill -STOP "$agent_parent" # so that it is not started again yet
+kill -9 "$pid"
+agent_load -n 40 -c 4 "$http"
+agent_loaded '.failed == 0'
+tap_ok $? 'agent dead: the proxy serves requests'
+agent_load -n 20 "$raw"
+agent_loaded '.failed == 0'
+tap_ok $? 'agent dead: the relay serves connections'
+agent_load -n 20 "$dns"
+agent_loaded '.failed == 0'
+tap_ok $? 'agent dead: the relay serves datagrams'
+in_plane -n 40 -c 4 --check-peer "$raw"
+agent_loaded '.failed == 0 and (.backends.a - 30 | fabs) <= 4'
+tap_ok $? 'agent dead: the connect plane divides'
+
+agent_load -t 2 -c 4 "$http" &
+load=$!
+kill -CONT "$agent_parent"
+wait_until 10 agent_is ".ready and .processes.agent.pid != $pid"
+tap_ok $? 'the parent starts it again'
+agent_is '.processes.agent.restarts == 1 and .processes.proxy.restarts == 0'
+tap_ok $? 'and counts that'
+agent_is ".generation.kernel > $generation"
+tap_ok $? 'generations go on from where they were'
+wait "$load"
+agent_loaded '.failed == 0'
+tap_ok $? 'no request failed while it came back'
+now=$(picked)
+echo "# picked: $before before, $now now"
+[ "$now" -ge $((before + 120)) ]
+tap_ok $? 'counters go on from where they were'
+agent_weights 0 1
+agent_load -n 20 "$http" && agent_loaded '.failed == 0 and .backends.b == 20'
+tap_ok $? 'an edit arrives after it'
+agent_load -n 20 "$dns"
+agent_loaded '.failed == 0'
+tap_ok $? 'datagrams are relayed after it'
+
+# --------------------------------------------------------- kill -9 of the proxy
+pid=$(agent_pid proxy)
+kill -STOP "$agent_parent"
+kill -9 "$pid"
+in_plane -n 20 "$raw"
+agent_loaded '.failed == 0'
+tap_ok $? 'proxy dead: the connect plane divides'
+agent_load -n 8 -c 8 --timeout 10000 "$http" &
+load=$!
+sleep 0.3
+kill -0 "$load"
+tap_ok $? 'proxy dead: requests wait'
+kill -CONT "$agent_parent"
+wait "$load"
+agent_loaded '.failed == 0 and .backends.b == 8'
+tap_ok $? 'and are served by the next proxy'
+wait_until 10 agent_is ".ready and .processes.proxy.pid != $pid"
+tap_ok $? 'which follows the present plan'
+agent_load -n 20 "$dns"
+agent_loaded '.failed == 0'
+tap_ok $? 'datagrams are relayed by it'
+agent_ask stats | jq -es '[.[0].rules[].in_flight, .[0].refs[].in_flight] |
+	add <= 2' >/dev/null
+tap_ok $? 'nothing of the dead one is in flight'
+
+# -------------------------------------------------------------- both, then all
+kill -9 "$(agent_pid proxy)" "$(agent_pid agent)"
+wait_until 10 agent_is '.ready and .processes.agent.restarts == 2'
+agent_load -n 20 "$http"
+agent_loaded '.failed == 0'
+tap_ok $? 'both killed at once: both are back'
+
+proxy=$(agent_pid proxy)
+agent=$(agent_pid agent)
+kill -9 "$agent_parent"
+gone() {
+	! kill -0 "$proxy" 2>/dev/null && ! kill -0 "$agent" 2>/dev/null
+}
+wait_until 15 gone
+tap_ok $? 'the parent killed: the others end'
+in_plane -n 20 "$raw"
+agent_loaded '.failed == 0'
+tap_ok $? 'all dead: the connect plane divides'
+agent_start
+tap_ok $? 'a new agent takes over what is pinned'
+agent_load -n 20 "$http" && agent_loaded '.backends.b == 20'
+tap_ok $? 'and serves'
+
+# ------------------------------------------------------------- a second agent
+# shellcheck disable=SC2046
+"$agent_bin" $(agent_flags) --metrics none --admin "$netns_work/second" \
+	>"$netns_work/second.log" 2>&1
+status=$?
+[ "$status" -eq 1 ] &&
+	grep -q "another agent (pid $(agent_pid agent)) works with --pin-dir" \
+		"$netns_work/second.log"
+tap_ok $? 'a second agent is refused and told by whom'
+agent_load -n 20 "$http" && in_plane -n 20 "$raw"
+tap_ok $? 'and disturbs nothing'
+[ "$tap_failed" -eq 0 ] || sed 's/^/# log: /' "$agent_log"
+tap_end

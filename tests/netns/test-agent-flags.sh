@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What an operator meets: wrong flags, ports that are taken, privileges,
+# memory, metrics.
+# timeout: 120
+
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/netns/lib.sh
+. "$here/lib.sh"
+# shellcheck source=tests/netns/agent.sh
+. "$here/agent.sh"
+
+netns_begin agent-flags
+agent_site
+http=http://198.51.100.10/
+
+# One line, that says TEXT, and STATUS.
+refuses() { # STATUS TEXT FLAG...
+	local status=$1 text=$2 got=0
+	shift 2
+	timeout 10 "$agent_bin" "$@" >"$netns_work/out" 2>&1 || got=$?
+	if [ "$got" -ne "$status" ] || ! grep -qF -- "$text" "$netns_work/out" ||
+		[ "$(grep -c 'error\|weir-agent:' "$netns_work/out")" -ne 1 ]; then
+		echo "# status $got:"
+		sed 's/^/# /' "$netns_work/out"
+		return 1
+	fi
+}
+
+tap_plan 27
+refuses 2 'did you mean --manifests?' --manifest /x
+tap_ok $? 'a misspelt flag'
+refuses 2 '--manifests DIR is missing' --workers 2
+tap_ok $? 'no manifests'
+# shellcheck disable=SC2046
+refuses 1 '--netns /run/netns/none: No such file' $(agent_flags) \
+	--netns /run/netns/none
+tap_ok $? 'an absent namespace'
+# shellcheck disable=SC2046
+refuses 1 '--user nemo: no such user' $(agent_flags) --user nemo
+tap_ok $? 'an unknown user'
+# shellcheck disable=SC2046
+refuses 1 "--manifests $netns_work/none: No such file" $(agent_flags) \
+	--manifests "$netns_work/none"
+tap_ok $? 'an absent directory'
+touch "$netns_work/file"
+# shellcheck disable=SC2046
+refuses 1 "--admin $netns_work/file: Address already in use" $(agent_flags) \
+	--admin "$netns_work/file"
+tap_ok $? 'a file where the admin socket should be'
+spawn host "$agent_tools/weir-echo" tcp:127.0.0.1:9707 >"$netns_work/m" 2>&1
+wait_until 5 test -s "$netns_work/m"
+# shellcheck disable=SC2046
+refuses 1 '--metrics 127.0.0.1:9707: Address already in use' $(agent_flags)
+tap_ok $? 'a metrics port that is taken'
+kill "$spawned"
+[ "$(find "$netns_work" -name second)" = "" ] &&
+	"$agent_bin" --version | grep -q '^weir-agent .*ABI 1'
+tap_ok $? '--version'
+"$agent_bin" --probe | jq -e .features >/dev/null
+tap_ok $? '--probe prints JSON'
+
+# ------------------------------------------------------------- taken ports
+in_ns host ip addr add 198.51.100.10/32 dev lo
+spawn host "$agent_tools/weir-echo" --name host http:198.51.100.10:80 \
+	udp:198.51.100.10:7001 >"$netns_work/h" 2>&1
+wait_until 5 test -s "$netns_work/h"
+holder=$spawned
+agent_start --metrics-per-route
+wait_until 5 agent_is '.conflicts | length == 2'
+tap_ok $? 'ports that host sockets hold are conflicts'
+agent_load -n 20 "$http" && agent_loaded '.backends.host == 20'
+tap_ok $? 'the host keeps its port'
+agent_load -n 20 udp:198.51.100.10:7001 && agent_loaded '.backends.host == 20'
+tap_ok $? 'also for datagrams'
+grep -q 'AddressNotUsable.*198.51.100.10:80 proto=tcp' "$agent_log"
+tap_ok $? 'the log says so'
+kill "$holder"
+wait_until 10 agent_is '.conflicts | length == 0'
+tap_ok $? 'they are taken when the host lets go'
+agent_load -n 20 "$http" && agent_loaded '.backends.host == null'
+tap_ok $? 'and served'
+agent_load -n 20 udp:198.51.100.10:7001 && agent_loaded '.backends.a == 20'
+tap_ok $? 'also for datagrams'
+
+# ------------------------------------------------------ privileges, memory
+proxy=$(agent_pid proxy)
+grep -q '^CapEff:.0000000000000000$' "/proc/$proxy/status" &&
+	grep -q '^NoNewPrivs:.1$' "/proc/$proxy/status" &&
+	grep -qE "^Uid:\s+$(id -u nobody)\s" "/proc/$proxy/status"
+tap_ok $? 'the proxy is nobody and can do nothing'
+grep -q '^CapEff:.000000c000001404$' "/proc/$(agent_pid agent)/status"
+tap_ok $? 'the agent keeps five capabilities'
+[ "$(stat -c %a "$agent_sock")" = 600 ]
+tap_ok $? 'the admin socket is for root only'
+total=0
+for role in parent agent proxy; do
+	kib=$(awk '/^Pss_Anon:/ {print $2}' "/proc/$(agent_pid $role)/smaps_rollup")
+	echo "# $role: $kib KiB anonymous"
+	total=$((total + kib))
+done
+tap_ok $((total > 6144)) 'idle, all together take 6 MiB at most'
+
+# --------------------------------------------------------------- metrics
+page() { # PATH
+	in_ns host curl -s -m 5 -o "$netns_work/page" -w '%{http_code}' \
+		"http://127.0.0.1:9707$1"
+}
+[ "$(page /healthz)" = 200 ] && [ "$(page /readyz)" = 200 ] &&
+	[ "$(page /other)" = 404 ]
+tap_ok $? '/healthz, /readyz, and 404 for what is not there'
+[ "$(in_ns host curl -s -o /dev/null -w '%{http_code}' -X POST \
+	http://127.0.0.1:9707/metrics)" = 405 ]
+tap_ok $? 'POST is not allowed'
+[ "$(page /metrics)" = 200 ]
+tap_ok $? '/metrics'
+# Each sample belongs to a family that was announced; none comes twice.
+awk '
+	/^# HELP / { help[$3] = 1; next }
+	/^# TYPE / { type[$3] = $4; next }
+	{
+		name = $1
+		sub(/[{].*/, "", name)
+		family = name
+		if (!(family in type)) {
+			sub(/_(bucket|sum|count)$/, "", family)
+		}
+		if (!help[family] || !type[family]) {
+			print "# not announced: " name
+			bad = 1
+		}
+		key = $0
+		sub(/ [^ ]*$/, "", key)
+		if (seen[key]++) { print "# twice: " key; bad = 1 }
+		if ($NF !~ /^[0-9.e+-]+$/) { print "# no number: " $0; bad = 1 }
+		n++
+	}
+	END { print "# " n " series"; exit bad || n < 100 }
+' "$netns_work/page"
+tap_ok $? 'in the text format of Prometheus'
+grep -q '^weir_backend_picked_total{kind="HTTPRoute",namespace="default",name="web",rule="0",index="0",backend="a",detail="",plane="proxy"} [1-9]' \
+	"$netns_work/page"
+tap_ok $? 'with series per route when asked for'
+
+# Families in the code and in the list for users are the same.
+families=$(sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' "$netns_work/page" | sort)
+listed=$(sed -n 's/^| `\(weir_[a-z_]*\)`.*/\1/p' "$here/../../agent/README.md" |
+	sort)
+diff <(echo "$families") <(echo "$listed") | sed 's/^/# /'
+[ "$families" = "$listed" ]
+tap_ok $? 'agent/README.md lists every family'
+
+# --------------------------------------------------------------- replaced
+generation=$(agent_generation)
+mv "$agent_dir" "$netns_work/old"
+cp -r "$netns_work/old" "$netns_work/new"
+sed -i 's/weight: 3/weight: 0/' "$netns_work/new/routes.yaml"
+mv "$netns_work/new" "$agent_dir"
+agent_wait_newer "$generation" && agent_load -n 20 "$http" &&
+	agent_loaded '.backends.b == 20'
+tap_ok $? 'a directory that is replaced is followed'
+tap_end
