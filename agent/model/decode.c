@@ -270,8 +270,8 @@ static void decode_owners(struct weir_decode *d, const struct weir_node *list,
 	}
 }
 
-/* Labels decide only where Namespaces are selected, and for Services and
- * slices, by which Knative marks its own. */
+/* Labels decide only where Namespaces are selected and where Knative marks
+ * what is its own. */
 static bool keeps_labels(enum weir_kind kind)
 {
 	return kind == WEIR_KIND_NAMESPACE || kind == WEIR_KIND_SERVICE ||
@@ -375,37 +375,41 @@ static int tell_bad(struct job *job, const struct weir_object *head,
 /* Twice: the first time finds the faults and the size, the second one fills an
  * arena of just that size.  Decoding costs a tenth of parsing; slack would cost
  * memory as long as the object lives. */
-static int decode_known(struct job *job, struct weir_decode *d,
+static int decode_known(struct job *job, const struct weir_decode *begun,
 			const struct weir_kind_rule *rule,
 			const struct weir_node *root)
 {
 	_cleanup_(weir_arena_fini) struct weir_arena scratch = {0};
 	_cleanup_(weir_arena_fini) struct weir_arena exact = {0};
-	const struct weir_object *head = d->object;
+	struct weir_decode d = *begun;
+	const struct weir_object *head = d.object;
 	struct weir_decoded decoded = {.arena = &exact, .is_identified = true};
 	int r;
 
 	weir_arena_init(&scratch, 4096);
 	weir_arena_init(&exact, 64);
-	check_object(d, rule, root);
-	d->arena = &scratch;
-	if (!d->is_bad) {
-		r = decode_object(d, rule, root, head);
+	check_object(&d, rule, root);
+	if (d.error < 0) {
+		return d.error;
+	}
+	d.arena = &scratch;
+	if (!d.is_bad) {
+		r = decode_object(&d, rule, root, head);
 		if (r < 0) {
 			return r;
 		}
 	}
-	if (d->is_bad) {
+	if (d.is_bad) {
 		return tell_bad(job, head, true);
 	}
 	weir_arena_init(&exact, scratch.used);
-	d->arena = &exact;
-	d->diags = NULL;
-	r = decode_object(d, rule, root, head);
+	d.arena = &exact;
+	d.diags = NULL;
+	r = decode_object(&d, rule, root, head);
 	if (r < 0) {
 		return r;
 	}
-	decoded.object = d->object;
+	decoded.object = d.object;
 	r = job->fn(job->arg, &decoded);
 	if (r == 0) {
 		exact = (struct weir_arena){0}; /* taken */

@@ -147,7 +147,7 @@ static void decode_selector(struct weir_decode *d, const struct weir_node *node,
 			return;
 		}
 	}
-	for (const struct weir_node *c = labels ? labels->child : NULL; c;
+	for (const struct weir_node *c = v && labels ? labels->child : NULL; c;
 	     c = c->next) {
 		struct weir_str *value = weir_decode_new(d, sizeof(*value));
 
@@ -160,7 +160,7 @@ static void decode_selector(struct weir_decode *d, const struct weir_node *node,
 			.values = {value, 1},
 			.op = WEIR_SEL_IN};
 	}
-	for (const struct weir_node *c = exprs ? exprs->child : NULL; c;
+	for (const struct weir_node *c = v && exprs ? exprs->child : NULL; c;
 	     c = c->next) {
 		v[i].key = weir_decode_str(d, c, "key", "");
 		v[i].op = selector_op(weir_node_get(c, "operator")->text);

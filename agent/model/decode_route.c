@@ -468,10 +468,11 @@ static void decode_rule(struct weir_decode *d, const struct weir_node *node,
 static void check_rules(struct weir_decode *d, const struct weir_node *list,
 			const struct weir_route_spec *spec)
 {
-	const struct weir_node *c = list->child;
 	size_t matches = 0;
+	size_t i = 0;
 
-	for (size_t i = 0; i < spec->n_rules; i++, c = c->next) {
+	for (const struct weir_node *c = spec->rules ? list->child : NULL; c;
+	     c = c->next, i++) {
 		const struct weir_route_rule *r = &spec->rules[i];
 
 		matches += r->n_matches;
