@@ -72,6 +72,7 @@ struct weir_manifests {
 	struct weir_buf text; /* of the file being read */
 	struct weir_diag *diags;
 	size_t diags_cap;
+	char *dir;
 	int dir_fd;
 };
 
@@ -616,22 +617,40 @@ static int settle(struct weir_manifests *m)
 	return 0;
 }
 
-int weir_manifests_new(const char *dir, struct weir_store *store,
-		       struct weir_manifests **ret_manifests)
+/* By path each time: the directory may be another one by now. */
+static int open_dir(struct weir_manifests *m)
 {
-	struct weir_manifests *m;
-	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0) {
 		return -errno;
 	}
-	m = calloc(1, sizeof(*m));
+	weir_close(&m->dir_fd);
+	m->dir_fd = fd;
+	return 0;
+}
+
+int weir_manifests_new(const char *dir, struct weir_store *store,
+		       struct weir_manifests **ret_manifests)
+{
+	_cleanup_(weir_manifests_free) struct weir_manifests *m = calloc(
+		1, sizeof(*m));
+	int r;
+
 	if (!m) {
 		return -ENOMEM;
 	}
+	m->dir_fd = -1;
 	m->store = store;
-	m->dir_fd = TAKE_FD(fd);
-	*ret_manifests = m;
+	m->dir = strdup(dir);
+	if (!m->dir) {
+		return -ENOMEM;
+	}
+	r = open_dir(m);
+	if (r < 0) {
+		return r;
+	}
+	*ret_manifests = TAKE_PTR(m);
 	return 0;
 }
 
@@ -648,6 +667,7 @@ void weir_manifests_free(struct weir_manifests **manifests)
 	weir_free_ptr(&m->files);
 	weir_free_ptr(&m->diags);
 	weir_buf_fini(&m->text);
+	weir_free_ptr(&m->dir);
 	weir_close(&m->dir_fd);
 	weir_free_ptr(manifests);
 }
@@ -685,9 +705,13 @@ static bool is_listed(struct dirent *const *list, int n, const char *name)
 int weir_manifests_load(struct weir_manifests *m)
 {
 	struct dirent **list = NULL;
-	int n = scandirat(m->dir_fd, ".", &list, only_manifests, by_name);
-	int r;
+	int r = open_dir(m);
+	int n;
 
+	if (r < 0) {
+		return r;
+	}
+	n = scandirat(m->dir_fd, ".", &list, only_manifests, by_name);
 	if (n < 0) {
 		return -errno;
 	}
