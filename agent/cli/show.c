@@ -71,13 +71,15 @@ static bool is_scalar(const cJSON *v)
 	return !cJSON_IsArray(v) && !cJSON_IsObject(v);
 }
 
-/* True for a list of objects that hold only scalars. */
+/* True for a list, or a dictionary of two and more, of objects that hold only
+ * scalars. */
 static bool is_table(const cJSON *list)
 {
 	const cJSON *row;
 	const cJSON *cell;
 
-	if (!cJSON_IsArray(list) || !list->child) {
+	if (is_scalar(list) || !list->child ||
+	    (cJSON_IsObject(list) && !list->child->next)) {
 		return false;
 	}
 	cJSON_ArrayForEach(row, list)
@@ -107,6 +109,26 @@ static void add_name(const char **names, size_t *n, const char *name)
 	}
 }
 
+static void put_row(const cJSON *row, const char *const *names, size_t n,
+		    int indent, struct weir_table_out *t)
+{
+	for (size_t i = 0; i < n; i++) {
+		const cJSON *cell = cJSON_GetObjectItemCaseSensitive(row,
+								     names[i]);
+		_cleanup_buf_ struct weir_buf text = {0};
+
+		weir_buf_printf(&text, "%*s", i == 0 ? indent : 0, "");
+		/* The key of a dictionary stands in the first column. */
+		if (i == 0 && row->string) {
+			weir_buf_addz(&text, row->string);
+		} else if (cell) {
+			put_scalar(cell, &text);
+		}
+		weir_table_str(t, WEIR_PLAIN, weir_buf_str(&text));
+	}
+	weir_table_end_row(t);
+}
+
 static void put_table(const cJSON *list, bool has_colour, int indent,
 		      struct weir_buf *out)
 {
@@ -118,6 +140,9 @@ static void put_table(const cJSON *list, bool has_colour, int indent,
 	const cJSON *cell;
 	size_t n = 0;
 
+	if (cJSON_IsObject(list)) {
+		names[n++] = "";
+	}
 	cJSON_ArrayForEach(row, list)
 	{
 		cJSON_ArrayForEach(cell, row)
@@ -125,28 +150,18 @@ static void put_table(const cJSON *list, bool has_colour, int indent,
 			add_name(names, &n, cell->string);
 		}
 	}
+	if (n == 0) {
+		return;
+	}
 	for (size_t i = 0; i < n; i++) {
 		snprintf(heads[i], sizeof(heads[i]), "%*s%.40s<",
 			 i == 0 ? indent : 0, "", names[i]);
 		head_of[i] = heads[i];
 	}
-	if (n == 0) {
-		return;
-	}
 	weir_table_heads(&t, head_of, n);
 	cJSON_ArrayForEach(row, list)
 	{
-		for (size_t i = 0; i < n; i++) {
-			_cleanup_buf_ struct weir_buf text = {0};
-
-			weir_buf_printf(&text, "%*s", i == 0 ? indent : 0, "");
-			cell = cJSON_GetObjectItemCaseSensitive(row, names[i]);
-			if (cell) {
-				put_scalar(cell, &text);
-			}
-			weir_table_str(&t, WEIR_PLAIN, weir_buf_str(&text));
-		}
-		weir_table_end_row(&t);
+		put_row(row, names, n, indent, &t);
 	}
 	weir_table_print(&t, has_colour, 0, 0, out);
 	weir_table_fini(&t);
@@ -216,7 +231,7 @@ void weir_show_json(const cJSON *json, bool has_colour, int indent,
 			continue;
 		}
 		weir_buf_addz(out, "\n");
-		if (cJSON_IsArray(v)) {
+		if (is_table(v)) {
 			put_table(v, has_colour, indent + 2, out);
 		} else {
 			weir_show_json(v, has_colour, indent + 2, out);

@@ -52,16 +52,124 @@ static void put_head(const cJSON *json, bool has_colour, struct weir_buf *out)
 	}
 }
 
-static int put_status(const struct weir_ctl *ctl, cJSON *json,
+static const cJSON *member(const cJSON *object, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static void put_plan(const cJSON *json, struct weir_buf *out)
+{
+	const cJSON *generation = member(json, "generation");
+	const cJSON *changes = member(json, "changes");
+	const cJSON *plan = member(json, "plan");
+
+	weir_buf_printf(out,
+			"\nplan       %.0f frontends, %.0f rules, %.0f groups, "
+			"%.0f endpoints\n",
+			weir_json_number(plan, "frontends"),
+			weir_json_number(plan, "rules"),
+			weir_json_number(plan, "groups"),
+			weir_json_number(plan, "endpoints"));
+	weir_buf_printf(out,
+			"generation %.0f; kernel follows %.0f, proxy %.0f\n",
+			weir_json_number(generation, "compiled"),
+			weir_json_number(generation, "kernel"),
+			weir_json_number(generation, "proxy"));
+	weir_buf_printf(out,
+			"changes    %.0f published, the last in effect after "
+			"%.1f ms (compile %.1f, kernel %.1f)\n",
+			weir_json_number(changes, "published"),
+			weir_json_number(changes, "last_effect_us") / 1000,
+			weir_json_number(changes, "last_compile_us") / 1000,
+			weir_json_number(changes, "last_kernel_us") / 1000);
+}
+
+static void put_objects(const cJSON *json, struct weir_buf *out)
+{
+	const cJSON *v;
+	bool has_one = false;
+
+	weir_buf_printf(out, "objects    ");
+	cJSON_ArrayForEach(v, member(json, "objects"))
+	{
+		struct weir_str name = weir_str_of(v->string);
+		ptrdiff_t dot = weir_str_find(name, '.');
+
+		if (!cJSON_IsNumber(v) || v->valuedouble <= 0) {
+			continue;
+		}
+		/* The group only where the kind alone is ambiguous. */
+		if (dot >= 0 && !weir_str_ends(name, WEIR_STR("knative.dev"))) {
+			name.n = (size_t)dot;
+		}
+		weir_buf_printf(out, "%s%.*s %.0f", has_one ? ", " : "",
+				WEIR_STR_ARG(name), v->valuedouble);
+		has_one = true;
+	}
+	weir_buf_addz(out, has_one ? "\n" : "none\n");
+}
+
+/* {"on":true}, {"on":false,"why":"..."}, {"mode":"tcx","interfaces":[...]} */
+static void put_plane(const cJSON *plane, bool has_colour, struct weir_buf *out)
+{
+	const cJSON *on = member(plane, "on");
+	const char *mode = weir_json_text(plane, "mode");
+
+	weir_buf_printf(out, "  %-8s ", plane->string);
+	if (cJSON_IsBool(on)) {
+		weir_colour(out, has_colour,
+			    cJSON_IsTrue(on) ? WEIR_GREEN : WEIR_YELLOW,
+			    cJSON_IsTrue(on) ? "on" : "off");
+	}
+	if (mode[0]) {
+		weir_buf_printf(
+			out, "%s, %d interfaces", mode,
+			cJSON_GetArraySize(member(plane, "interfaces")));
+	}
+	if (weir_json_text(plane, "why")[0]) {
+		weir_buf_printf(out, ": %s", weir_json_text(plane, "why"));
+	}
+	if (cJSON_IsString(plane)) {
+		weir_buf_addz(out, plane->valuestring);
+	}
+	weir_buf_addz(out, "\n");
+}
+
+static void put_rest(const cJSON *json, bool has_colour, struct weir_buf *out)
+{
+	const cJSON *diags = member(json, "diags");
+	const cJSON *v;
+
+	weir_buf_addz(out, "planes     (weirctl probe has details)\n");
+	cJSON_ArrayForEach(v, member(member(json, "kernel"), "planes"))
+	{
+		put_plane(v, has_colour, out);
+	}
+	weir_buf_printf(out, "manifests  %s\n",
+			weir_json_text(json, "manifests"));
+	weir_buf_printf(
+		out, "diags      %.0f errors, %.0f warnings%s\n",
+		weir_json_number(diags, "error"),
+		weir_json_number(diags, "warning"),
+		weir_json_number(diags, "error") +
+					weir_json_number(diags, "warning") >
+				0
+			? " (weirctl diags)"
+			: "");
+	cJSON_ArrayForEach(v, member(json, "conflicts"))
+	{
+		weir_colour(out, has_colour, WEIR_RED, "not taken  ");
+		weir_buf_printf(out, "%s/%s: held by a socket of this host\n",
+				weir_json_text(v, "address"),
+				weir_json_text(v, "proto"));
+	}
+}
+
+static int put_status(const struct weir_ctl *ctl, const cJSON *json,
 		      struct weir_buf *out)
 {
 	static const char *const heads[] = {"PROCESS<", "PID>", "RESTARTS>",
 					    "MEMORY>"};
-	/* Shown above, or in a form of their own. */
-	static const char *const done[] = {"version",   "abi",   "ready",
-					   "uptime_ms", "raise", "processes"};
-	bool is_ready = cJSON_IsTrue(
-		cJSON_GetObjectItemCaseSensitive(json, "ready"));
 	struct weir_table_out t = {0};
 
 	put_head(json, ctl->has_colour, out);
@@ -69,11 +177,10 @@ static int put_status(const struct weir_ctl *ctl, cJSON *json,
 	put_processes(json, &t);
 	weir_table_print(&t, ctl->has_colour, 0, 0, out);
 	weir_table_fini(&t);
-	for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
-		cJSON_DeleteItemFromObjectCaseSensitive(json, done[i]);
-	}
-	weir_show_json(json, ctl->has_colour, 0, out);
-	return is_ready ? WEIR_CTL_OK : WEIR_CTL_NO;
+	put_plan(json, out);
+	put_objects(json, out);
+	put_rest(json, ctl->has_colour, out);
+	return cJSON_IsTrue(member(json, "ready")) ? WEIR_CTL_OK : WEIR_CTL_NO;
 }
 
 int weir_ctl_status(struct weir_ctl *ctl)

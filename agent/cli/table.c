@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Columns of text do not get narrower than this. */
+#define TEXT_MIN 8
+
 static const char *escape_of(enum weir_colour colour)
 {
 	static const char *const text[] = {
@@ -105,6 +108,29 @@ static struct weir_str text_of(const struct weir_table_out *t,
 	return (struct weir_str){t->text.p + cell->off, cell->n};
 }
 
+/* Where the table is wider than the terminal, its widest texts give way first;
+ * numbers are never cut before texts. */
+static void shrink(const struct weir_table_out *t, size_t *widths, size_t width)
+{
+	for (;;) {
+		size_t total = 2 * (t->n_columns - 1);
+		size_t widest = WEIR_TABLE_COLUMNS;
+
+		for (size_t i = 0; i < t->n_columns; i++) {
+			total += widths[i];
+			if (!(t->right & 1u << i) && widths[i] > TEXT_MIN &&
+			    (widest == WEIR_TABLE_COLUMNS ||
+			     widths[i] > widths[widest])) {
+				widest = i;
+			}
+		}
+		if (total <= width || widest == WEIR_TABLE_COLUMNS) {
+			return;
+		}
+		widths[widest]--;
+	}
+}
+
 /* As much of s as fits. */
 static struct weir_str cut(struct weir_str s, size_t width)
 {
@@ -124,7 +150,8 @@ static void print_row(const struct weir_table_out *t,
 		last--;
 	}
 	for (size_t i = 0; i < last && left; i++) {
-		struct weir_str s = cut(text_of(t, &row[i]), left);
+		size_t room = widths[i] < left ? widths[i] : left;
+		struct weir_str s = cut(text_of(t, &row[i]), room);
 		size_t width = width_of(s);
 		size_t pad = widths[i] > width ? widths[i] - width : 0;
 		bool is_right = t->right & 1u << i;
@@ -166,6 +193,9 @@ void weir_table_print(const struct weir_table_out *t, bool has_colour,
 		size_t *column = &widths[i % t->n_columns];
 
 		*column = w > *column ? w : *column;
+	}
+	if (width) {
+		shrink(t, widths, width);
 	}
 	for (size_t i = 0; i < rows; i++) {
 		print_row(t, cells + i * t->n_columns, widths, has_colour,

@@ -43,7 +43,8 @@ void weir_table_str(struct weir_table_out *t, enum weir_colour colour,
 /* Fills the row with empty cells. */
 void weir_table_end_row(struct weir_table_out *t);
 size_t weir_table_rows(const struct weir_table_out *t);
-/* max_rows: heads included, 0: all. width: cut there, 0: as wide as it is. */
+/* max_rows: heads included, 0: all.  width: of the terminal, columns of text
+ * give way to it; 0: as wide as it is. */
 void weir_table_print(const struct weir_table_out *t, bool has_colour,
 		      size_t max_rows, size_t width, struct weir_buf *out);
 

@@ -134,10 +134,15 @@ static void tables_are_cut(void)
 	table_is(false, 2, 0,
 		 "A          N  LAST\n"
 		 "long-name  7  x\n");
+	/* Texts give way before numbers. */
+	table_is(false, 0, 21,
+		 "A             N  LAST\n"
+		 "long-nam      7  x\n"
+		 "\xc3\xa4         12345\n");
 	table_is(false, 0, 18,
-		 "A              N\n"
-		 "long-name      7\n"
-		 "\xc3\xa4          12345\n");
+		 "A             N  L\n"
+		 "long-nam      7  x\n"
+		 "\xc3\xa4         12345\n");
 	table_is(false, 0, 4, "A\nlong\n\xc3\xa4\n");
 }
 
