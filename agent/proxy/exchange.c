@@ -351,7 +351,9 @@ static enum weir_step take_response(struct weir_worker *w,
 	c->is_answered = true;
 	c->status = h->status;
 	c->backend_at = h->status == 101 ? 0 : c->backend_at;
-	weir_block_put(&w->blocks, &c->head);
+	if (c->is_sent) {
+		weir_block_put(&w->blocks, &c->head);
+	}
 	if (h->status == 101) {
 		c->request_at = 0;
 		c->phase = WEIR_PHASE_TUNNEL;

@@ -275,6 +275,16 @@ static void set_option(struct driver *d, const char *arg)
 	exit(2);
 }
 
+/* Without its proxy the driver would only hold listeners that nobody serves. */
+static void on_child(int signal_number)
+{
+	static const char text[] = "weir-proxy-driver: the proxy died\n";
+
+	(void)signal_number;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(3);
+}
+
 static void start(struct driver *d)
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, d->ipc) < 0) {
@@ -282,10 +292,12 @@ static void start(struct driver *d)
 	}
 	d->config.ipc_fd = d->ipc[1];
 	d->config.stats_fd = d->stats_fd;
+	signal(SIGCHLD, on_child);
 	d->child = fork();
 	if (d->child == 0) {
 		int r;
 
+		signal(SIGCHLD, SIG_DFL);
 		weir_close(&d->ipc[0]);
 		r = weir_proxy_run(&d->config);
 		/* exit, not _exit: sanitizers report leaks on the way out. */
@@ -335,6 +347,7 @@ int main(int argc, char **argv)
 		}
 		fflush(stdout);
 	}
+	signal(SIGCHLD, SIG_DFL);
 	weir_close(&d.ipc[0]);
 	waitpid(d.child, &status, 0);
 	weir_compiled_fini(&d.compiled);
