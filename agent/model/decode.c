@@ -7,7 +7,8 @@
 #include "cleanup.h"
 #include "manifest.h"
 
-#define DIAGS_MAX 1000 /* of one text */
+#define DOCUMENTS_MAX 100000 /* of one text */
+#define DIAGS_MAX 1000       /* of one text */
 
 static const struct weir_field owner_fields[] = {
 	WEIR_FIELD("apiVersion", STR, .is_required = true),
@@ -314,6 +315,7 @@ static void decode_metadata(struct weir_decode *d,
 struct job {
 	struct weir_diags *diags;
 	size_t diags_max;
+	uint32_t n_documents;
 	struct weir_str source;
 	weir_decoded_fn fn;
 	void *arg;
@@ -608,12 +610,21 @@ static int decode_one(struct job *job, const struct weir_node *root)
 static int on_document(void *arg, const struct weir_document *doc)
 {
 	struct job *job = arg;
+	struct weir_object nobody = {.kind = _WEIR_KIND_MAX,
+				     .source = job->source,
+				     .line = doc->line};
 
+	if (++job->n_documents > DOCUMENTS_MAX) {
+		int r = tell_bad(job, &nobody, false);
+
+		weir_diag_add_file(job->diags, WEIR_DIAG_ERROR, job->source,
+				   doc->line, "TooMany",
+				   "more than %d documents, the others are not "
+				   "read",
+				   DOCUMENTS_MAX);
+		return r < 0 ? r : -E2BIG;
+	}
 	if (!doc->root) {
-		struct weir_object nobody = {.kind = _WEIR_KIND_MAX,
-					     .source = job->source,
-					     .line = doc->line};
-
 		if (job->diags->n < job->diags_max) {
 			weir_diag_add_file(job->diags, WEIR_DIAG_ERROR,
 					   job->source, doc->line,
@@ -637,6 +648,9 @@ int weir_manifest_decode_all(struct weir_str text, struct weir_str source,
 			: weir_yaml_read(text, on_document, &job);
 
 	weir_map_fini(&job.reported);
+	if (r == -E2BIG && job.n_documents > DOCUMENTS_MAX) {
+		r = 0;
+	}
 	if (diags->n >= job.diags_max) {
 		weir_diag_add_file(
 			diags, WEIR_DIAG_ERROR, source, 0, "TooManyDiagnostics",

@@ -315,12 +315,16 @@ static void uncover(struct weir_manifests *m, const struct weir_object *o)
 	for (size_t i = 0; i < m->n_files; i++) {
 		struct faults *f = m->files[i].faults;
 
+		if (m->files[i].is_stale) {
+			continue;
+		}
 		for (size_t j = 0; f && j < f->n_covered; j++) {
 			const struct identity *id = &f->covered[j];
 
 			if (id->kind == o->kind && weir_str_eq(id->ns, o->ns) &&
 			    weir_str_eq(id->name, o->name)) {
 				m->files[i].is_stale = true;
+				break;
 			}
 		}
 	}

@@ -407,7 +407,7 @@ static void report_unknown(struct weir_decode *d, const struct weir_node *node,
 	uint64_t hash;
 	uint64_t old;
 
-	if (!d->diags) {
+	if (!d->diags || d->diags->n >= d->diags_max) {
 		return;
 	}
 	path_of(&path, node, false);

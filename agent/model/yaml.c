@@ -13,6 +13,7 @@
 #include "cleanup.h"
 
 #define ANCHORS_MAX 256
+#define MERGE_MAX (1u << 22) /* comparisons */
 
 struct anchor {
 	struct weir_str name;
@@ -137,8 +138,14 @@ static int add_copy(struct reader *rd, const struct weir_node *from,
 static int merge(struct reader *rd, struct level *level,
 		 const struct weir_node *map, uint32_t line)
 {
+	const struct weir_node *own = level->list.parent;
+
 	if (map->type != WEIR_NODE_MAP) {
 		return refuse(rd, line, "the value of << is not a map");
+	}
+	/* Each entry is looked for in the other map. */
+	if ((uint64_t)map->n * (own->n + map->n) > MERGE_MAX) {
+		return refuse(rd, line, "maps too large to merge");
 	}
 	for (const struct weir_node *c = map->child; c; c = c->next) {
 		int r;

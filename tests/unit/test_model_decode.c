@@ -490,6 +490,22 @@ static void diagnostics_are_bounded(void)
 	ok(out.n < 1002 * 80, "%zu", out.n);
 }
 
+static void documents_are_bounded(void)
+{
+	_cleanup_buf_ struct weir_buf text = {0};
+	_cleanup_buf_ struct weir_buf out = {0};
+	struct model_objects got;
+
+	for (int i = 0; i < 100002; i++) {
+		weir_buf_addz(&text, "{}\n");
+	}
+	weir_buf_add(&text, "", 1);
+	must(model_decode(text.p, true, &out, &got) == 0, "decode");
+
+	ok(memmem(out.p, out.n, "100001 error TooMany : more than 100000", 39),
+	   "%.*s", (int)(out.n > 300 ? 300 : out.n), out.p + out.n - 300);
+}
+
 static void json_is_the_same(void)
 {
 	static const struct model_case cases[] = {
@@ -515,4 +531,5 @@ TAP_MAIN(TEST(documents_that_are_no_objects), TEST(unknown_kinds_are_told_once),
 	 TEST(kingresses_are_checked), TEST(gateway_and_its_defaults),
 	 TEST(service_and_slice_defaults), TEST(kingress_and_its_defaults),
 	 TEST(secrets_leave_nothing_behind), TEST(arenas_have_no_slack),
-	 TEST(diagnostics_are_bounded), TEST(json_is_the_same))
+	 TEST(diagnostics_are_bounded), TEST(documents_are_bounded),
+	 TEST(json_is_the_same))
