@@ -55,6 +55,7 @@ AGENT_SRC := agent/main.c $(CORE_SRC) $(call src,kernel proxy daemon)
 CTL_SRC   := $(CORE_SRC) $(call src,cli)
 HARNESS_SRC := $(sort $(wildcard tests/harness/*.c))
 TOOL_SRC  := $(filter tests/harness/weir-%,$(HARNESS_SRC))
+DRIVER_BIN := $(patsubst tests/harness/%.c,$(B)/tests/%,$(filter %-driver.c,$(TOOL_SRC)))
 TOOL_BIN  := $(TOOL_SRC:tests/harness/%.c=$(B)/tests/%)
 TEST_SRC  := $(sort $(wildcard tests/*/test_*.c))
 TEST_BIN  := $(TEST_SRC:%.c=$(B)/%)
@@ -110,7 +111,8 @@ $(B)/weirctl: $(call obj,$(CTL_SRC))
 
 # ---------------------------------------------------------------- tests
 # A test links everything except the main functions, so that it can reach any
-# module; tests/unit mirrors agent/.  Tools need nothing but util.
+# module; tests/unit mirrors agent/.  Tools need nothing but util; drivers, which
+# run a module by itself, need it.
 LIB_OBJ := $(call obj,$(filter-out agent/main.c agent/cli/main.c,$(sort $(AGENT_SRC) $(CTL_SRC))))
 HARNESS_OBJ := $(call obj,$(filter-out $(TOOL_SRC),$(HARNESS_SRC)) $(call src,util))
 
@@ -124,9 +126,13 @@ $(TEST_BIN): $(B)/%: $(B)/%.o $(B)/libweir.a $(B)/libharness.a
 	$(call msg,TEST,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(AGENT_LIBS) -lm -o $@
 
-$(TOOL_BIN): $(B)/tests/%: $(B)/tests/harness/%.o $(B)/libharness.a
+$(DRIVER_BIN): $(B)/libweir.a
+$(DRIVER_BIN): TOOL_LIBS = $(AGENT_LIBS)
+$(TOOL_BIN): $(B)/tests/%: $(B)/tests/harness/%.o
 	$(call msg,TOOL,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) $^ -lm -o $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(TOOL_LIBS) -lm -o $@
+
+$(filter-out $(DRIVER_BIN),$(TOOL_BIN)): $(B)/libharness.a
 
 $(BENCH_BIN): $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libweir.a
 	$(call msg,TOOL,$@)

@@ -147,6 +147,35 @@ verdict() {
 	return $bad
 }
 
+# The agent's own counters against what the clients saw: rule by rule, and for
+# connections and datagrams plane by plane.  A UDP flow whose client port comes
+# again is not picked anew, so those may be a few less.
+check_planes() {
+	local list=("$netns_work"/*.json) line bad=0
+	while IFS=$'\t' read -r line; do
+		say "NOT OK: $line"
+		bad=1
+	done < <(jq -r --slurpfile loads <(cat "${list[@]}") '
+		($loads | map({(.label): (.completed + .failed)}) | add) as $seen |
+		def rule($object; $index): [.rules[] | select(.object == $object and .index == $index)][0];
+		def picks($object; $index; $plane): [rule($object; $index).refs[]["picked_" + $plane]] | add;
+		def expect($what; $counted; $n; $least):
+			if $counted > $n or $counted < $n * $least
+			then "\($what): the agent counted \($counted), clients made \($n)" else empty end;
+		expect("my-app-routes /api"; picks("HTTPRoute default/my-app-routes"; 0; "proxy"); $seen.api; 1),
+		expect("my-app-routes /static"; picks("HTTPRoute default/my-app-routes"; 1; "proxy"); $seen.static; 1),
+		expect("canary"; picks("HTTPRoute default/canary"; 0; "proxy"); $seen.canary; 1),
+		expect("shop"; picks("HTTPRoute default/shop"; 0; "proxy"); $seen.shop; 1),
+		expect("KIngress shop"; picks("Ingress default/shop"; 0; "proxy"); $seen["shop-local"]; 1),
+		expect("orders, connect plane"; picks("TCPRoute default/orders"; 0; "connect"); $seen["orders-pod"]; 1),
+		expect("orders, packet plane"; picks("TCPRoute default/orders"; 0; "packet"); $seen.orders; 1),
+		expect("metering, connect plane"; picks("UDPRoute default/metering"; 0; "connect"); $seen["metering-pod"]; 1),
+		expect("metering, packet plane"; picks("UDPRoute default/metering"; 0; "packet"); $seen.metering; 0.8)
+	' "$netns_work/top" 2>&1)
+	((bad)) || say "The agent's own counters say the same, plane by plane."
+	return $bad
+}
+
 # Which plane decides each row, and why: what the agent says about the rule.
 # Connection rules are divided where the traffic starts: a client in the
 # agent's cgroup by the connect hook, all other by the packet plane.
