@@ -334,17 +334,19 @@ static void add_endpoint(struct weir_buf *b, const struct weir_control *c,
 			: &none;
 	struct weir_epstat k = {0};
 	char text[WEIR_ADDR_TEXT_MAX];
-	uint64_t opened;
-	uint64_t closed;
+	uint64_t in_flight = p->in_flight;
 
 	weir_kernel_epstat(c->kernel, e->stat, &k);
-	opened = k.opened + p->opened;
-	closed = k.closed + p->closed;
+	/* The proxy's open connections may be idle; the kernel's are clients.
+	 */
+	if (k.opened > k.closed) {
+		in_flight += k.opened - k.closed;
+	}
 	weir_buf_printf(b, "{\"id\":%u,\"addr\":\"%s\",", e->stat,
 			weir_addr_format(&e->addr, e->port_be, text));
-	ADD_NUMBERS(b, {"opened", opened}, {"closed", closed},
-		    {"failed", k.failed + p->failed},
-		    {"in_flight", opened > closed ? opened - closed : 0},
+	ADD_NUMBERS(b, {"opened", k.opened + p->opened},
+		    {"closed", k.closed + p->closed},
+		    {"failed", k.failed + p->failed}, {"in_flight", in_flight},
 		    {"requests", p->requests},
 		    {"tx_bytes", k.tx_bytes + p->tx_bytes},
 		    {"rx_bytes", k.rx_bytes + p->rx_bytes},
