@@ -502,11 +502,16 @@ static void check_version(struct weir_decode *d,
 		return;
 	}
 	for (const char *v = rule->versions; *v && n < 60; v++) {
-		versions[n++] = *v == '|' ? ',' : *v;
+		if (*v == '|') {
+			memcpy(&versions[n], " or ", 4);
+			n += 4;
+		} else {
+			versions[n++] = *v;
+		}
 	}
 	versions[n] = '\0';
 	weir_decode_bad(d, api, NULL, "UnsupportedVersion",
-			"found \"%s\", expected version %s of it",
+			"found \"%s\", expected version %s",
 			weir_shown(api->text, shown), versions);
 }
 

@@ -3,8 +3,8 @@
  * A document as a tree, whatever it was written in: what the decoders read.
  * Nodes and unescaped texts live in an arena, plain texts in the input itself,
  * which must outlive the tree.  Scalars mean what kubectl takes them for
- * (sigs.k8s.io/yaml): an unquoted `yes` is a boolean, 010 is eight, a
- * repeated `<<` merges.
+ * (sigs.k8s.io/yaml): an unquoted `yes`, `y` or `n` is a boolean,
+ * 010 is eight, `<<` merges.
  */
 #ifndef WEIR_MODEL_NODE_H
 #define WEIR_MODEL_NODE_H

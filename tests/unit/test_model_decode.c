@@ -49,13 +49,13 @@ static void documents_that_are_no_objects(void)
 		 "apiVersion: v2\nkind: Service\n"
 		 "metadata: {name: a}\nspec: {}\n",
 		 "1 error UnsupportedVersion apiVersion: found \"v2\", "
-		 "expected version v1 of it\n"},
+		 "expected version v1\n"},
 		{"old version",
 		 "apiVersion: gateway.networking.k8s.io/v1alpha2\n"
 		 "kind: HTTPRoute\nmetadata: {name: a}\nspec: {}\n",
 		 "1 error UnsupportedVersion apiVersion: found "
 		 "\"gateway.networking.k8s.io/v1alpha2\", expected version "
-		 "v1,v1beta1 of it\n"},
+		 "v1 or v1beta1\n"},
 		{"syntax", "a: [\n",
 		 "2 error SyntaxError : while parsing a flow node, did not "
 		 "find expected node content\n"},
