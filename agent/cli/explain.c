@@ -218,6 +218,7 @@ static int answer(const struct weir_ctl *ctl, struct weir_explanation *e,
 	_cleanup_(weir_regexes_free) struct weir_regexes *regexes = NULL;
 	_cleanup_source_ struct weir_source src = {0};
 	_cleanup_buf_ struct weir_buf out = {0};
+	bool is_decided;
 	int r;
 
 	if (weir_source_open(ctl, &src) < 0) {
@@ -235,12 +236,15 @@ static int answer(const struct weir_ctl *ctl, struct weir_explanation *e,
 	} else {
 		weir_explain_text(e, ctl->has_colour, &out);
 	}
-	return weir_ctl_print(
-		&out, e->n && (e->answer[0].rule ||
-			       (!e->request &&
-				e->answer[0].frontend->mode == WEIR_MODE_HTTP))
-			      ? WEIR_CTL_OK
-			      : WEIR_CTL_NO);
+	/* An HTTP address is an answer to the question about a connection. */
+	is_decided = e->n && (e->answer[0].rule ||
+			      (!e->request &&
+			       e->answer[0].frontend->mode == WEIR_MODE_HTTP));
+	/* They point into what ends here. */
+	e->view = NULL;
+	e->regexes = NULL;
+	e->n = 0;
+	return weir_ctl_print(&out, is_decided ? WEIR_CTL_OK : WEIR_CTL_NO);
 }
 
 static int explain_request(const struct weir_ctl *ctl)

@@ -272,9 +272,9 @@ static int probe_offline(struct weir_buf *answer)
 	_cleanup_close_ int out = -1;
 	char space[4096];
 	const char *path = find_agent(space);
-	int fds[2];
+	int fds[2] = {-1, -1};
 	int status = 0;
-	pid_t pid;
+	pid_t pid = -1;
 	int r;
 
 	if (pipe2(fds, O_CLOEXEC) < 0) {
