@@ -42,6 +42,7 @@ netns_begin() { # NAME
 	trap 'exit 143' TERM HUP
 	netns_sweep
 	mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+	# shellcheck disable=SC2034 # for those who source this
 	netns_work=$(mktemp -d "/tmp/$netns_run.XXXXXX")
 	mkdir -p "$netns_pins" "$netns_cgroup"
 }
@@ -53,8 +54,13 @@ netns_sweep() {
 		ip netns list | awk '{print $1}'
 		ls "$netns_root" /sys/fs/bpf /tmp 2>/dev/null
 	} | grep -oE "^$netns_name-[0-9]+" | sort -u); do
-		[ -d "/proc/${run##*-}" ] || netns_remove "$run"
+		netns_is_alive "${run##*-}" || netns_remove "$run"
 	done
+}
+
+# A killed shell that nobody has waited for yet is as dead as one that is gone.
+netns_is_alive() { # PID
+	grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"
 }
 
 netns_end() {
@@ -74,6 +80,7 @@ netns_remove() { # RUN
 	done
 	# Links pinned there keep programs attached until the pins go.
 	rm -rf "/sys/fs/bpf/$1" "/tmp/$1".*
+	# shellcheck disable=SC2044 # names without blanks: made here
 	for d in $(find "$netns_root/$1" -depth -type d 2>/dev/null); do
 		pids=$(cat "$d/cgroup.procs" 2>/dev/null)
 		# shellcheck disable=SC2086
@@ -160,6 +167,7 @@ netns_pod() { # NODE-NUMBER POD LAST-OCTET
 
 netns_two_nodes() {
 	local n other
+	# shellcheck disable=SC2086 # a list
 	netns_add lan out node1 node2 $netns_pods
 	ip -n "$netns_run-lan" link add br0 type bridge mcast_snooping 0
 	ip -n "$netns_run-lan" link set br0 up
