@@ -663,3 +663,27 @@ int weir_manifest_decode_all(struct weir_str text, struct weir_str source,
 	}
 	return r;
 }
+
+struct relay {
+	weir_object_fn fn;
+	void *arg;
+};
+
+static int on_relayed(void *arg, const struct weir_decoded *decoded)
+{
+	const struct relay *relay = arg;
+
+	return decoded->arena
+		       ? relay->fn(relay->arg, decoded->arena, decoded->object)
+		       : 0;
+}
+
+int weir_manifest_decode(struct weir_str text, struct weir_str source,
+			 bool is_json, struct weir_diags *diags,
+			 weir_object_fn fn, void *arg)
+{
+	struct relay relay = {fn, arg};
+
+	return weir_manifest_decode_all(text, source, is_json, diags,
+					on_relayed, &relay);
+}

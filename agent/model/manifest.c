@@ -184,30 +184,6 @@ static int on_decoded(void *arg, const struct weir_decoded *decoded)
 	return 0;
 }
 
-struct relay {
-	weir_object_fn fn;
-	void *arg;
-};
-
-static int on_relayed(void *arg, const struct weir_decoded *decoded)
-{
-	const struct relay *relay = arg;
-
-	return decoded->arena
-		       ? relay->fn(relay->arg, decoded->arena, decoded->object)
-		       : 0;
-}
-
-int weir_manifest_decode(struct weir_str text, struct weir_str source,
-			 bool is_json, struct weir_diags *diags,
-			 weir_object_fn fn, void *arg)
-{
-	struct relay relay = {fn, arg};
-
-	return weir_manifest_decode_all(text, source, is_json, diags,
-					on_relayed, &relay);
-}
-
 /* ------------------------------------------------------- the file table */
 
 static bool is_manifest(const char *name)

@@ -72,6 +72,14 @@ static void refusals_name_what_was_expected(void)
 		 "6 error InvalidType "
 		 "spec.rules[0].matches[0].headers[0].value: found the boolean "
 		 "yes, expected a string (put it in quotes)\n"},
+	};
+
+	MODEL_CASES(cases, false);
+}
+
+static void refusals_in_backends_and_rules(void)
+{
+	static const struct model_case cases[] = {
 		{"port 0", BACKEND("name: a, port: 0"),
 		 "6 error InvalidValue spec.rules[0].backendRefs[0].port: "
 		 "found "
@@ -453,7 +461,8 @@ static void l4_routes_have_one_rule(void)
 	MODEL_CASES(cases, false);
 }
 
-TAP_MAIN(TEST(refusals_name_what_was_expected), TEST(filters_are_checked),
+TAP_MAIN(TEST(refusals_name_what_was_expected),
+	 TEST(refusals_in_backends_and_rules), TEST(filters_are_checked),
 	 TEST(unknown_fields_are_ignored_once),
 	 TEST(limits_are_those_of_the_crd), TEST(sum_of_matches_is_limited),
 	 TEST(defaults_of_http_route), TEST(no_rules_are_one_for_all),
