@@ -312,7 +312,7 @@ agent_command() { # NAME MANIFESTS OPTIONS...; sets agent_cmd
 	shift 2
 	agent_cmd=("$B/weir-agent" --manifests "$dir" --netns "/run/netns/$tag-$name"
 		--pin-dir "/sys/fs/bpf/$tag-$name" --admin "$work/admin-$name.sock"
-		--metrics off --workers 1 "$@")
+		--metrics none --workers 1 "$@")
 }
 
 start_agent() {
