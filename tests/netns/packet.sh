@@ -198,7 +198,7 @@ packet_stop() {
 
 packet_is_gone() {
 	! ip netns pids "$netns_run-node1" |
-		xargs -r ps -o comm= -p 2>/dev/null | grep -q '^weir-'
+		xargs -r ps -o comm= -p 2>/dev/null | grep -q '^weir-agent'
 }
 
 packet_detach() {
