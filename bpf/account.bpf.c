@@ -15,7 +15,7 @@ static __always_inline struct weir_sk *placed(struct bpf_sock_ops *ops)
 	if (!sk) {
 		return NULL;
 	}
-	st = bpf_sk_storage_get(&weir_sk, sk, NULL, 0);
+	st = weir_conn_find(ops, sk);
 	return st && (st->state & WEIR_SK_PICKED) ? st : NULL;
 }
 
@@ -59,12 +59,17 @@ int weir_account(struct bpf_sock_ops *ops)
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		st = placed(ops);
 		if (st && st->stat | st->ep_id) {
+			st->state |= WEIR_SK_WATCHED;
 			bpf_sock_ops_cb_flags_set(
 				ops, ops->bpf_sock_ops_cb_flags |
 					     BPF_SOCK_OPS_STATE_CB_FLAG);
 		}
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		if (!(ops->bpf_sock_ops_cb_flags &
+		      BPF_SOCK_OPS_STATE_CB_FLAG)) {
+			break;
+		}
 		st = placed(ops);
 		if (st && !(st->state & WEIR_SK_OPENED)) {
 			st->state |= WEIR_SK_OPENED;
@@ -85,7 +90,9 @@ int weir_account(struct bpf_sock_ops *ops)
 			on_failed(st);
 		}
 		/* A later connect() of the same socket starts afresh. */
-		st->state &= ~(WEIR_SK_OPENED | WEIR_SK_PICKED);
+		st->state &= ~(WEIR_SK_OPENED | WEIR_SK_PICKED |
+			       WEIR_SK_WATCHED);
+		weir_conn_forget(ops);
 		break;
 	default:
 		break;

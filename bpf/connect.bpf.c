@@ -113,19 +113,26 @@ static __always_inline void close_datagram(struct weir_sk *st)
 	st->state &= ~(WEIR_SK_OPENED | WEIR_SK_PICKED);
 }
 
-/* The socket goes where weir has no say: forget where it was sent before. */
+/* The socket goes where weir has no say: forget where it was sent before.  A
+ * connected datagram socket may move on; a stream that failed has been
+ * forgotten when it closed, if somebody watched. */
 static __always_inline int pass_connect(struct bpf_sock_addr *ctx)
 {
+	struct bpf_sock *sk = ctx->sk;
 	struct weir_sk *st;
 
-	if (!weir_conf.wants_storage) {
+	if (!weir_conf.wants_storage || !sk) {
 		return WEIR_PASS;
 	}
-	st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL, 0);
-	if (st && (st->state & WEIR_SK_PICKED)) {
-		if (ctx->protocol == IPPROTO_UDP) {
-			close_datagram(st);
-		}
+	if (ctx->protocol == IPPROTO_TCP ? weir_conf.wants_accounting
+					 : sk->state != BPF_TCP_ESTABLISHED) {
+		return WEIR_PASS;
+	}
+	st = weir_conn_find(ctx, sk);
+	if (st && ctx->protocol == IPPROTO_UDP) {
+		close_datagram(st);
+	}
+	if (st) {
 		st->state &= ~WEIR_SK_PICKED;
 	}
 	return WEIR_PASS;
@@ -136,25 +143,44 @@ static __always_inline bool remember_connect(struct bpf_sock_addr *ctx,
 					     const struct weir_fe_key *key,
 					     const struct weir_choice *choice)
 {
-	struct weir_sk *st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL,
-						BPF_SK_STORAGE_GET_F_CREATE);
+	struct weir_sk fresh = {
+		.orig_addr = key->addr,
+		.ep_addr = choice->addr,
+		.orig_port_be = key->port_be,
+		.ep_port_be = choice->port_be,
+		.ep_id = choice->ep_id,
+		.stat = choice->stat,
+		.state = WEIR_SK_PICKED,
+	};
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct bpf_sock *sk = ctx->sk;
+	struct weir_sk *st;
 
-	if (!st) {
+	if (!sk) {
 		return false;
 	}
 	if (key->proto == IPPROTO_UDP) {
-		close_datagram(st);
+		/* Not only if it is connected: connect(AF_UNSPEC) has no hook.
+		 */
+		st = weir_conn_find(ctx, sk);
+		if (st) {
+			close_datagram(st);
+		}
+		if (choice->stat) {
+			fresh.state |= WEIR_SK_OPENED;
+		}
 	}
-	st->orig_addr = key->addr;
-	st->orig_port_be = key->port_be;
-	st->ep_addr = choice->addr;
-	st->ep_port_be = choice->port_be;
-	st->ep_id = choice->ep_id;
-	st->stat = choice->stat;
-	st->state = (st->state & WEIR_SK_ASSOCS) | WEIR_SK_PICKED;
-	if (key->proto == IPPROTO_UDP && choice->stat) {
-		st->state |= WEIR_SK_OPENED;
-		weir_count_opened(st->stat, st->ep_id);
+	if (bpf_map_update_elem(&weir_conn, &cookie, &fresh, BPF_ANY)) {
+		st = bpf_sk_storage_get(&weir_sk, sk, NULL,
+					BPF_SK_STORAGE_GET_F_CREATE);
+		if (!st) {
+			return false;
+		}
+		fresh.state |= st->state & WEIR_SK_ASSOCS;
+		*st = fresh;
+	}
+	if (fresh.state & WEIR_SK_OPENED) {
+		weir_count_opened(fresh.stat, fresh.ep_id);
 	}
 	return true;
 }
@@ -321,25 +347,48 @@ static __always_inline int take_send(struct bpf_sock_addr *ctx,
 	return verdict;
 }
 
-/* What the application shall see as its peer: true if addr is one of weir's
- * endpoints for this socket, then the frontend is put in its place. */
-static __always_inline bool peer_of(struct bpf_sock_addr *ctx, bool is_datagram,
-				    struct weir_ip *addr, __be16 *port_be)
+/* Is addr the endpoint that st was connected to?  Then it becomes what the
+ * socket asked for. */
+static __always_inline bool translate(const struct weir_sk *st,
+				      struct weir_ip *addr, __be16 *port_be)
 {
-	struct weir_sk *st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL, 0);
-	struct weir_udp_val *val;
-	struct weir_udp_key k = {};
-
-	if (!st) {
+	if (!st || !(st->state & WEIR_SK_PICKED) ||
+	    st->ep_port_be != *port_be || !weir_ip_same(&st->ep_addr, addr)) {
 		return false;
 	}
-	if ((st->state & WEIR_SK_PICKED) && st->ep_port_be == *port_be &&
-	    weir_ip_same(&st->ep_addr, addr)) {
-		*addr = st->orig_addr;
-		*port_be = st->orig_port_be;
+	*addr = st->orig_addr;
+	*port_be = st->orig_port_be;
+	return true;
+}
+
+/* What the application shall see as its peer: true if addr is one of weir's
+ * endpoints for this socket, then the frontend is put in its place. */
+static __always_inline bool peer_of(struct bpf_sock_addr *ctx,
+				    struct weir_ip *addr, __be16 *port_be)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk && translate(weir_conn_find(ctx, sk), addr, port_be);
+}
+
+/* Likewise for a datagram received; sockets that are neither connected nor had
+ * a pick pay one failed lookup of storage. */
+static __always_inline bool source_of(struct bpf_sock_addr *ctx,
+				      struct weir_ip *addr, __be16 *port_be)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct weir_udp_val *val;
+	struct weir_udp_key k = {};
+	struct weir_sk *st;
+
+	if (!sk) {
+		return false;
+	}
+	if (sk->state == BPF_TCP_ESTABLISHED && peer_of(ctx, addr, port_be)) {
 		return true;
 	}
-	if (!is_datagram || !(st->state & WEIR_SK_ASSOCS)) {
+	st = bpf_sk_storage_get(&weir_sk, sk, NULL, 0);
+	if (!st || !(st->state & WEIR_SK_ASSOCS)) {
 		return false;
 	}
 	k.cookie = bpf_get_socket_cookie(ctx);
@@ -469,7 +518,7 @@ int weir_recvmsg4(struct bpf_sock_addr *ctx)
 	struct weir_fe_key key = {};
 
 	key_from4(ctx, &key);
-	if (peer_of(ctx, true, &key.addr, &key.port_be)) {
+	if (source_of(ctx, &key.addr, &key.port_be)) {
 		put4(ctx, &key.addr, key.port_be);
 	}
 	return 1;
@@ -481,7 +530,7 @@ int weir_recvmsg6(struct bpf_sock_addr *ctx)
 	struct weir_fe_key key = {};
 
 	key_from6(ctx, &key);
-	if (peer_of(ctx, true, &key.addr, &key.port_be)) {
+	if (source_of(ctx, &key.addr, &key.port_be)) {
 		put6(ctx, &key.addr, key.port_be);
 	}
 	return 1;
@@ -493,7 +542,7 @@ int weir_peername4(struct bpf_sock_addr *ctx)
 	struct weir_fe_key key = {};
 
 	key_from4(ctx, &key);
-	if (peer_of(ctx, false, &key.addr, &key.port_be)) {
+	if (peer_of(ctx, &key.addr, &key.port_be)) {
 		put4(ctx, &key.addr, key.port_be);
 	}
 	return 1;
@@ -505,41 +554,61 @@ int weir_peername6(struct bpf_sock_addr *ctx)
 	struct weir_fe_key key = {};
 
 	key_from6(ctx, &key);
-	if (peer_of(ctx, false, &key.addr, &key.port_be)) {
+	if (peer_of(ctx, &key.addr, &key.port_be)) {
 		put6(ctx, &key.addr, key.port_be);
 	}
 	return 1;
 }
 
-/* The last word of a datagram socket: sockops never sees one. */
+/* The association that an unconnected socket used last; others expire. */
+static __always_inline void close_association(struct bpf_sock *ctx,
+					      const struct weir_sk *st)
+{
+	struct weir_udp_key k = {
+		.cookie = bpf_get_socket_cookie(ctx),
+		.addr = st->orig_addr,
+		.port_be = st->orig_port_be,
+	};
+	struct weir_udp_val *val = bpf_map_lookup_elem(&weir_udp, &k);
+
+	if (!val) {
+		return;
+	}
+	if (val->gid) {
+		weir_count_closed(val->stat, val->ep_id);
+	}
+	bpf_map_delete_elem(&weir_udp, &k);
+}
+
+/* close(2): the last word of a datagram socket, which sockops never sees, and
+ * of a stream that nobody watches. */
 SEC("cgroup/sock_release")
 int weir_release(struct bpf_sock *ctx)
 {
-	struct weir_udp_key k = {};
-	struct weir_udp_val *val;
+	bool is_datagram = ctx->protocol == IPPROTO_UDP;
 	struct weir_sk *st;
 
-	if (ctx->protocol != IPPROTO_UDP) {
+	if (!is_datagram && ctx->protocol != IPPROTO_TCP) {
 		return 1;
 	}
-	st = bpf_sk_storage_get(&weir_sk, ctx, NULL, 0);
-	if (!st) {
+	if (ctx->state == BPF_TCP_LISTEN) {
 		return 1;
 	}
-	close_datagram(st);
-	if (!(st->state & WEIR_SK_ASSOCS)) {
-		return 1;
-	}
-	k.cookie = bpf_get_socket_cookie(ctx);
-	k.addr = st->orig_addr;
-	k.port_be = st->orig_port_be;
-	val = bpf_map_lookup_elem(&weir_udp, &k);
-	if (val) {
-		if (val->gid) {
-			weir_count_closed(val->stat, val->ep_id);
+	if (is_datagram) {
+		st = bpf_sk_storage_get(&weir_sk, ctx, NULL, 0);
+		if (st && (st->state & WEIR_SK_ASSOCS)) {
+			close_association(ctx, st);
 		}
-		bpf_map_delete_elem(&weir_udp, &k);
 	}
+	st = weir_conn_find(ctx, ctx);
+	if (!st || (weir_conf.wants_accounting && !is_datagram &&
+		    (st->state & WEIR_SK_WATCHED))) {
+		return 1;
+	}
+	if (is_datagram) {
+		close_datagram(st);
+	}
+	weir_conn_forget(ctx);
 	return 1;
 }
 

@@ -160,6 +160,23 @@ static __always_inline void weir_count_closed(__u32 stat, __u32 ep_id)
 	}
 }
 
+/* What is known of a connected socket: ctx is its hook's, sk the socket. */
+static __always_inline struct weir_sk *weir_conn_find(void *ctx,
+						      struct bpf_sock *sk)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct weir_sk *st = bpf_map_lookup_elem(&weir_conn, &cookie);
+
+	return st ? st : bpf_sk_storage_get(&weir_sk, sk, NULL, 0);
+}
+
+static __always_inline void weir_conn_forget(void *ctx)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+
+	bpf_map_delete_elem(&weir_conn, &cookie);
+}
+
 static __always_inline __u32 weir_ep_generation(__u32 ep_id)
 {
 	__u64 *gen = bpf_map_lookup_elem(&weir_epgen, &ep_id);

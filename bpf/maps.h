@@ -118,7 +118,19 @@ struct {
 	__type(value, struct weir_epstat);
 } weir_epstat SEC(".maps");
 
-/* What a socket asked for and got.  Writer: connect; account updates state. */
+/* What a connected socket asked for and got, by socket cookie.  Preallocated:
+ * an insert costs a fifteenth of making socket storage.  Writers: connect;
+ * account and release update and remove. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u64);
+	__type(value, struct weir_sk);
+} weir_conn SEC(".maps");
+
+/* The same where weir_conn is full, and the mark of unconnected sockets that
+ * have picks in weir_udp: lives as long as its socket, whatever happens. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

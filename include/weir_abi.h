@@ -77,8 +77,8 @@ struct weir_ep {
 };
 #define WEIR_EP_LOCAL 1u /* on this node: its replies pass here */
 
-/* weir_epgen[id] (__u64): odd while the endpoint may be chosen; changes whenever it
- * leaves, so that cached picks notice. */
+/* weir_epgen[id] (__u64): odd while the endpoint may be chosen; changes
+ * whenever it leaves, so that cached picks notice. */
 
 /* weir_refstat[stat]: decisions per backendRef, kernel planes. */
 struct weir_refstat {
@@ -103,7 +103,8 @@ struct weir_epstat {
 	__u64 key; /* identity of the endpoint: survives an agent restart */
 };
 
-/* weir_sk (sk_storage): where a socket wanted to go and where it went. */
+/* weir_conn (hash by socket cookie), weir_sk (sk_storage): where a socket
+ * wanted to go and where it went. */
 struct weir_sk {
 	struct weir_ip orig_addr;
 	struct weir_ip ep_addr;
@@ -113,9 +114,10 @@ struct weir_sk {
 	__u32 stat;  /* backendRef counter */
 	__u32 state; /* WEIR_SK_* */
 };
-#define WEIR_SK_PICKED 1u /* connected to an endpoint */
-#define WEIR_SK_OPENED 2u /* counted as opened, closed is still to come */
-#define WEIR_SK_ASSOCS 4u /* has picks in weir_udp */
+#define WEIR_SK_PICKED 1u  /* connected to an endpoint */
+#define WEIR_SK_OPENED 2u  /* counted as opened, closed is still to come */
+#define WEIR_SK_WATCHED 8u /* account sees it close, and removes it then */
+#define WEIR_SK_ASSOCS 4u  /* has picks in weir_udp */
 
 /* weir_udp (LRU hash): picks of unconnected datagram sockets.  dir 0: by
  * (socket, frontend); dir 1: by (socket, endpoint). */

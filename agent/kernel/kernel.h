@@ -46,6 +46,7 @@ struct weir_kernel_config {
 	uint32_t max_endpoints; /* also ids */
 	uint32_t max_refs;      /* ids */
 	uint32_t max_flows;
+	uint32_t max_sockets;  /* connected at a time at their cheapest */
 	bool wants_redirect;   /* past the stack, both directions */
 	bool wants_accounting; /* sockops */
 	bool wants_peer_names; /* getpeername and recvfrom show the frontend */

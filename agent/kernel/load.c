@@ -47,12 +47,12 @@ const char *const weir_map_names[_WEIR_MAP_MAX] = {
 	[WEIR_MAP_EP] = "weir_ep",           [WEIR_MAP_EPGEN] = "weir_epgen",
 	[WEIR_MAP_WEYL1] = "weir_weyl1",     [WEIR_MAP_WEYL2] = "weir_weyl2",
 	[WEIR_MAP_REFSTAT] = "weir_refstat", [WEIR_MAP_EPSTAT] = "weir_epstat",
-	[WEIR_MAP_SK] = "weir_sk",           [WEIR_MAP_UDP] = "weir_udp",
-	[WEIR_MAP_FLOW] = "weir_flow",       [WEIR_MAP_FRAG] = "weir_frag",
-	[WEIR_MAP_IF] = "weir_if",           [WEIR_MAP_COUNT] = "weir_count",
-	[WEIR_MAP_SOCK] = "weir_sock",       [WEIR_MAP_SELF] = "weir_self",
-	[WEIR_MAP_SKIPCG] = "weir_skipcg",   [WEIR_MAP_SKIPNS] = "weir_skipns",
-	[WEIR_MAP_META] = "weir_meta",
+	[WEIR_MAP_CONN] = "weir_conn",       [WEIR_MAP_SK] = "weir_sk",
+	[WEIR_MAP_UDP] = "weir_udp",         [WEIR_MAP_FLOW] = "weir_flow",
+	[WEIR_MAP_FRAG] = "weir_frag",       [WEIR_MAP_IF] = "weir_if",
+	[WEIR_MAP_COUNT] = "weir_count",     [WEIR_MAP_SOCK] = "weir_sock",
+	[WEIR_MAP_SELF] = "weir_self",       [WEIR_MAP_SKIPCG] = "weir_skipcg",
+	[WEIR_MAP_SKIPNS] = "weir_skipns",   [WEIR_MAP_META] = "weir_meta",
 };
 
 const char *const weir_program_names[_WEIR_PROGRAM_MAX] = {
@@ -92,6 +92,8 @@ static uint32_t wanted_size(const struct weir_kernel_config *c,
 		return c->max_endpoints;
 	case WEIR_MAP_REFSTAT:
 		return c->max_refs;
+	case WEIR_MAP_CONN:
+		return c->max_sockets;
 	case WEIR_MAP_UDP:
 		return c->max_flows / 4 + 64;
 	case WEIR_MAP_FLOW:
@@ -119,6 +121,8 @@ static const char *option_of(enum weir_map_index map)
 		return "max_groups";
 	case WEIR_MAP_REFSTAT:
 		return "max_refs";
+	case WEIR_MAP_CONN:
+		return "max_sockets";
 	case WEIR_MAP_UDP:
 	case WEIR_MAP_FLOW:
 	case WEIR_MAP_FRAG:
@@ -345,7 +349,7 @@ static int load_connect(struct weir_kernel *kernel)
 				  f->has_getpeername && c->wants_peer_names);
 	bpf_program__set_autoload(skel->progs.weir_release,
 				  f->has_sock_release &&
-					  kernel->conf.wants_accounting);
+					  kernel->conf.wants_storage);
 	r = weir_load_share_maps(kernel, skel->obj);
 	if (r < 0) {
 		return r;

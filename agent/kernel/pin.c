@@ -177,11 +177,18 @@ int weir_pin_put(struct weir_kernel *kernel, int fd, const char *name)
 int weir_pin_remove(const char *pin_path, const char *name)
 {
 	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int link = -1;
 	int r;
 
 	r = pin_name(pin_path, name, &path);
 	if (r < 0) {
 		return r;
+	}
+	link = bpf_obj_get(path);
+	if (link >= 0) {
+		/* Unlinking alone detaches some grace periods later.  Fails for
+		 * what is no link, and where the target is gone. */
+		bpf_link_detach(link);
 	}
 	if (unlink(path) < 0 && errno != ENOENT) {
 		return -errno;

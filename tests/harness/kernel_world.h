@@ -173,6 +173,7 @@ static inline void world_config(struct weir_kernel_config *config)
 	config->max_endpoints = 2048;
 	config->max_refs = 2048;
 	config->max_flows = 4096;
+	config->max_sockets = 1024;
 }
 
 static inline struct weir_kernel *
