@@ -29,7 +29,8 @@ static bool span_ok(struct check *c, struct weir_span s, size_t size,
 	uint64_t bytes = (uint64_t)s.n * size;
 
 	if (s.n == 0) {
-		return s.off <= c->size;
+		/* Pointers to it are formed, if not followed. */
+		return s.off <= c->size && s.off % align == 0;
 	}
 	if (s.off < c->header_size || s.off % align || s.off > c->size ||
 	    bytes > c->size - s.off || bytes > c->work) {

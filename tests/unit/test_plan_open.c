@@ -202,6 +202,7 @@ static void damaged_spans_are_refused(void)
 	REFUSED(rules->objects.off = (uint32_t)rules_size);
 	REFUSED(rules->objects.off += 4);
 	REFUSED(rules->objects.off = 8);
+	REFUSED(frontend()->listeners = (struct weir_span){1001, 0});
 	REFUSED(rules->rules.off = 0xFFFFFFF8);
 	REFUSED(((struct weir_pobject *)first(rules->objects))->name.n = 9999);
 	REFUSED(frontend()->listeners.n = 1000000);
