@@ -1,0 +1,1013 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The packet plane's programs, packet by packet through BPF_PROG_RUN: what goes
+ * in, what comes out, every checksum verified.  In a network namespace of its
+ * own, for the routing decisions that new flows ask for; nothing is attached.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "packet_build.h"
+#include "tap.h"
+#include "weir_flow.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#include "packet.skel.h"
+#include "reap.skel.h"
+#include "wire.skel.h"
+#pragma GCC diagnostic pop
+
+#define SYN TH_SYN
+#define ACK TH_ACK
+#define UNSPEC (-1)
+#define SHOT 2
+#define REDIRECT 7
+
+#define CLIENT4 "192.0.2.21:4000"
+#define CLIENT6 "[2001:db8:1::21]:4000"
+#define POD4 "10.1.1.11:4000"
+#define LOCAL4 "10.1.1.10:8080" /* endpoint behind interface pod */
+#define LOCAL6 "[fd01:1::10]:8080"
+#define REMOTE4 "10.1.2.10:8080" /* endpoint behind interface ext */
+#define REMOTE6 "[fd01:2::10]:8080"
+
+static struct weir_packet *packet;
+static struct weir_wire *wire;
+static struct weir_reap *reap;
+static int pod, ext; /* interfaces */
+static uint32_t next_id;
+
+/* ------------------------------------------------------------- the world */
+
+static void run(const char *command)
+{
+	must(system(command) == 0, "%s", command);
+}
+
+static void size_maps(struct bpf_object *obj, struct bpf_object *like)
+{
+	struct bpf_map *m;
+
+	bpf_object__for_each_map(m, obj)
+	{
+		const char *name = bpf_map__name(m);
+		struct bpf_map *same = like ? bpf_object__find_map_by_name(like,
+									   name)
+					    : NULL;
+
+		bpf_map__set_pin_path(m, NULL);
+		if (same && !bpf_map__is_internal(m)) {
+			bpf_map__reuse_fd(m, bpf_map__fd(same));
+		} else if (bpf_map__max_entries(m) == 1 &&
+			   !bpf_map__is_internal(m) &&
+			   strcmp(name, "weir_draft") != 0) {
+			bpf_map__set_max_entries(m, 1024);
+		}
+	}
+}
+
+static void constants(struct weir_conf *c)
+{
+	struct weir_ip all = {{~0u, ~0u, ~0u, ~0u}};
+
+	weir_ip_parse(WEIR_STR("198.19.240.0"), &c->prefix4);
+	weir_ip_parse(WEIR_STR("fd77:6569:7200::"), &c->prefix6);
+	c->mask4 = all;
+	c->mask4.a[3] = htonl(0xFFFFF000);
+	c->mask6 = all;
+	c->mask6.a[3] = htonl(0xFFFF0000);
+	c->snat_first = 61000;
+	c->snat_last = 61099;
+}
+
+static void set_if(int ifindex, const char *ip4, const char *ip6,
+		   uint32_t flags)
+{
+	struct weir_if v = {.flags = flags};
+	uint32_t key = (uint32_t)ifindex;
+
+	weir_ip_parse(weir_str_of(ip4), &v.node4);
+	weir_ip_parse(weir_str_of(ip6), &v.node6);
+	must(bpf_map_update_elem(bpf_map__fd(packet->maps.weir_if), &key, &v,
+				 BPF_ANY) == 0,
+	     "weir_if: %s", strerror(errno));
+}
+
+static void build_world(void)
+{
+	if (unshare(CLONE_NEWNET) < 0) {
+		skip_test("needs CAP_SYS_ADMIN");
+	}
+	run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
+	    " net.ipv6.conf.default.accept_dad=0");
+	run("ip link add pod type veth peer name pod1");
+	run("ip link add ext type veth peer name ext1");
+	run("for d in lo pod pod1 ext ext1; do ip link set $d up; done");
+	run("ip addr add 192.0.2.11/24 dev ext;"
+	    "ip addr add 2001:db8:1::11/64 dev ext nodad");
+	run("ip route add 10.1.1.0/24 dev pod; ip route add fd01:1::/64 dev "
+	    "pod");
+	run("ip route add 10.1.2.0/24 via 192.0.2.12;"
+	    "ip route add fd01:2::/64 via 2001:db8:1::12");
+	pod = (int)if_nametoindex("pod");
+	ext = (int)if_nametoindex("ext");
+	packet = weir_packet__open();
+	must(packet, "open");
+	constants(&packet->rodata->weir_conf);
+	size_maps(packet->obj, NULL);
+	must(weir_packet__load(packet) == 0, "load: %s", strerror(errno));
+	wire = weir_wire__open();
+	must(wire, "open");
+	constants(&wire->rodata->weir_conf);
+	size_maps(wire->obj, packet->obj);
+	must(weir_wire__load(wire) == 0, "load: %s", strerror(errno));
+	reap = weir_reap__open();
+	must(reap, "open");
+	size_maps(reap->obj, packet->obj);
+	must(weir_reap__load(reap) == 0, "load: %s", strerror(errno));
+	set_if(pod, "192.0.2.11", "2001:db8:1::11", 0);
+	set_if(ext, "192.0.2.11", "2001:db8:1::11", WEIR_IF_EXTERNAL);
+}
+
+static void put_elem(struct bpf_map *m, uint32_t i, const void *v)
+{
+	must(bpf_map_update_elem(bpf_map__fd(m), &i, v, BPF_ANY) == 0, "%s: %s",
+	     bpf_map__name(m), strerror(errno));
+}
+
+/* The one endpoint of the frontend with id. */
+static void set_endpoint(uint32_t id, const char *endpoint, bool is_local)
+{
+	struct weir_ep ep = {.flags = is_local ? WEIR_EP_LOCAL : 0, .id = id};
+	struct weir_index set = {.first = id, .n = 1};
+	uint32_t gen = 1;
+
+	weir_addr_parse(weir_str_of(endpoint), &ep.addr, &ep.port_be);
+	put_elem(packet->maps.weir_ep, id, &ep);
+	put_elem(packet->maps.weir_epgen, id, &gen);
+	put_elem(packet->maps.weir_set, id, &set);
+}
+
+/* A new frontend; its id. endpoint NULL: none.  proxy: place in the prefix. */
+static uint32_t add_frontend(const char *addr, uint8_t proto,
+			     const char *endpoint, bool is_local,
+			     uint32_t proxy)
+{
+	uint32_t id = ++next_id;
+	struct weir_fe_key key = {.proto = proto};
+	struct weir_fe fe = {.fid = id};
+	struct weir_index svc = {.first = 2 * id, .n = 1};
+	struct weir_row_hdr row = {
+		.n = 1, .flags = WEIR_ROW_PACKET, .proxy = proxy};
+	struct weir_slot slot = {.threshold = ~0u,
+				 .group = endpoint ? id : WEIR_GROUP_EMPTY,
+				 .stat = id};
+
+	if (proxy) {
+		row.n = 0;
+		row.flags = WEIR_ROW_PROXY;
+	}
+	if (endpoint) {
+		set_endpoint(id, endpoint, is_local);
+	}
+	weir_addr_parse(weir_str_of(addr), &key.addr, &key.port_be);
+	put_elem(packet->maps.weir_row, 2 * id, &row);
+	put_elem(packet->maps.weir_row, 2 * id + 1, &slot);
+	put_elem(packet->maps.weir_svc, id, &svc);
+	must(bpf_map_update_elem(bpf_map__fd(packet->maps.weir_fe), &key, &fe,
+				 BPF_ANY) == 0,
+	     "weir_fe: %s", strerror(errno));
+	return id;
+}
+
+/* An address of this test alone, so that tests share no flows. */
+static const char *fresh(bool is_v6)
+{
+	static char text[64];
+	static int n;
+
+	n++;
+	snprintf(text, sizeof(text),
+		 is_v6 ? "[2001:db8:100::%x]:80" : "198.51.100.%d:80", n);
+	return text;
+}
+
+static uint64_t count_of(enum weir_counter what)
+{
+	uint64_t per_cpu[64] = {}, sum = 0;
+	uint32_t key = what;
+
+	bpf_map_lookup_elem(bpf_map__fd(packet->maps.weir_count), &key,
+			    per_cpu);
+	for (size_t i = 0; i < 64; i++) {
+		sum += per_cpu[i];
+	}
+	return sum;
+}
+
+static struct weir_refstat ref_of(uint32_t id)
+{
+	struct weir_refstat v = {};
+
+	bpf_map_lookup_elem(bpf_map__fd(packet->maps.weir_refstat), &id, &v);
+	return v;
+}
+
+static struct weir_epstat ep_of(uint32_t id)
+{
+	struct weir_epstat v = {};
+
+	bpf_map_lookup_elem(bpf_map__fd(packet->maps.weir_epstat), &id, &v);
+	return v;
+}
+
+/* ----------------------------------------------------------- one packet */
+
+static int run_frame(struct bpf_program *prog, int ifindex,
+		     const struct frame *in, struct frame *out)
+{
+	struct __sk_buff ctx = {.ifindex = (uint32_t)ifindex};
+	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->p,
+			    .data_size_in = in->n, .data_out = out->p,
+			    .data_size_out = sizeof(out->p), .ctx_in = &ctx,
+			    .ctx_size_in = sizeof(ctx), .repeat = 1);
+	int r;
+
+	if (bpf_program__type(prog) == BPF_PROG_TYPE_XDP) {
+		opts.ctx_in = NULL;
+		opts.ctx_size_in = 0;
+	}
+	r = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	must(r == 0, "prog_run: %s", strerror(-r));
+	out->n = opts.data_size_out;
+	return (int)opts.retval;
+}
+
+static struct bpf_program *ingress(void)
+{
+	return packet->progs.weir_ingress;
+}
+
+static struct bpf_program *egress(void)
+{
+	return packet->progs.weir_egress;
+}
+
+/* in leaves the program as a packet of tuple want, all else as it was. */
+static void becomes(struct bpf_program *prog, int ifindex,
+		    const struct spec *in, struct weir_tuple want)
+{
+	static struct frame a, b;
+	struct spec got, same;
+	int verdict;
+
+	build(&a, in);
+	read_frame(&a, &same, NULL);
+	verdict = run_frame(prog, ifindex, &a, &b);
+	ok(verdict ==
+		   (bpf_program__type(prog) == BPF_PROG_TYPE_XDP ? 2 : UNSPEC),
+	   "verdict %d", verdict);
+	read_frame(&b, &got, NULL);
+	if (got.frag & 0x1FFF) {
+		want.sport_be = want.dport_be = 0;
+	}
+	ok(memcmp(&got.t, &want, sizeof(want)) == 0, "%s", tuple_text(&got.t));
+	ok(memcmp(&got.t, &want, sizeof(want)) == 0, "wanted %s",
+	   tuple_text(&want));
+	ok(got.is_sum_right, "a checksum is wrong");
+	same.t = got.t;
+	ok(memcmp(&got, &same, sizeof(got)) == 0, "more than tuple changed");
+	ok(b.n == a.n, "length %u, was %u", b.n, a.n);
+}
+
+static int verdict_of(struct bpf_program *prog, int ifindex,
+		      const struct spec *in)
+{
+	static struct frame a, b;
+
+	build(&a, in);
+	return run_frame(prog, ifindex, &a, &b);
+}
+
+static void stays(struct bpf_program *prog, int ifindex, const struct spec *in)
+{
+	static struct frame a, b;
+	int verdict;
+
+	build(&a, in);
+	verdict = run_frame(prog, ifindex, &a, &b);
+	ok(verdict == UNSPEC, "verdict %d", verdict);
+	ok(b.n == a.n && memcmp(a.p, b.p, a.n) == 0, "bytes changed");
+}
+
+static struct spec tcp(const char *from, const char *to, uint8_t flags)
+{
+	return (struct spec){.t = tuple(from, to),
+			     .proto = IPPROTO_TCP,
+			     .tcp_flags = flags,
+			     .seq = 1000,
+			     .payload = flags & SYN ? 0 : 100};
+}
+
+static struct spec udp(const char *from, const char *to)
+{
+	return (struct spec){
+		.t = tuple(from, to), .proto = IPPROTO_UDP, .payload = 33};
+}
+
+/* Client and local endpoint talk through vip. */
+static void exchange(const char *client, const char *vip, const char *endpoint,
+		     int in)
+{
+	struct spec p = tcp(client, vip, SYN);
+
+	becomes(ingress(), in, &p, tuple(client, endpoint));
+	p = tcp(endpoint, client, SYN | ACK);
+	becomes(egress(), in, &p, tuple(vip, client));
+	p = tcp(client, vip, ACK);
+	becomes(ingress(), in, &p, tuple(client, endpoint));
+	p = tcp(endpoint, client, ACK);
+	becomes(egress(), in, &p, tuple(vip, client));
+}
+
+/* ----------------------------------------------------------------- tests */
+
+static void empty_tables_change_nothing(void)
+{
+	struct spec p;
+
+	build_world();
+	p = tcp(CLIENT4, "198.51.100.200:80", SYN);
+	stays(ingress(), ext, &p);
+	p = udp(CLIENT6, "[2001:db8:100::200]:80");
+	stays(ingress(), ext, &p);
+	p = tcp("198.51.100.200:80", CLIENT4, ACK);
+	stays(egress(), ext, &p);
+	stays(packet->progs.weir_egress, pod, &p);
+}
+
+static void tcp_is_translated_both_ways(void)
+{
+	char vip[64];
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	exchange(CLIENT4, vip, LOCAL4, ext);
+	strcpy(vip, fresh(true));
+	add_frontend(vip, IPPROTO_TCP, LOCAL6, true, 0);
+	exchange(CLIENT6, vip, LOCAL6, ext);
+}
+
+static void udp_is_translated_both_ways(void)
+{
+	char vip[64];
+	struct spec p;
+
+	for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+		const char *client = is_v6 ? CLIENT6 : CLIENT4;
+		const char *endpoint = is_v6 ? LOCAL6 : LOCAL4;
+
+		strcpy(vip, fresh(is_v6));
+		add_frontend(vip, IPPROTO_UDP, endpoint, true, 0);
+		p = udp(client, vip);
+		becomes(ingress(), ext, &p, tuple(client, endpoint));
+		p = udp(endpoint, client);
+		becomes(egress(), ext, &p, tuple(vip, client));
+	}
+}
+
+static void udp_without_checksum_stays_without(void)
+{
+	char vip[64];
+	struct spec p;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_UDP, LOCAL4, true, 0);
+	p = udp("192.0.2.21:4100", vip);
+	p.no_sum = true;
+	becomes(ingress(), ext, &p, tuple("192.0.2.21:4100", LOCAL4));
+}
+
+static void options_and_extensions_are_skipped(void)
+{
+	char vip[64];
+	struct spec p;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	p = tcp("192.0.2.21:4200", vip, SYN);
+	p.has_options = true;
+	becomes(ingress(), ext, &p, tuple("192.0.2.21:4200", LOCAL4));
+	strcpy(vip, fresh(true));
+	add_frontend(vip, IPPROTO_UDP, LOCAL6, true, 0);
+	p = udp("[2001:db8:1::21]:4200", vip);
+	p.has_options = true;
+	becomes(ingress(), ext, &p, tuple("[2001:db8:1::21]:4200", LOCAL6));
+}
+
+static void fragments_follow_the_first(void)
+{
+	char vip[64];
+	struct spec p;
+
+	for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+		const char *client = is_v6 ? "[2001:db8:1::21]:4300"
+					   : "192.0.2.21:4300";
+		const char *endpoint = is_v6 ? LOCAL6 : LOCAL4;
+		uint64_t missed = count_of(WEIR_COUNT_PACKET_FRAG_MISS);
+
+		strcpy(vip, fresh(is_v6));
+		add_frontend(vip, IPPROTO_UDP, endpoint, true, 0);
+		p = udp(client, vip);
+		p.frag_id = 7;
+		p.frag = 100;
+		stays(ingress(), ext, &p);
+		ok(count_of(WEIR_COUNT_PACKET_FRAG_MISS) == missed + 1,
+		   "a fragment before the first is counted");
+		p.frag = IP_MF;
+		becomes(ingress(), ext, &p, tuple(client, endpoint));
+		p.frag = 100 | IP_MF;
+		becomes(ingress(), ext, &p, tuple(client, endpoint));
+		p.frag = 200;
+		becomes(ingress(), ext, &p, tuple(client, endpoint));
+		p = udp(endpoint, client);
+		p.frag_id = 9;
+		p.frag = IP_MF;
+		becomes(egress(), ext, &p, tuple(vip, client));
+		p.frag = 55;
+		becomes(egress(), ext, &p, tuple(vip, client));
+	}
+}
+
+/* An error with outer addresses about inner, through prog, shall become the
+ * wanted ones. */
+static void error_becomes(struct bpf_program *prog, int ifindex, uint8_t type,
+			  const char *outer_from, const char *outer_to,
+			  const struct spec *inner, const char *want_from,
+			  const char *want_to, struct weir_tuple want_inner)
+{
+	static struct frame a, b;
+	struct weir_tuple outer = tuple(outer_from, outer_to);
+	struct weir_tuple want = tuple(want_from, want_to);
+	struct spec got, about;
+	int verdict;
+
+	build_error(&a, &outer, type, inner);
+	verdict = run_frame(prog, ifindex, &a, &b);
+	ok(verdict == UNSPEC, "verdict %d", verdict);
+	read_frame(&b, &got, &about);
+	ok(weir_ip_eq(&got.t.saddr, &want.saddr) &&
+		   weir_ip_eq(&got.t.daddr, &want.daddr),
+	   "outer %s", tuple_text(&got.t));
+	ok(memcmp(&about.t, &want_inner, sizeof(want_inner)) == 0, "inner %s",
+	   tuple_text(&about.t));
+	ok(got.is_sum_right, "the ICMP checksum is wrong");
+	ok(about.is_sum_right, "the checksum of the header inside is wrong");
+}
+
+static void icmp_errors_are_translated(void)
+{
+	char vip[64];
+	struct spec p;
+
+	for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+		const char *client = is_v6 ? "[2001:db8:1::21]:4010"
+					   : "192.0.2.21:4010";
+		const char *endpoint = is_v6 ? LOCAL6 : LOCAL4;
+		const char *router = is_v6 ? "[fd01:9::1]:0" : "10.9.9.9:0";
+		uint8_t type = is_v6 ? ICMP6_PACKET_TOO_BIG : ICMP_DEST_UNREACH;
+
+		strcpy(vip, fresh(is_v6));
+		add_frontend(vip, IPPROTO_TCP, endpoint, true, 0);
+		exchange(client, vip, endpoint, ext);
+		/* From a router behind us, and from the endpoint, about the
+		 * client's packet. */
+		p = tcp(client, endpoint, ACK);
+		error_becomes(egress(), ext, type, router, client, &p, router,
+			      client, tuple(client, vip));
+		error_becomes(egress(), ext, type, endpoint, client, &p, vip,
+			      client, tuple(client, vip));
+		/* From the client about the endpoint's. */
+		p = tcp(vip, client, ACK);
+		error_becomes(ingress(), ext, type, client, vip, &p, client,
+			      endpoint, tuple(endpoint, client));
+	}
+}
+
+static void icmp_redirects_are_dropped(void)
+{
+	static struct frame a, b;
+	char vip[64];
+	struct weir_tuple outer = tuple("192.0.2.11:0", "192.0.2.21:4020");
+	struct spec p;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	exchange("192.0.2.21:4020", vip, LOCAL4, ext);
+	p = tcp("192.0.2.21:4020", LOCAL4, ACK);
+	build_error(&a, &outer, ICMP_REDIRECT, &p);
+	ok(run_frame(egress(), ext, &a, &b) == SHOT, "not dropped");
+	p = tcp("192.0.2.21:4020", "10.77.0.1:80", ACK);
+	build_error(&a, &outer, ICMP_REDIRECT, &p);
+	ok(run_frame(egress(), ext, &a, &b) == UNSPEC,
+	   "one that is not about us is");
+}
+
+static void no_endpoint_is_reset(void)
+{
+	static struct frame a, b;
+	char vip[64];
+	struct spec p, got;
+
+	for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+		const char *client = is_v6 ? CLIENT6 : CLIENT4;
+		struct weir_tuple want;
+		uint32_t id;
+
+		strcpy(vip, fresh(is_v6));
+		id = add_frontend(vip, IPPROTO_TCP, NULL, false, 0);
+		p = tcp(client, vip, SYN);
+		p.ttl = 3;
+		build(&a, &p);
+		ok(run_frame(ingress(), ext, &a, &b) == REDIRECT,
+		   "not sent back");
+		read_frame(&b, &got, NULL);
+		want = tuple(vip, client);
+		ok(memcmp(&got.t, &want, sizeof(want)) == 0, "%s",
+		   tuple_text(&got.t));
+		ok(got.tcp_flags == (TH_RST | ACK), "flags %x", got.tcp_flags);
+		ok(got.seq == 0 && got.ack == p.seq + 1, "seq %u ack %u",
+		   got.seq, got.ack);
+		ok(got.ttl == 64, "ttl %u", got.ttl);
+		ok(got.is_sum_right, "a checksum is wrong");
+		ok(memcmp(b.p, a.p + 6, 6) == 0 && memcmp(b.p + 6, a.p, 6) == 0,
+		   "MAC addresses");
+		ok(ref_of(id).refused == 1, "not counted");
+		strcpy(vip, fresh(is_v6));
+		add_frontend(vip, IPPROTO_UDP, NULL, false, 0);
+		p = udp(client, vip);
+		ok(verdict_of(ingress(), ext, &p) == SHOT, "UDP not dropped");
+	}
+}
+
+static void prefix_is_unreachable_from_outside(void)
+{
+	uint64_t n = count_of(WEIR_COUNT_PACKET_PREFIX_DROP);
+	struct spec p = tcp(CLIENT4, "198.19.240.7:80", SYN);
+
+	ok(verdict_of(ingress(), ext, &p) == SHOT, "IPv4 TCP");
+	ok(verdict_of(ingress(), pod, &p) == SHOT, "from a pod");
+	p = udp(CLIENT6, "[fd77:6569:7200::7]:80");
+	ok(verdict_of(ingress(), ext, &p) == SHOT, "IPv6 UDP");
+	p.frag = 100;
+	ok(verdict_of(ingress(), ext, &p) == SHOT, "a later fragment");
+	ok(count_of(WEIR_COUNT_PACKET_PREFIX_DROP) == n + 4, "not counted");
+	p = tcp(CLIENT4, "198.20.0.1:80", SYN);
+	stays(ingress(), ext, &p);
+}
+
+static void proxied_frontends_keep_their_port(void)
+{
+	char vip[64];
+	struct spec p;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, NULL, false, 0x123);
+	exchange(CLIENT4, vip, "198.19.241.35:80", ext);
+	strcpy(vip, fresh(true));
+	add_frontend(vip, IPPROTO_TCP, NULL, false, 0x123);
+	exchange(CLIENT6, vip, "[fd77:6569:7200::123]:80", pod);
+	/* Its flow may be lost in the middle: it can only be this one. */
+	p = tcp("[2001:db8:1::21]:4400", vip, ACK);
+	becomes(ingress(), ext, &p,
+		tuple("[2001:db8:1::21]:4400", "[fd77:6569:7200::123]:80"));
+	p = tcp("198.19.240.99:80", CLIENT4, ACK);
+	ok(verdict_of(egress(), ext, &p) == SHOT,
+	   "an answer of the proxy without its flow leaves");
+}
+
+/* An outside client, an endpoint on another node: the tuple that leaves. */
+static struct weir_tuple snat_out(const char *client, const char *vip,
+				  const char *endpoint)
+{
+	static struct frame a, b;
+	struct spec p = tcp(client, vip, SYN), got;
+
+	becomes(ingress(), ext, &p, tuple(client, endpoint));
+	p = tcp(client, endpoint, SYN);
+	build(&a, &p);
+	ok(run_frame(egress(), ext, &a, &b) == UNSPEC, "dropped");
+	read_frame(&b, &got, NULL);
+	ok(got.is_sum_right, "a checksum is wrong");
+	return got.t;
+}
+
+static void reverse_of(const struct weir_tuple *t, struct weir_tuple *ret)
+{
+	ret->saddr = t->daddr;
+	ret->daddr = t->saddr;
+	ret->sport_be = t->dport_be;
+	ret->dport_be = t->sport_be;
+}
+
+static void remote_endpoints_see_the_node(void)
+{
+	char vip[64];
+	struct spec p;
+
+	for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+		const char *client = is_v6 ? CLIENT6 : CLIENT4;
+		const char *endpoint = is_v6 ? REMOTE6 : REMOTE4;
+		struct weir_tuple out, node = tuple(is_v6 ? "[2001:db8:1::11]:0"
+							  : "192.0.2.11:0",
+						    endpoint);
+		uint16_t port;
+
+		strcpy(vip, fresh(is_v6));
+		add_frontend(vip, IPPROTO_TCP, endpoint, false, 0);
+		out = snat_out(client, vip, endpoint);
+		port = ntohs(out.sport_be);
+		ok(weir_ip_eq(&out.saddr, &node.saddr) &&
+			   weir_ip_eq(&out.daddr, &node.daddr) &&
+			   port >= 61000 && port <= 61099,
+		   "%s", tuple_text(&out));
+		p = tcp(endpoint, client, SYN | ACK);
+		reverse_of(&out, &p.t);
+		becomes(ingress(), ext, &p, tuple(endpoint, client));
+		p = tcp(endpoint, client, SYN | ACK);
+		becomes(egress(), ext, &p, tuple(vip, client));
+		/* The node behind complains to the node's address. */
+		p = tcp(client, endpoint, ACK);
+		p.t = out;
+		error_becomes(ingress(), ext,
+			      is_v6 ? ICMP6_PACKET_TOO_BIG : ICMP_DEST_UNREACH,
+			      is_v6 ? "[2001:db8:1::12]:0" : "192.0.2.12:0",
+			      is_v6 ? "[2001:db8:1::11]:0" : "192.0.2.11:0", &p,
+			      is_v6 ? "[2001:db8:1::12]:0" : "192.0.2.12:0",
+			      client, tuple(client, endpoint));
+	}
+}
+
+static void pods_keep_their_address(void)
+{
+	char vip[64];
+	struct spec p;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, REMOTE4, false, 0);
+	p = tcp(POD4, vip, SYN);
+	becomes(ingress(), pod, &p, tuple(POD4, REMOTE4));
+	p = tcp(POD4, REMOTE4, SYN);
+	stays(egress(), ext, &p);
+}
+
+static void hairpins_see_the_node(void)
+{
+	static struct frame a, b;
+	char vip[64];
+	struct weir_tuple node = tuple("192.0.2.11:0", LOCAL4);
+	struct spec p, got;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	p = tcp("10.1.1.10:4000", vip, SYN);
+	becomes(ingress(), pod, &p, tuple("10.1.1.10:4000", LOCAL4));
+	p = tcp("10.1.1.10:4000", LOCAL4, SYN);
+	build(&a, &p);
+	run_frame(egress(), pod, &a, &b);
+	read_frame(&b, &got, NULL);
+	ok(weir_ip_eq(&got.t.saddr, &node.saddr) && got.is_sum_right, "%s",
+	   tuple_text(&got.t));
+	p.tcp_flags = SYN | ACK;
+	reverse_of(&got.t, &p.t);
+	becomes(ingress(), pod, &p, tuple(LOCAL4, "10.1.1.10:4000"));
+	p = tcp(LOCAL4, "10.1.1.10:4000", SYN | ACK);
+	becomes(egress(), pod, &p, tuple(vip, "10.1.1.10:4000"));
+}
+
+static void one_client_port_makes_two_connections(void)
+{
+	static struct frame a, b;
+	const char *client = "10.1.1.11:4500";
+	char one[64], two[64];
+	struct spec p, got;
+	uint16_t port;
+
+	strcpy(one, fresh(false));
+	add_frontend(one, IPPROTO_TCP, LOCAL4, true, 0);
+	strcpy(two, fresh(false));
+	add_frontend(two, IPPROTO_TCP, LOCAL4, true, 0);
+	exchange(client, one, LOCAL4, pod);
+	p = tcp(client, two, SYN);
+	build(&a, &p);
+	run_frame(ingress(), pod, &a, &b);
+	read_frame(&b, &got, NULL);
+	port = ntohs(got.t.sport_be);
+	ok(port >= 61000 && port <= 61099 && got.is_sum_right, "%s",
+	   tuple_text(&got.t));
+	p = tcp(LOCAL4, client, SYN | ACK);
+	reverse_of(&got.t, &p.t);
+	becomes(egress(), pod, &p, tuple(two, client));
+	p = tcp(LOCAL4, client, ACK);
+	becomes(egress(), pod, &p, tuple(one, client));
+	/* And a third, straight to the endpoint. */
+	p = tcp(client, LOCAL4, SYN);
+	build(&a, &p);
+	run_frame(ingress(), pod, &a, &b);
+	read_frame(&b, &got, NULL);
+	ok(ntohs(got.t.sport_be) >= 61000 && got.is_sum_right, "%s",
+	   tuple_text(&got.t));
+	p = tcp(LOCAL4, client, SYN | ACK);
+	reverse_of(&got.t, &p.t);
+	becomes(egress(), pod, &p, tuple(LOCAL4, client));
+}
+
+static void unknown_segments_are_left_alone(void)
+{
+	char vip[64];
+	uint64_t n = count_of(WEIR_COUNT_PACKET_MIDSTREAM);
+	struct spec p;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	p = tcp("192.0.2.21:4600", vip, ACK);
+	stays(ingress(), ext, &p);
+	p = tcp("192.0.2.21:4600", vip, SYN | ACK);
+	stays(ingress(), ext, &p);
+	p = tcp("192.0.2.21:4600", vip, TH_RST);
+	stays(ingress(), ext, &p);
+	ok(count_of(WEIR_COUNT_PACKET_MIDSTREAM) == n + 3, "not counted");
+}
+
+static void malformed_packets_are_left_alone(void)
+{
+	static struct frame a, b;
+	uint64_t n = count_of(WEIR_COUNT_PACKET_MALFORMED);
+	struct spec p = tcp(CLIENT4, "198.51.100.1:80", SYN);
+
+	build(&a, &p);
+	a.p[14] = 0x43; /* header of 12 bytes */
+	ok(run_frame(ingress(), ext, &a, &b) == UNSPEC, "short IHL");
+	build(&a, &p);
+	a.p[14] = 0x65;
+	ok(run_frame(ingress(), ext, &a, &b) == UNSPEC, "other version");
+	build(&a, &p);
+	a.n = 14 + 20 + 13;
+	ok(run_frame(ingress(), ext, &a, &b) == UNSPEC, "half a TCP header");
+	ok(b.n == a.n && memcmp(a.p, b.p, a.n) == 0, "changed");
+	ok(count_of(WEIR_COUNT_PACKET_MALFORMED) == n + 3, "not counted");
+}
+
+static void closed_flows_are_chosen_anew(void)
+{
+	const char *client = "192.0.2.21:4700";
+	char vip[64];
+	struct spec p;
+	uint32_t id;
+
+	strcpy(vip, fresh(false));
+	id = add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	exchange(client, vip, LOCAL4, ext);
+	set_endpoint(id, "10.1.1.20:8080", true);
+	p = tcp(client, vip, ACK);
+	becomes(ingress(), ext, &p, tuple(client, LOCAL4));
+	p.tcp_flags = TH_FIN | ACK;
+	becomes(ingress(), ext, &p, tuple(client, LOCAL4));
+	ok(ref_of(id).closed == 0, "counted after one FIN");
+	p = tcp(LOCAL4, client, TH_FIN | ACK);
+	becomes(egress(), ext, &p, tuple(vip, client));
+	ok(ref_of(id).opened == 1 && ref_of(id).closed == 1,
+	   "opened %llu closed %llu", (unsigned long long)ref_of(id).opened,
+	   (unsigned long long)ref_of(id).closed);
+	ok(ep_of(id).tx_bytes == 52 + 152 * 3 && ep_of(id).rx_bytes > 200,
+	   "tx %llu rx %llu", (unsigned long long)ep_of(id).tx_bytes,
+	   (unsigned long long)ep_of(id).rx_bytes);
+	p = tcp(client, vip, ACK);
+	becomes(ingress(), ext, &p, tuple(client, LOCAL4));
+	p = tcp(client, vip, SYN);
+	becomes(ingress(), ext, &p, tuple(client, "10.1.1.20:8080"));
+	ok(ref_of(id).closed == 1, "counted twice");
+}
+
+static void repeated_syns_keep_their_endpoint(void)
+{
+	const char *client = "192.0.2.21:4800";
+	char vip[64];
+	struct spec p;
+	uint32_t id, gone = 2;
+
+	strcpy(vip, fresh(false));
+	id = add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	p = tcp(client, vip, SYN);
+	becomes(ingress(), ext, &p, tuple(client, LOCAL4));
+	set_endpoint(id, "10.1.1.20:8080", true);
+	becomes(ingress(), ext, &p, tuple(client, LOCAL4));
+	put_elem(packet->maps.weir_epgen, id, &gone);
+	becomes(ingress(), ext, &p, tuple(client, "10.1.1.20:8080"));
+	ok(ref_of(id).failed == 1, "the first attempt failed");
+}
+
+static void datagrams_leave_a_gone_endpoint(void)
+{
+	const char *client = "192.0.2.21:4900";
+	char vip[64];
+	struct spec p;
+	uint32_t id, gen = 3;
+
+	strcpy(vip, fresh(false));
+	id = add_frontend(vip, IPPROTO_UDP, LOCAL4, true, 0);
+	p = udp(client, vip);
+	becomes(ingress(), ext, &p, tuple(client, LOCAL4));
+	set_endpoint(id, "10.1.1.20:8080", true);
+	becomes(ingress(), ext, &p, tuple(client, LOCAL4));
+	put_elem(packet->maps.weir_epgen, id, &gen);
+	becomes(ingress(), ext, &p, tuple(client, "10.1.1.20:8080"));
+}
+
+static void other_family_is_left_to_the_relay(void)
+{
+	char vip[64];
+	struct spec p;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, LOCAL6, true, 0);
+	p = tcp(CLIENT4, vip, SYN);
+	stays(ingress(), ext, &p);
+}
+
+static void ports_run_out(void)
+{
+	char vip[64];
+	uint64_t n = count_of(WEIR_COUNT_PACKET_NO_PORT);
+	int dropped = 0;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, "10.1.2.99:8080", false, 0);
+	for (int i = 0; i < 150; i++) {
+		char client[32];
+		struct spec p;
+
+		snprintf(client, sizeof(client), "192.0.2.22:%d", 10000 + i);
+		p = tcp(client, vip, SYN);
+		dropped += verdict_of(ingress(), ext, &p) == SHOT;
+	}
+	ok(dropped >= 50 && dropped < 90, "dropped %d of 150 on 100 ports",
+	   dropped);
+	ok(count_of(WEIR_COUNT_PACKET_NO_PORT) == n + (uint64_t)dropped,
+	   "not counted");
+}
+
+static void xdp_translates_what_tc_began(void)
+{
+	char vip[64];
+	struct spec p;
+
+	for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+		const char *client = is_v6 ? "[2001:db8:1::21]:5000"
+					   : "192.0.2.21:5000";
+		const char *endpoint = is_v6 ? LOCAL6 : LOCAL4;
+
+		strcpy(vip, fresh(is_v6));
+		add_frontend(vip, IPPROTO_TCP, endpoint, true, 0);
+		add_frontend(vip, IPPROTO_UDP, endpoint, true, 0);
+		p = tcp(client, vip, SYN);
+		becomes(wire->progs.weir_wire, 0, &p, p.t);
+		becomes(ingress(), ext, &p, tuple(client, endpoint));
+		p = tcp(client, vip, ACK);
+		becomes(wire->progs.weir_wire, 0, &p, tuple(client, endpoint));
+		p = tcp(client, vip, TH_FIN | ACK);
+		becomes(wire->progs.weir_wire, 0, &p, p.t);
+		p = udp(client, vip);
+		becomes(ingress(), ext, &p, tuple(client, endpoint));
+		becomes(wire->progs.weir_wire, 0, &p, tuple(client, endpoint));
+	}
+}
+
+/* ---------------------------------------------------------------- expiry */
+
+static uint64_t coarse_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * WEIR_SECOND_NS + (uint64_t)t.tv_nsec;
+}
+
+static uint32_t reap_key(const struct weir_flow_key *key, uint64_t now)
+{
+	struct {
+		uint32_t n, removed;
+		uint64_t now;
+	} ctx = {.n = 1, .now = now};
+	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx,
+			    .ctx_size_in = sizeof(ctx));
+
+	put_elem(reap->maps.weir_reapq, 0, key);
+	must(bpf_prog_test_run_opts(bpf_program__fd(reap->progs.weir_reap),
+				    &opts) == 0,
+	     "reap: %s", strerror(errno));
+	return ctx.removed;
+}
+
+static int count_flows(void)
+{
+	int fd = bpf_map__fd(packet->maps.weir_flow), n = 0;
+	struct weir_flow_key key, *at = NULL;
+
+	while (bpf_map_get_next_key(fd, at, &key) == 0) {
+		at = &key;
+		n++;
+	}
+	return n;
+}
+
+static void silent_flows_are_reaped_whole(void)
+{
+	struct weir_flow_key key = {.proto = IPPROTO_TCP};
+	const char *client = "192.0.2.21:5100";
+	uint64_t now = coarse_ns();
+	char vip[64];
+	struct weir_tuple out;
+	struct spec p;
+	int before = count_flows();
+	uint32_t id;
+
+	strcpy(vip, fresh(false));
+	id = add_frontend(vip, IPPROTO_TCP, REMOTE4, false, 0);
+	out = snat_out(client, vip, REMOTE4);
+	ok(count_flows() == before + 4, "four entries");
+	p = tcp(REMOTE4, client, SYN | ACK);
+	reverse_of(&out, &p.t);
+	becomes(ingress(), ext, &p, tuple(REMOTE4, client));
+	p = tcp(REMOTE4, client, SYN | ACK);
+	becomes(egress(), ext, &p, tuple(vip, client));
+	key.from = tuple(client, vip);
+	ok(reap_key(&key, now + 7000 * WEIR_SECOND_NS) == 0,
+	   "established, but gone before two hours");
+	/* Parts of a living flow stay whatever their age. */
+	reverse_of(&out, &key.from);
+	ok(reap_key(&key, now + 8000 * WEIR_SECOND_NS) == 0, "UNSNAT went");
+	key.from = tuple(REMOTE4, client);
+	key.dir = WEIR_DIR_EGRESS;
+	ok(reap_key(&key, now + 8000 * WEIR_SECOND_NS) == 0, "REVERSE went");
+	key.from = tuple(client, vip);
+	key.dir = WEIR_DIR_INGRESS;
+	ok(reap_key(&key, now + 8000 * WEIR_SECOND_NS) == 1, "still there");
+	ok(count_flows() == before, "%d left", count_flows() - before);
+	ok(ref_of(id).opened == 1 && ref_of(id).closed == 1, "not counted");
+	ok(reap_key(&key, now + 8000 * WEIR_SECOND_NS) == 0, "gone twice");
+}
+
+static void flows_expire_by_their_state(void)
+{
+	const struct {
+		uint32_t state;
+		bool is_udp;
+		uint32_t least_s, most_s;
+	} rows[] = {
+		{WEIR_FLOW_REPLY, false, 7440, 86400},
+		{0, false, 60, 300},
+		{WEIR_FLOW_REPLY | WEIR_FLOW_FIN_FWD, false, 60, 300},
+		{WEIR_FLOW_REPLY | WEIR_FLOW_FIN_FWD | WEIR_FLOW_FIN_REV, false,
+		 10, 60},
+		{WEIR_FLOW_REPLY | WEIR_FLOW_RST, false, 1, 10},
+		{WEIR_FLOW_REPLY, true, 120, 300},
+		{0, true, 120, 300},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint64_t s = weir_flow_idle_ns(rows[i].state, rows[i].is_udp) /
+			     WEIR_SECOND_NS;
+
+		ok(s >= rows[i].least_s && s <= rows[i].most_s,
+		   "row %zu: %llu s", i, (unsigned long long)s);
+	}
+}
+
+TAP_MAIN(TEST(empty_tables_change_nothing), TEST(tcp_is_translated_both_ways),
+	 TEST(udp_is_translated_both_ways),
+	 TEST(udp_without_checksum_stays_without),
+	 TEST(options_and_extensions_are_skipped),
+	 TEST(fragments_follow_the_first), TEST(icmp_errors_are_translated),
+	 TEST(icmp_redirects_are_dropped), TEST(no_endpoint_is_reset),
+	 TEST(prefix_is_unreachable_from_outside),
+	 TEST(proxied_frontends_keep_their_port),
+	 TEST(remote_endpoints_see_the_node), TEST(pods_keep_their_address),
+	 TEST(hairpins_see_the_node),
+	 TEST(one_client_port_makes_two_connections),
+	 TEST(unknown_segments_are_left_alone),
+	 TEST(malformed_packets_are_left_alone),
+	 TEST(closed_flows_are_chosen_anew),
+	 TEST(repeated_syns_keep_their_endpoint),
+	 TEST(datagrams_leave_a_gone_endpoint),
+	 TEST(other_family_is_left_to_the_relay), TEST(ports_run_out),
+	 TEST(xdp_translates_what_tc_began),
+	 TEST(silent_flows_are_reaped_whole), TEST(flows_expire_by_their_state))
