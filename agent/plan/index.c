@@ -233,7 +233,30 @@ struct hosts {
 	uint32_t n_slots;
 	const char *hostname; /* of element 0 */
 	size_t stride;
+	uint32_t n; /* elements */
 };
+
+static struct weir_str hostname_of(const struct hosts *h, uint32_t i)
+{
+	struct weir_span span;
+
+	memcpy(&span, h->hostname + i * h->stride, sizeof(span));
+	return weir_plan_str(h->plan, span);
+}
+
+static bool covers(struct weir_str name, struct weir_str host)
+{
+	if (name.n == 0) {
+		return true;
+	}
+	if (name.p[0] == '*') {
+		struct weir_str tail = weir_str_skip(name, 1);
+
+		return host.n > tail.n && tail.n && tail.p[0] == '.' &&
+		       weir_str_ends(host, tail);
+	}
+	return weir_str_eq(name, host);
+}
 
 /* tail: what follows '*' for a wildcard, else the whole name. */
 static uint32_t probe_host(const struct hosts *h, bool is_wild,
@@ -245,15 +268,12 @@ static uint32_t probe_host(const struct hosts *h, bool is_wild,
 	/* Counted: a damaged table may have no empty place. */
 	for (uint32_t k = 0; k < h->n_slots; k++, p++) {
 		uint32_t entry = h->slots[p & (h->n_slots - 1)];
-		struct weir_span span;
 		struct weir_str name;
 
 		if (entry == 0) {
 			return WEIR_NONE;
 		}
-		memcpy(&span, h->hostname + (entry - 1) * h->stride,
-		       sizeof(span));
-		name = weir_plan_str(h->plan, span);
+		name = hostname_of(h, entry - 1);
 		if ((name.n && name.p[0] == '*') == is_wild &&
 		    weir_str_eq(weir_str_skip(name, is_wild), tail)) {
 			return entry - 1;
@@ -273,7 +293,14 @@ static uint32_t find_host(const struct hosts *h, struct weir_str host)
 	if (host.n > 1 && host.p[host.n - 1] == '.') {
 		host.n--;
 	}
-	if (host.n && host.n <= HOST_MAX && host.p[0] != '*') {
+	if (host.n > HOST_MAX || (host.n && host.p[0] == '*')) {
+		host.n = 0;
+	}
+	/* One listener, one host: the usual case needs no hash. */
+	if (h->n == 1) {
+		return covers(hostname_of(h, 0), host) ? 0 : WEIR_NONE;
+	}
+	if (host.n) {
 		found = probe_host(h, false, host);
 		if (found != WEIR_NONE) {
 			return found;
@@ -303,6 +330,7 @@ uint32_t weir_index_find_listener(const struct weir_plan *plan,
 		.n_slots = frontend->host_index.n,
 		.hostname = (const char *)&v->hostname,
 		.stride = sizeof(*v),
+		.n = frontend->listeners.n,
 	};
 
 	return find_host(&h, host);
@@ -319,6 +347,7 @@ uint32_t weir_index_find_vhost(const struct weir_plan *plan,
 		.n_slots = listener->host_index.n,
 		.hostname = (const char *)&v->hostname,
 		.stride = sizeof(*v),
+		.n = listener->vhosts.n,
 	};
 
 	return find_host(&h, host);
