@@ -34,7 +34,7 @@ HARDEN := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fPIE \
 	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 OPT  ?= -O2 -g
 MODULES := util plan model compile kernel proxy daemon cli
-CPPFLAGS += -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"' -Iinclude -I$(B)/skel \
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -I$(B)/skel \
 	$(addprefix -Iagent/,$(MODULES)) -Itests/harness
 CFLAGS_ALL = -std=gnu17 $(OPT) $(WARN) $(WERROR) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all,$(HARDEN)) \
@@ -95,6 +95,15 @@ $(B)/.skel: $(SKEL)
 
 # ---------------------------------------------------------------- programs
 $(call obj,$(call src,kernel)): | $(SKEL)
+
+# Only what says the version is built again when it changes.
+VERSION_OBJ := $(call obj,$(shell grep -lsw WEIR_VERSION $(AGENT_SRC) $(CTL_SRC)))
+$(VERSION_OBJ): CPPFLAGS += -DWEIR_VERSION='"$(VERSION)"'
+$(VERSION_OBJ): $(B)/.version
+$(B)/.version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+.PHONY: FORCE
 
 $(B)/%.o: %.c | $(B)/.tools
 	$(call msg,CC,$@)

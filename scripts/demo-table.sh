@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # set by scripts/demo
 #
 # Tables of scripts/demo.  A row is
 #	ID | object and rule | client | base | phase | tolerance | NAME=WEIGHT ...

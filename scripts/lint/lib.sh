@@ -29,12 +29,9 @@ files() { # PATTERN...
 }
 
 scripts() { # every shell script, by its ending or its first line
-	local f
 	files '*.sh'
-	files scripts tests .ci deploy | grep -v '\.sh$' | while read -r f; do
-		[[ $(head -c 32 "$f" | head -n 1 | tr -d '\0') != '#!'*sh* ]] ||
-			echo "$f"
-	done
+	files scripts tests .ci deploy | grep -v '\.[a-z]*$' |
+		xargs -r awk 'FNR == 1 && /^#!.*sh/ { print FILENAME } { nextfile }'
 }
 
 fail() {
