@@ -148,10 +148,11 @@ $(BENCH_BIN): $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libweir.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(AGENT_LIBS) -lm -o $@
 
-.PHONY: test-tools unit check test
+.PHONY: test-tools unit-tools unit check test
 test-tools: all $(TOOL_BIN) $(TEST_BIN)
+unit-tools: all $(TOOL_BIN) $(filter $(B)/tests/unit/%,$(TEST_BIN))
 
-unit: test-tools ## unit tests only (no root needed)
+unit: unit-tools ## unit tests only (no root needed)
 	$(Q)scripts/run-tests --build $(B) unit
 
 check: lint unit ## lint and unit tests
