@@ -22,7 +22,6 @@ struct emit {
 	struct weir_plan head;
 	struct weir_str last; /* the text of last_span */
 	struct weir_span last_span;
-	struct weir_span kind;
 };
 
 /* A text that others are likely to repeat. */
@@ -50,18 +49,31 @@ static void emit_objects(struct emit *e)
 	struct ir *c = e->c;
 	struct weir_span span = weir_writer_reserve(
 		&e->w, c->n_objects, sizeof(struct weir_pobject));
+	struct weir_span kinds[_WEIR_KIND_MAX];
 
+	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
+		kinds[k] = weir_writer_text(
+			&e->w, weir_str_of(weir_kind_text((enum weir_kind)k)));
+	}
 	for (uint32_t i = 0; i < span.n; i++) {
-		const struct ir_object *o = &c->objects[i];
-		struct weir_pobject out = {.ns = text(e, o->ns),
-					   .name = name(e, o->name),
-					   .generation = o->generation};
+		const struct weir_object *o = c->objects[i].object;
+		const struct ir_named *named = c->objects[i].named;
+		struct weir_pobject out;
 
-		if (i && weir_str_eq(o->kind, c->objects[i - 1].kind)) {
-			out.kind = e->kind;
+		if (i + 8 < span.n) {
+			__builtin_prefetch(c->objects[i + 8].object);
+		}
+		if (o) {
+			out = (struct weir_pobject){
+				.kind = kinds[o->kind],
+				.ns = text(e, o->ns),
+				.name = name(e, o->name),
+				.generation = o->generation};
 		} else {
-			out.kind = weir_writer_text(&e->w, o->kind);
-			e->kind = out.kind;
+			out = (struct weir_pobject){
+				.kind = weir_writer_text(&e->w, named->kind),
+				.ns = text(e, named->ns),
+				.name = name(e, named->name)};
 		}
 		((struct weir_pobject *)weir_writer_at(&e->w, span))[i] = out;
 	}

@@ -11,13 +11,34 @@
 
 #define ARENA_FIRST ((size_t)64 << 10)
 
+/* What a route with its Services takes, roughly; more is had from the heap. */
+#define BYTES_PER_OBJECT 512
+#define MANY_OBJECTS 1000
+
+static void init_arena(struct ir *c)
+{
+	size_t n_objects = 0;
+
+	for (int kind = 0; kind < _WEIR_KIND_MAX; kind++) {
+		size_t n;
+
+		weir_store_list(c->store, (enum weir_kind)kind, &n);
+		n_objects += n;
+	}
+	if (n_objects < MANY_OBJECTS ||
+	    weir_arena_init_mapped(&c->arena, n_objects * BYTES_PER_OBJECT) <
+		    0) {
+		weir_arena_init(&c->arena, ARENA_FIRST);
+	}
+}
+
 void weir_ir_init(struct ir *c, struct weir_store *store,
 		  const struct weir_compile_options *options,
 		  struct weir_diags *diags)
 {
 	*c = (struct ir){
 		.store = store, .node = options->node_name, .diags = diags};
-	weir_arena_init(&c->arena, ARENA_FIRST);
+	init_arena(c);
 	c->fronts_tail = &c->fronts;
 	c->rules_tail = &c->rules;
 	c->groups_tail = &c->groups;
@@ -81,7 +102,7 @@ static bool grow(struct ir *c, void **v, size_t n, size_t *cap, size_t size)
 	return true;
 }
 
-static uint32_t add_object(struct ir *c, const struct ir_object *object)
+static uint32_t add_object(struct ir *c, struct ir_object object)
 {
 	void *v = c->objects;
 
@@ -89,26 +110,25 @@ static uint32_t add_object(struct ir *c, const struct ir_object *object)
 		return 0;
 	}
 	c->objects = v;
-	c->objects[c->n_objects] = *object;
+	c->objects[c->n_objects] = object;
 	return (uint32_t)c->n_objects++;
 }
 
 uint32_t weir_ir_new_object(struct ir *c, const struct weir_object *object)
 {
-	struct ir_object o = {.kind = weir_str_of(weir_kind_text(object->kind)),
-			      .ns = object->ns,
-			      .name = object->name,
-			      .generation = object->generation};
-
-	return add_object(c, &o);
+	return add_object(c, (struct ir_object){.object = object});
 }
 
 uint32_t weir_ir_named(struct ir *c, struct weir_str kind, struct weir_str ns,
 		       struct weir_str name)
 {
-	struct ir_object o = {.kind = kind, .ns = ns, .name = name};
+	struct ir_named *named = weir_ir_alloc(c, 1, sizeof(*named));
 
-	return add_object(c, &o);
+	if (!named) {
+		return 0;
+	}
+	*named = (struct ir_named){kind, ns, name};
+	return add_object(c, (struct ir_object){.named = named});
 }
 
 uint32_t weir_ir_object(struct ir *c, const struct weir_object *object)

@@ -29,12 +29,17 @@ enum ir_split { IR_SPLIT_UNSET, IR_SPLIT_REQUEST, IR_SPLIT_CONNECTION };
 #define IR_REFS_MAX (IR_RULE_REFS_MAX * IR_SPLITS_MAX) /* of a rule */
 #define IR_WEIGHT_MAX 1000000u                         /* Gateway API */
 
-/* What the plan remembers of an object, also of one that is not there. */
-struct ir_object {
+/* Something that a user named and that is not there. */
+struct ir_named {
 	struct weir_str kind;
 	struct weir_str ns;
 	struct weir_str name;
-	int64_t generation;
+};
+
+/* What the plan remembers of an object: one of the two. */
+struct ir_object {
+	const struct weir_object *object;
+	const struct ir_named *named;
 };
 
 struct ir_endpoint {
@@ -61,7 +66,8 @@ struct ir_front;
 /* A Service as seen by backendRefs and parents. */
 struct ir_service {
 	const struct weir_object *object;
-	uint64_t hash; /* of namespace and name */
+	uint64_t hash;        /* of namespace and name */
+	struct weir_str name; /* the object's: one cache miss less */
 	uint32_t object_id;
 	uint32_t slices; /* first of its EndpointSlices + 1, see slice_next */
 	bool is_known;   /* object_id and is_knative are set */

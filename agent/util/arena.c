@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arena.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define CHUNK_MAX ((size_t)64 << 10)
+#define HUGE_PAGE ((size_t)2 << 20)
 
 struct weir_arena_chunk {
 	struct weir_arena_chunk *next;
 	size_t size;
 	size_t used;
+	void *map; /* of map_size bytes, with this chunk inside; or NULL */
+	size_t map_size;
 	_Alignas(8) char data[];
 };
 
@@ -25,10 +30,43 @@ void weir_arena_fini(struct weir_arena *a)
 	while (a->chunk) {
 		struct weir_arena_chunk *next = a->chunk->next;
 
-		free(a->chunk);
+		if (a->chunk->map) {
+			munmap(a->chunk->map, a->chunk->map_size);
+		} else {
+			free(a->chunk);
+		}
 		a->chunk = next;
 	}
 	a->used = 0;
+}
+
+int weir_arena_init_mapped(struct weir_arena *a, size_t size)
+{
+	struct weir_arena_chunk *c;
+	size_t map_size;
+	uintptr_t at;
+	void *map;
+
+	weir_arena_init(a, CHUNK_MAX);
+	if (size > SIZE_MAX / 2) {
+		return -ENOMEM;
+	}
+	/* Room to begin at a huge page; what is not touched costs nothing. */
+	size = (size + sizeof(*c) + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	map_size = size + HUGE_PAGE;
+	map = mmap(NULL, map_size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED) {
+		return -ENOMEM;
+	}
+	at = ((uintptr_t)map + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	c = (struct weir_arena_chunk *)at;
+	(void)madvise(c, size, MADV_HUGEPAGE);
+	c->map = map;
+	c->map_size = map_size;
+	c->size = size - sizeof(*c);
+	a->chunk = c;
+	return 0;
 }
 
 static struct weir_arena_chunk *chunk_new(struct weir_arena *a, size_t n)

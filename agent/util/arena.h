@@ -18,6 +18,10 @@ struct weir_arena {
 
 /* first_size: bytes of the first chunk, made at the first allocation. */
 void weir_arena_init(struct weir_arena *a, size_t first_size);
+/* For much memory that lives shortly: the first size bytes are mapped, in huge
+ * pages where the kernel grants them (a fault costs about as much as filling
+ * half a page), and go back to the kernel at once.  0 or -ENOMEM. */
+int weir_arena_init_mapped(struct weir_arena *a, size_t size);
 void weir_arena_fini(struct weir_arena *a);
 /* Zeroed, 8-byte aligned; NULL when memory is out. */
 void *weir_arena_alloc(struct weir_arena *a, size_t n);
