@@ -201,6 +201,52 @@ weir_fe_find(const struct weir_fe_key *key)
 	return bpf_map_lookup_elem(&weir_fe, key);
 }
 
+#define WEIR_KEYED_MAX 64 /* endpoints among which a key is stable */
+
+/* What candidate id costs key; as in weir_keyed_offer() with equal weights.
+ * Global functions: the verifier walks each once per object, and this one not
+ * once per candidate. */
+__noinline __u32 weir_keyed_cost(__u32 key, __u32 id)
+{
+	return weir_neglog2(weir_mix32(weir_mix32(key, id), id));
+}
+
+/*
+ * Affinity: the place of the endpoint that key belongs to, by rendezvous
+ * hashing, so that an endpoint that comes or goes moves only its own keys.
+ * Beyond WEIR_KEYED_MAX endpoints a key is stable only while their number is.
+ */
+__noinline __u32 weir_keyed_place(__u32 first, __u32 n, __u32 key)
+{
+	__u32 best_cost = 0xFFFFFFFF, best_id = 0xFFFFFFFF, best = first;
+
+	if (n > WEIR_KEYED_MAX) {
+		return first + weir_scale(weir_mix32(key, n), n);
+	}
+	for (__u32 i = 0; i < WEIR_KEYED_MAX; i++) {
+		__u32 at = first + i;
+		struct weir_ep *ep;
+		__u32 id, cost;
+
+		if (i >= n) {
+			break;
+		}
+		ep = bpf_map_lookup_elem(&weir_ep, &at);
+		if (!ep) {
+			break;
+		}
+		id = weir_mix32(ep->addr.a[3] ^ ep->addr.a[1],
+				ep->addr.a[2] ^ ep->port_be);
+		cost = weir_keyed_cost(key, id);
+		if (cost < best_cost || (cost == best_cost && id < best_id)) {
+			best_cost = cost;
+			best_id = id;
+			best = at;
+		}
+	}
+	return best;
+}
+
 /* Level 2: an endpoint of group gid. client != 0: keyed choice. */
 static __always_inline bool weir_choose_endpoint(__u32 gid, __u64 client,
 						 struct weir_choice *choice)
@@ -208,7 +254,7 @@ static __always_inline bool weir_choose_endpoint(__u32 gid, __u64 client,
 	struct weir_index *setp = bpf_map_lookup_elem(&weir_set, &gid);
 	struct weir_index set;
 	struct weir_ep *ep;
-	__u32 x, i;
+	__u32 i;
 
 	if (!setp) {
 		return false;
@@ -217,9 +263,11 @@ static __always_inline bool weir_choose_endpoint(__u32 gid, __u64 client,
 	if (!set.n) {
 		return false;
 	}
-	x = client ? weir_mix32((__u32)client ^ gid, client >> 32)
-		   : weir_next_position(&weir_weyl2, gid, 0x5EED);
-	i = set.first + weir_scale(x, set.n);
+	i = client ? weir_keyed_place(set.first, set.n,
+				      weir_mix32((__u32)client, client >> 32))
+		   : set.first + weir_scale(weir_next_position(&weir_weyl2, gid,
+							       0x5EED),
+					    set.n);
 	ep = bpf_map_lookup_elem(&weir_ep, &i);
 	if (!ep) {
 		return false;
