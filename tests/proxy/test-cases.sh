@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every scripted exchange in cases/ through the proxy, on loopback addresses.
 # Needs no privilege.  WEIR_BIN: where weir-proxy-driver and weir-proxy-cases
-# are (default build/tests).
+# are (default: tests in WEIR_BUILD).
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-bin=${WEIR_BIN:-$here/../../build/tests}
+bin=${WEIR_BIN:-${WEIR_BUILD:-$here/../../build}/tests}
 dir=$(mktemp -d)
 trap 'exec 3>&-; wait; rm -rf "$dir"' EXIT
 mkfifo "$dir/in"
-"$bin/weir-proxy-driver" "$here/site" head_timeout_ms=300 connect_timeout_ms=1000 \
+"$bin/weir-proxy-driver" "$here/site" head_timeout_ms=1000 connect_timeout_ms=1000 \
 	<"$dir/in" >"$dir/out" 2>"$dir/err" &
 driver=$!
 exec 3>"$dir/in"

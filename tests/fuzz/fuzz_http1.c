@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first byte chooses: request, response, or chunked body; the second where
+ * it is cut.  Properties: what is accepted is the same at any cut; an accepted
+ * request, written out again, is accepted again and means the same; a chunked
+ * body that was accepted, and its rewritten form, have the same data.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "cleanup.h"
+#include "http1.h"
+#include "rewrite.h"
+
+#define MAX_FIELDS 64
+#define SIZE_MAX_IN 4096
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool is_true)
+{
+	if (!is_true) {
+		abort();
+	}
+}
+
+static size_t find_end(const char *p, size_t n, size_t cut,
+		       enum weir_http1_error *ret_error)
+{
+	size_t pos = 0;
+	size_t size = 0;
+
+	*ret_error = weir_http1_find_end(p, cut < n ? cut : n, &pos, &size);
+	if (*ret_error == WEIR_HTTP1_OK && size == 0) {
+		*ret_error = weir_http1_find_end(p, n, &pos, &size);
+	}
+	return size;
+}
+
+static void rewrite_again(const struct weir_http1_head *h)
+{
+	static struct weir_header fields[MAX_FIELDS + 8];
+	static uint8_t ids[MAX_FIELDS + 8];
+	static char room[3 * SIZE_MAX_IN];
+	struct weir_http1_head again = {.fields = fields,
+					.ids = ids,
+					.max_fields = MAX_FIELDS + 8,
+					.max_target = SIZE_MAX_IN};
+	static const struct weir_frontend frontend = {.port_be = 0x5000};
+	static const struct weir_rule rule;
+	static const struct weir_plan plan;
+	struct weir_rewrite rw = {
+		.plan = &plan, .frontend = &frontend, .rule = &rule};
+	struct weir_out o = {.p = room, .end = room + sizeof(room)};
+	enum weir_http1_error e;
+	size_t size;
+
+	weir_rewrite_request(&rw, h, &o);
+	check(!o.is_full);
+	size = find_end(room, (size_t)(o.p - room), SIZE_MAX, &e);
+	check(!e && size == (size_t)(o.p - room));
+	e = weir_http1_parse_request(room, size, &again);
+	check(e == WEIR_HTTP1_OK);
+	check(again.framing == h->framing && again.length == h->length);
+	check(weir_str_eq(again.method, h->method));
+	check(weir_str_eq(again.path, h->path));
+	check(weir_str_eq(again.query, h->query));
+	check(!h->host.n || weir_str_eq(again.host, h->host));
+	check(!(again.flags & (WEIR_HEAD_CLOSE | WEIR_HEAD_UPGRADE)));
+}
+
+static void head(const char *p, size_t n, size_t cut, bool is_request)
+{
+	static struct weir_header fields[MAX_FIELDS];
+	static uint8_t ids[MAX_FIELDS];
+	struct weir_http1_head h = {.fields = fields,
+				    .ids = ids,
+				    .max_fields = MAX_FIELDS,
+				    .max_target = 1024};
+	enum weir_http1_error e;
+	enum weir_http1_error whole;
+	size_t size = find_end(p, n, cut, &e);
+
+	check(size == find_end(p, n, SIZE_MAX, &whole) && e == whole);
+	if (e || size == 0) {
+		return;
+	}
+	if (!is_request) {
+		(void)weir_http1_parse_response(p, size, &h);
+		return;
+	}
+	if (weir_http1_parse_request(p, size, &h) == WEIR_HTTP1_OK) {
+		rewrite_again(&h);
+	}
+}
+
+/* Bytes kept of p[0..n), in two pieces; -1: refused. */
+static ssize_t scan(const char *p, size_t n, size_t cut, bool wants_data,
+		    char *out, bool *ret_done)
+{
+	struct weir_body b;
+	size_t total = 0;
+	size_t at = 0;
+
+	weir_body_init(&b, WEIR_FRAMING_CHUNKED, 0);
+	b.wants_data = wants_data;
+	if (cut > n) {
+		cut = n;
+	}
+	for (int i = 0; i < 2 && !b.is_done; i++) {
+		size_t k = i == 0 ? cut : n - cut;
+		size_t used;
+		size_t kept;
+
+		memcpy(out + total, p + at, k);
+		if (weir_body_scan(&b, out + total, k, &used, &kept) < 0) {
+			return -1;
+		}
+		check(kept <= used && used <= k);
+		check(used == k || b.is_done);
+		total += kept;
+		at += used;
+	}
+	*ret_done = b.is_done;
+	return (ssize_t)total;
+}
+
+static void body(const char *p, size_t n, size_t cut)
+{
+	static char kept[SIZE_MAX_IN];
+	static char data[SIZE_MAX_IN];
+	static char other[SIZE_MAX_IN];
+	bool is_done = false;
+	bool is_other_done = false;
+	ssize_t n_kept = scan(p, n, cut, false, kept, &is_done);
+	ssize_t n_data = scan(p, n, n, true, data, &is_other_done);
+
+	check((n_kept < 0) == (n_data < 0));
+	if (n_kept < 0) {
+		return;
+	}
+	check(is_done == is_other_done);
+	check(scan(kept, (size_t)n_kept, cut, true, other, &is_other_done) ==
+	      n_data);
+	check(is_done == is_other_done || !is_done);
+	check(memcmp(other, data, (size_t)n_data) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *copy;
+
+	if (size < 2 || size > SIZE_MAX_IN) {
+		return 0;
+	}
+	/* An allocation of just this size: reading over its end is seen. */
+	copy = malloc(size - 2 ? size - 2 : 1);
+	if (!copy) {
+		return 0;
+	}
+	memcpy(copy, data + 2, size - 2);
+	if (data[0] % 3 == 2) {
+		body(copy, size - 2, data[1]);
+	} else {
+		head(copy, size - 2, data[1], data[0] % 3 == 0);
+	}
+	weir_free_ptr(&copy);
+	return 0;
+}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# For the tests of this directory: a proxy from a site directory, and TAP.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+bin=${WEIR_BIN:-${WEIR_BUILD:-$here/../../build}/tests}
+dir=$(mktemp -d)
+driver=
+pid= # of the proxy itself
+others=()
+n=0
+status=0
+
+finish() {
+	exec 3>&-
+	[ -z "$driver" ] || wait "$driver"
+	for p in "${others[@]}"; do kill "$p" 2>/dev/null; done
+	wait
+	rm -rf "$dir"
+}
+trap finish EXIT
+
+# proxy SITE [name=value...]: starts it; commands go to descriptor 3.
+proxy() {
+	mkfifo "$dir/in"
+	"$bin/weir-proxy-driver" "$@" <"$dir/in" >>"$dir/out" 2>"$dir/err" &
+	driver=$!
+	exec 3>"$dir/in"
+	await 'ready' || { sed 's/^/# /' "$dir/err"; exit 1; }
+	pid=$(sed -n 's/^ready pid=//p' "$dir/out")
+}
+
+# await PATTERN: until it stands in the driver's output.
+await() {
+	for _ in $(seq 200); do
+		grep -q "$1" "$dir/out" && return 0
+		sleep 0.02
+	done
+	return 1
+}
+
+# backend LISTEN...: weir-echo, until the end of the test.
+backend() {
+	"$bin/weir-echo" "$@" >"$dir/echo.$#" 2>&1 3>&- &
+	others+=($!)
+	for _ in $(seq 100); do
+		grep -q ready "$dir/echo.$#" && return 0
+		sleep 0.02
+	done
+	return 1
+}
+
+# stat NAME: of the driver's counters, now.
+stat_of() {
+	: >"$dir/out"
+	echo stats >&3
+	await 'requests='
+	tr ' ' '\n' <"$dir/out" | sed -n "s/^$1=//p" | tail -1
+}
+
+# ok TEXT CONDITION...: a TAP line by the status of the command.
+ok() {
+	local text=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then
+		echo "ok $n - $text"
+	else
+		echo "not ok $n - $text"
+		status=1
+	fi
+}
+
+plan() {
+	echo "1..$n"
+	exit $status
+}

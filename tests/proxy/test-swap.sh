@@ -1,0 +1,129 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Plans change under traffic: nothing fails, and what is acknowledged is
+# followed by the next request, on old connections too.
+set -u
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+gw=127.0.0.30
+mkdir "$dir/site"
+cp "$here/site/site.yaml" "$dir/site/"
+
+# route WEIGHT-A WEIGHT-B
+route() {
+	cat >"$dir/site/route.yaml.new" <<-YAML
+	apiVersion: gateway.networking.k8s.io/v1
+	kind: HTTPRoute
+	metadata: {name: swap, namespace: default}
+	spec:
+	  parentRefs: [{name: gw, sectionName: http}]
+	  hostnames: [swap]
+	  rules:
+	  - backendRefs:
+	    - {name: swap-a, port: 80, weight: $1}
+	    - {name: swap-b, port: 80, weight: $2}
+	YAML
+	mv "$dir/site/route.yaml.new" "$dir/site/route.yaml"
+}
+
+# service NAME ENDPOINTS...
+service() {
+	local name=$1 list
+	shift
+	list=$(printf '{addresses: [%s], conditions: {ready: true}},' "$@")
+	[ $# -gt 0 ] || list=
+	cat >"$dir/site/$name.yaml" <<-YAML
+	apiVersion: v1
+	kind: Service
+	metadata: {name: $name, namespace: default}
+	spec: {ports: [{name: p, port: 80, targetPort: 9110}]}
+	---
+	apiVersion: discovery.k8s.io/v1
+	kind: EndpointSlice
+	metadata: {name: $name-1, namespace: default, labels: {kubernetes.io/service-name: $name}}
+	addressType: IPv4
+	ports: [{name: p, port: 9110, protocol: TCP}]
+	endpoints: [${list%,}]
+	YAML
+}
+
+reload() {
+	: >"$dir/out"
+	echo reload >&3
+	await 'acked'
+}
+
+# On the connection behind descriptor 4: who answers, or the status.
+ask() {
+	local line length=0 name code
+	printf 'GET /x HTTP/1.1\r\nHost: swap\r\n\r\n' >&4
+	IFS= read -r line <&4
+	code=${line#* }
+	while IFS= read -r line <&4 && [ "$line" != $'\r' ]; do
+		case $line in Content-Length:*) length=${line//[^0-9]/} ;; esac
+	done
+	IFS= read -r -N "$length" line <&4
+	name=$(sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' <<<"$line")
+	echo "${name:-${code%% *}}"
+}
+
+service swap-a 127.0.1.2
+service swap-b 127.0.1.3
+route 1 0
+backend A=http:127.0.1.2:9110 B=http:127.0.1.3:9110
+proxy "$dir/site" workers=2
+
+exec 4<>"/dev/tcp/$gw/8080"
+ok "the first rule is followed" [ "$(ask)" = A ]
+wrong=0
+for _ in $(seq 20); do
+	route 0 1 && reload && [ "$(ask)" = B ] || wrong=$((wrong + 1))
+	route 1 0 && reload && [ "$(ask)" = A ] || wrong=$((wrong + 1))
+done
+ok "40 edits: the next request on the same connection follows each" [ $wrong = 0 ]
+
+"$bin/weir-load" --connect "$gw:8080" -c 32 -t 6 --keepalive --check-body \
+	"http://swap/bytes/500" >"$dir/load" 2>"$dir/load.err" &
+load=$!
+for i in $(seq 25); do
+	route $((i % 2)) $(((i + 1) % 2)) && reload
+	# Endpoints come and go as well.
+	if ((i % 2)); then service swap-a 127.0.1.2; else service swap-a 127.0.1.2 127.0.1.3; fi
+	sleep 0.2
+done
+wait $load
+ok "a flip every 200 ms under keep-alive load: no failure" [ $? = 0 ]
+sed 's/^/# /' "$dir/load" | cut -c1-300
+
+route 1 0 && service swap-a 127.0.1.2 && reload
+ask >/dev/null
+service swap-a && reload
+ok "no endpoint left: 503" [ "$(ask)" = 503 ]
+service swap-a 127.0.1.2 && reload
+ok "an endpoint again: served" [ "$(ask)" = A ]
+rm "$dir/site/route.yaml" && reload
+ok "the route is deleted: 404 on the same connection" [ "$(ask)" = 404 ]
+rm "$dir/site/swap-a.yaml" "$dir/site/swap-b.yaml" && reload
+sleep 0.1
+ok "pooled connections to endpoints that are gone are closed" \
+	[ "$(stat_of pool_idle)" = 0 ]
+ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
+
+# A request under way keeps its plan, and drains when the proxy ends.
+service swap-a 127.0.1.2
+service swap-b 127.0.1.3
+route 1 0 && reload
+curl -s -m 5 -H 'Host: swap' "http://$gw:8080/delay/800" -o "$dir/slow" &
+slow=$!
+sleep 0.2
+rm "$dir/site/route.yaml" && reload
+sleep 0.1
+exec 3>&-
+wait $slow
+ok "a request under way outlives its rule and the drain" \
+	grep -q '"A"' "$dir/slow"
+wait "$driver"
+ok "the proxy ends cleanly" [ $? = 0 ]
+driver=
+plan

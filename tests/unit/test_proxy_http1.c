@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Heads and bodies, byte by byte; whole exchanges are in tests/proxy/cases. */
+#include "chunk.h"
+#include "http1.h"
+#include "rewrite.h"
+#include "tap.h"
+
+static struct weir_header fields[16];
+static uint8_t ids[16];
+
+static struct weir_http1_head new_head(void)
+{
+	return (struct weir_http1_head){.fields = fields,
+					.ids = ids,
+					.max_fields = 16,
+					.max_target = 100};
+}
+
+static enum weir_http1_error parse(const char *text,
+				   struct weir_http1_head *ret_h)
+{
+	*ret_h = new_head();
+	return weir_http1_parse_request(text, strlen(text), ret_h);
+}
+
+static void end_is_found_at_any_segmentation(void)
+{
+	static const char text[] = "GET / HTTP/1.1\r\nA: b\r\n\r\nrest";
+	size_t n = sizeof(text) - 1;
+
+	for (size_t cut = 0; cut <= n; cut++) {
+		size_t pos = 0;
+		size_t size = 0;
+
+		ok(weir_http1_find_end(text, cut, &pos, &size) == 0, "cut %zu",
+		   cut);
+		ok((size == 24) == (cut >= 24), "cut %zu gives %zu", cut, size);
+		if (size == 0) {
+			ok(weir_http1_find_end(text, n, &pos, &size) == 0 &&
+				   size == 24,
+			   "on from %zu gives %zu", cut, size);
+		}
+	}
+}
+
+static void bare_lf_is_seen_at_once(void)
+{
+	size_t pos = 0;
+	size_t size = 0;
+
+	ok(weir_http1_find_end("G\n", 2, &pos, &size) == WEIR_HTTP1_BARE_LF,
+	   "in the first line");
+	pos = 0;
+	ok(weir_http1_find_end("\n", 1, &pos, &size) == WEIR_HTTP1_BARE_LF,
+	   "as the first byte");
+	/* The CR came with the segment before. */
+	pos = 2;
+	ok(weir_http1_find_end("G\r\n", 3, &pos, &size) == 0, "CR before");
+}
+
+static void request_is_taken_apart(void)
+{
+	struct weir_http1_head h;
+
+	must(parse("PUT /a/b?c=d HTTP/1.1\r\nHost: X:80\r\nA:  b c \r\n"
+		   "Content-Length: 7\r\nConnection: close\r\n\r\n",
+		   &h) == 0,
+	     "parses");
+	ok(weir_str_is(h.method, "PUT"), "method");
+	ok(weir_str_is(h.path, "/a/b"), "path");
+	ok(weir_str_is(h.query, "c=d"), "query");
+	ok(weir_str_is(h.host, "X:80"), "host");
+	ok(h.n_fields == 4 && weir_str_is(h.fields[1].value, "b c"), "value");
+	ok(h.framing == WEIR_FRAMING_LENGTH && h.length == 7, "length");
+	ok(h.flags == (WEIR_HEAD_CLOSE | WEIR_HEAD_IDEMPOTENT), "flags %x",
+	   h.flags);
+}
+
+static void every_error_has_status_and_text(void)
+{
+	for (int e = 1; e < _WEIR_HTTP1_MAX; e++) {
+		uint16_t status = weir_http1_error_status(e);
+
+		ok(status >= 400 && status <= 505, "%d: %u", e, status);
+		ok(strlen(weir_http1_error_text(e)) > 5, "%d", e);
+	}
+}
+
+/* Every byte value at every place of a value: refused or kept as it is. */
+static void value_bytes_are_checked_in_every_lane(void)
+{
+	char text[128];
+
+	for (int at = 0; at < 40; at++) {
+		for (int c = 0; c < 256; c++) {
+			struct weir_http1_head h = new_head();
+			bool is_bad = (c < 0x20 && c != '\t') || c == 0x7f;
+			int n = snprintf(text, sizeof(text),
+					 "GET / HTTP/1.1\r\nHost: t\r\nX: %.*s",
+					 40,
+					 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+					 "aaaaaaaaaaaa");
+
+			text[n - 40 + at] = (char)c;
+			memcpy(text + n, "\r\n\r\n", 4);
+			ok((weir_http1_parse_request(text, (size_t)n + 4, &h) !=
+			    0) == is_bad,
+			   "byte %02x at %d", c, at);
+		}
+	}
+}
+
+static void hosts_are_judged(void)
+{
+	static const struct {
+		const char *text;
+		const char *host; /* NULL: invalid */
+	} t[] = {
+		{"a", "a"},
+		{"A.b", "a.b"},
+		{"a:80", "a"},
+		{"a:", "a"},
+		{"a.", "a"},
+		{"1.2.3.4:5", "1.2.3.4"},
+		{"[::1]:80", "[::1]"},
+		{"[FD00::1]", "[fd00::1]"},
+		{"", NULL},
+		{":80", NULL},
+		{"a b", NULL},
+		{"a:x", NULL},
+		{"a:123456", NULL},
+		{"[::1", NULL},
+		{"[]", NULL},
+		{"[g::1]", NULL},
+		{"a/b", NULL},
+		{"a@b", NULL},
+		{"a,b", NULL},
+		{"a:80:80", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct weir_str a = weir_str_of(t[i].text);
+		bool is_valid = weir_authority_is_valid(a);
+		char out[256];
+
+		ok(is_valid == !!t[i].host, "'%s'", t[i].text);
+		if (is_valid && t[i].host) {
+			ok(weir_str_is(weir_authority_host(a, out), t[i].host),
+			   "'%s'", t[i].text);
+		}
+	}
+}
+
+/* Scans text in pieces of n bytes; the kept bytes go to out. */
+static int scan(const char *text, size_t piece, bool wants_data, char *out,
+		struct weir_body *b)
+{
+	size_t n = strlen(text);
+	size_t kept_all = 0;
+
+	weir_body_init(b, WEIR_FRAMING_CHUNKED, 0);
+	b->wants_data = wants_data;
+	for (size_t at = 0; at < n && !b->is_done;) {
+		char buffer[256];
+		size_t k = n - at < piece ? n - at : piece;
+		size_t used;
+		size_t kept;
+
+		memcpy(buffer, text + at, k);
+		if (weir_body_scan(b, buffer, k, &used, &kept) < 0) {
+			return -1;
+		}
+		memcpy(out + kept_all, buffer, kept);
+		kept_all += kept;
+		at += used;
+		if (used < k) {
+			break;
+		}
+	}
+	out[kept_all] = 0;
+	return (int)kept_all;
+}
+
+static void chunked_is_the_same_at_any_segmentation(void)
+{
+	static const char text[] = "3;a=\"x;y\\\"\"\r\nabc\r\nA \t;e\r\n"
+				   "0123456789\r\n0;z\r\nX-T: v\r\n\r\nNEXT";
+	static const char kept[] =
+		"3\r\nabc\r\nA\r\n0123456789\r\n0\r\nX-T: v\r\n\r\n";
+
+	for (size_t piece = 1; piece <= sizeof(text); piece++) {
+		struct weir_body b;
+		char out[256];
+
+		ok(scan(text, piece, false, out, &b) == sizeof(kept) - 1 &&
+			   strcmp(out, kept) == 0 && b.is_done,
+		   "pieces of %zu: '%s'", piece, out);
+		ok(scan(text, piece, true, out, &b) == 13 &&
+			   strcmp(out, "abc0123456789") == 0 && b.is_done,
+		   "data, pieces of %zu: '%s'", piece, out);
+	}
+}
+
+static void chunk_extensions_are_bounded(void)
+{
+	struct weir_body b;
+	char text[64];
+	size_t used;
+	size_t kept;
+	size_t i;
+	int r = 0;
+
+	weir_body_init(&b, WEIR_FRAMING_CHUNKED, 0);
+	for (i = 0; i < WEIR_CHUNK_EXTRA_MAX && r == 0; i++) {
+		memcpy(text, "1;x\r\na\r\n", 8);
+		r = weir_body_scan(&b, text, 8, &used, &kept);
+	}
+	ok(r < 0 && i > 1000, "after %zu chunks", i);
+}
+
+static void length_takes_no_byte_too_many(void)
+{
+	struct weir_body b;
+	char text[16] = "abcdefgh";
+	size_t used;
+	size_t kept;
+
+	weir_body_init(&b, WEIR_FRAMING_LENGTH, 5);
+	ok(weir_body_scan(&b, text, 3, &used, &kept) == 0 && used == 3 &&
+		   kept == 3 && !b.is_done,
+	   "first three");
+	ok(weir_body_scan(&b, text + 3, 5, &used, &kept) == 0 && used == 2 &&
+		   kept == 2 && b.is_done,
+	   "then two");
+	ok(weir_body_scan(&b, text + 5, 3, &used, &kept) == 0 && used == 0,
+	   "then none");
+}
+
+static void writer_is_bounded(void)
+{
+	char room[8];
+	struct weir_out o = {.p = room, .end = room + sizeof(room)};
+
+	weir_out_u64(&o, 1234567);
+	ok(!o.is_full && o.p - room == 7, "seven digits");
+	WEIR_OUT_LIT(&o, "ab");
+	ok(o.is_full && o.p - room == 7, "no part of what does not fit");
+}
+
+TAP_MAIN(TEST(end_is_found_at_any_segmentation), TEST(bare_lf_is_seen_at_once),
+	 TEST(request_is_taken_apart), TEST(every_error_has_status_and_text),
+	 TEST(value_bytes_are_checked_in_every_lane), TEST(hosts_are_judged),
+	 TEST(chunked_is_the_same_at_any_segmentation),
+	 TEST(chunk_extensions_are_bounded),
+	 TEST(length_takes_no_byte_too_many), TEST(writer_is_bounded))
