@@ -214,24 +214,38 @@ static __always_inline int take_connect(struct bpf_sock_addr *ctx,
 	return verdict;
 }
 
+struct row_walk {
+	__u32 first; /* slot */
+	__u32 gid;
+	__u32 is_found;
+};
+
+static __noinline long visit_slot(__u32 i, struct row_walk *walk)
+{
+	__u32 at = walk->first + i;
+	struct weir_slot *slot = bpf_map_lookup_elem(&weir_row, &at);
+
+	walk->is_found = slot && slot->group == walk->gid;
+	return !slot || walk->is_found;
+}
+
 /* Does the row still give a share to group gid? */
 static __noinline bool row_has_group(__u32 first, __u32 gid)
 {
 	struct weir_row_hdr *row = bpf_map_lookup_elem(&weir_row, &first);
+	struct row_walk walk = {.first = first + 1, .gid = gid};
 	__u32 n = row ? row->n : 0;
 
+	if (weir_conf.has_loop) {
+		bpf_loop(n, visit_slot, &walk, 0);
+		return walk.is_found;
+	}
 	for (__u32 i = 0; i < WEIR_ROW_SLOTS_MAX && i < n; i++) {
-		__u32 at = first + 1 + i;
-		struct weir_slot *slot = bpf_map_lookup_elem(&weir_row, &at);
-
-		if (!slot) {
-			return false;
-		}
-		if (slot->group == gid) {
-			return true;
+		if (visit_slot(i, &walk)) {
+			break;
 		}
 	}
-	return false;
+	return walk.is_found;
 }
 
 /* May the remembered pick still be used?  A new row keeps the associations

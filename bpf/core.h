@@ -211,40 +211,64 @@ __noinline __u32 weir_keyed_cost(__u32 key, __u32 id)
 	return weir_neglog2(weir_mix32(weir_mix32(key, id), id));
 }
 
+struct weir_keyed_walk {
+	__u32 first;
+	__u32 key;
+	__u32 cost;
+	__u32 id;
+	__u32 best;
+};
+
+/* Offers the i-th endpoint; 1: there is none. */
+static __noinline long weir_keyed_visit(__u32 i, struct weir_keyed_walk *walk)
+{
+	__u32 at = walk->first + i;
+	struct weir_ep *ep = bpf_map_lookup_elem(&weir_ep, &at);
+	__u32 id, cost;
+
+	if (!ep) {
+		return 1;
+	}
+	id = weir_mix32(ep->addr.a[3] ^ ep->addr.a[1],
+			ep->addr.a[2] ^ ep->port_be);
+	cost = weir_keyed_cost(walk->key, id);
+	if (cost < walk->cost || (cost == walk->cost && id < walk->id)) {
+		walk->cost = cost;
+		walk->id = id;
+		walk->best = at;
+	}
+	return 0;
+}
+
 /*
  * Affinity: the place of the endpoint that key belongs to, by rendezvous
  * hashing, so that an endpoint that comes or goes moves only its own keys.
  * Beyond WEIR_KEYED_MAX endpoints a key is stable only while their number is.
+ * bpf_loop() (5.17) has its body verified once, not once per candidate.
  */
 __noinline __u32 weir_keyed_place(__u32 first, __u32 n, __u32 key)
 {
-	__u32 best_cost = 0xFFFFFFFF, best_id = 0xFFFFFFFF, best = first;
+	struct weir_keyed_walk walk = {
+		.first = first,
+		.key = key,
+		.cost = 0xFFFFFFFF,
+		.id = 0xFFFFFFFF,
+		.best = first,
+	};
 
 	if (n > WEIR_KEYED_MAX) {
 		return first + weir_scale(weir_mix32(key, n), n);
 	}
-	for (__u32 i = 0; i < WEIR_KEYED_MAX; i++) {
-		__u32 at = first + i;
-		struct weir_ep *ep;
-		__u32 id, cost;
-
-		if (i >= n) {
+	if (weir_conf.has_loop) {
+		bpf_loop(n, weir_keyed_visit, &walk, 0);
+		return walk.best;
+	}
+	for (__u32 i = 0; i < WEIR_KEYED_MAX && i < n; i++) {
+		if (weir_keyed_visit(i, &walk)) {
 			break;
-		}
-		ep = bpf_map_lookup_elem(&weir_ep, &at);
-		if (!ep) {
-			break;
-		}
-		id = weir_mix32(ep->addr.a[3] ^ ep->addr.a[1],
-				ep->addr.a[2] ^ ep->port_be);
-		cost = weir_keyed_cost(key, id);
-		if (cost < best_cost || (cost == best_cost && id < best_id)) {
-			best_cost = cost;
-			best_id = id;
-			best = at;
 		}
 	}
-	return best;
+	return walk.best;
 }
 
 /* Level 2: an endpoint of group gid. client != 0: keyed choice. */

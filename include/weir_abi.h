@@ -270,7 +270,8 @@ struct weir_conf {
 	__u16 snat_last;
 	__u8 wants_redirect; /* packet plane: past the stack, both ways */
 	__u8 wants_storage;  /* sockets remember where they went */
-	__u8 pad[2];
+	__u8 has_loop;       /* bpf_loop: 5.17 */
+	__u8 pad;
 };
 
 /* weir_meta[0] (array): who made this directory. */

@@ -144,6 +144,7 @@ void weir_config_constants(const struct weir_kernel *kernel,
 	conf->loopback = f->has_ingress ? if_nametoindex("lo") : 0;
 	conf->has_self = f->is_init_pidns;
 	conf->has_retval = f->has_retval;
+	conf->has_loop = f->has_loop;
 	conf->wants_accounting = c->wants_accounting && f->has_sockops &&
 				 c->cgroup;
 	conf->wants_storage = c->wants_peer_names || conf->wants_accounting;

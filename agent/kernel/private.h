@@ -58,6 +58,7 @@ struct weir_features {
 	bool has_connect;     /* cgroup/connect4 */
 	bool has_cookies;     /* of socket and netns, in connect hooks: 5.7 */
 	bool has_retval;      /* bpf_set_retval in cgroup hooks: 5.18 */
+	bool has_loop;        /* bpf_loop: 5.17 */
 	bool has_getpeername; /* 5.8 */
 	bool has_sock_release;
 	bool has_sockops;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "cleanup.h"
 #include "private.h"
@@ -127,6 +128,9 @@ void weir_probe(struct weir_features *ret_features)
 		.has_connect = loads_trivially(BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
 					       BPF_CGROUP_INET4_CONNECT),
 		.has_retval = has_retval(),
+		.has_loop = libbpf_probe_bpf_helper(
+				    BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+				    BPF_FUNC_loop, NULL) == 1,
 		.has_getpeername = loads_trivially(
 			BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
 			BPF_CGROUP_INET4_GETPEERNAME),

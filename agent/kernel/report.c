@@ -32,6 +32,8 @@ static void add_features(struct weir_buf *json, const struct weir_features *f)
 		    "connect plane, datagrams");
 	add_feature(json, false, "set_retval", f->has_retval, "5.18",
 		    "ECONNREFUSED from the hook; else the relay resets");
+	add_feature(json, false, "loop", f->has_loop, "5.17",
+		    "quicker start: loops are verified once");
 	add_feature(json, false, "getpeername", f->has_getpeername, "5.8",
 		    "clients see the address they asked for");
 	add_feature(json, false, "sock_release", f->has_sock_release, "5.9",

@@ -62,7 +62,7 @@ static inline void world_cgroups(char root[64], char own[128])
 
 		if (sscanf(line, "%*s %63s %31s", at, type) == 2 &&
 		    strcmp(type, "cgroup2") == 0) {
-			strcpy(root, at);
+			snprintf(root, 64, "%s", at);
 			break;
 		}
 	}
