@@ -160,7 +160,8 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c)
 	rulestat = weir_rulestat(&w->counters, c->rule->stat);
 	weir_count(&rulestat->requests, 1);
 	weir_count(&rulestat->in_flight, 1);
-	c->ref = weir_choose_ref(plan, c->rule, weir_worker_rule_x(w, c->rule));
+	c->ref = weir_choose_ref(plan, c->rule,
+				 weir_worker_rule_x(w, c->rule, &c->peer));
 	if (!c->ref) {
 		weir_count_reason(&w->counters, WEIR_PROXY_INVALID_BACKEND);
 		weir_client_close(w, c, true);

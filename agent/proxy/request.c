@@ -109,7 +109,8 @@ static enum weir_step chosen(struct weir_worker *w, struct weir_client *c,
 	const struct weir_ref *ref;
 	struct weir_proxy_refstat *stat;
 
-	ref = weir_choose_ref(plan, c->rule, weir_worker_rule_x(w, c->rule));
+	ref = weir_choose_ref(plan, c->rule,
+			      weir_worker_rule_x(w, c->rule, &c->peer));
 	if (!ref) {
 		c->in->start += (uint32_t)size;
 		return weir_answer(w, c, 500, WEIR_PROXY_INVALID_BACKEND,

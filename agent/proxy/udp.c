@@ -159,11 +159,12 @@ static bool is_current(const struct weir_worker *w,
 /* The endpoint for a new flow, or NULL (counted). */
 static const struct weir_endpoint *choose(struct weir_worker *w,
 					  const struct weir_rule *rule,
+					  const struct weir_ip *peer,
 					  const struct weir_ref **ret_ref)
 {
 	const struct weir_plan_view *view = &w->plan->ref->view;
 	const struct weir_ref *ref = weir_choose_ref(
-		view->rules, rule, weir_worker_rule_x(w, rule));
+		view->rules, rule, weir_worker_rule_x(w, rule, peer));
 	const struct weir_group *group;
 	const struct weir_endpoint *e;
 	uint32_t n;
@@ -178,7 +179,8 @@ static const struct weir_endpoint *choose(struct weir_worker *w,
 		e = weir_eps_of(view->eps, ref->group, &n);
 		if (n) {
 			*ret_ref = ref;
-			return &e[weir_worker_endpoint_x(w, group->key, n)];
+			return &e[weir_worker_endpoint_x(w, rule, peer,
+							 group->key, e, n)];
 		}
 	}
 	weir_count(&weir_refstat_of(&w->counters, ref->stat)->refused, 1);
@@ -227,7 +229,7 @@ static struct weir_udp_flow *open_flow(struct weir_worker *w,
 		return NULL;
 	}
 	weir_count(&weir_rulestat(&w->counters, rule->stat)->requests, 1);
-	e = choose(w, rule, &ref);
+	e = choose(w, rule, peer, &ref);
 	if (!e) {
 		return NULL;
 	}

@@ -166,7 +166,8 @@ const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 	if (c->attempts == 0 && !c->has_retried) {
 		group = WEIR_PLAN_ELEM(view->rules, struct weir_group,
 				       view->rules->groups, c->ref->group);
-		c->first_endpoint = weir_worker_endpoint_x(w, group->key, n);
+		c->first_endpoint = weir_worker_endpoint_x(w, c->rule, &c->peer,
+							   group->key, eps, n);
 	}
 	return &eps[(c->first_endpoint + c->attempts) % n];
 }

@@ -92,11 +92,15 @@ static inline struct weir_block *weir_worker_block(struct weir_worker *w)
 	return weir_block_get(&w->blocks);
 }
 
-/* Position for the next choice of rule. */
-uint32_t weir_worker_rule_x(struct weir_worker *w,
-			    const struct weir_rule *rule);
-/* Index below n for the next choice in a group. */
-uint32_t weir_worker_endpoint_x(struct weir_worker *w, uint64_t group_key,
-				uint32_t n);
+/* Position for the next choice of a backendRef of rule; with affinity, the one
+ * of client. */
+uint32_t weir_worker_rule_x(struct weir_worker *w, const struct weir_rule *rule,
+			    const struct weir_ip *client);
+/* Which of n >= 1 endpoints of a group (its key) is next; with affinity of the
+ * rule, the one of client. */
+uint32_t
+weir_worker_endpoint_x(struct weir_worker *w, const struct weir_rule *rule,
+		       const struct weir_ip *client, uint64_t group_key,
+		       const struct weir_endpoint *endpoints, uint32_t n);
 
 #endif
