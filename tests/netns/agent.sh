@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
+# netns_* come from lib.sh, agent_parent and agent_log are for the tests.
+# shellcheck disable=SC2154,SC2034,SC2120
 #
 # An agent in one network namespace, for tests/netns/test-agent-*.sh; source
 # lib.sh first.  netns_begin, then:
@@ -123,7 +125,7 @@ agent_write_routes() { # WEIGHT-A WEIGHT-B
 
 # The flags that keep an agent inside this run.
 agent_flags() {
-	echo --manifests "$agent_dir" --netns "/run/netns/$netns_run-host" \
+	echo --manifests "$agent_dir" --netns "/run/netns/$netns_run-${agent_ns:-host}" \
 		--cgroup "$netns_cgroup" --pin-dir "$netns_pins" \
 		--admin "$agent_sock"
 }
@@ -174,7 +176,7 @@ agent_load() { # ARGS...
 }
 
 in_plane() { # ARGS...
-	in_cgroup plane nsenter --net="/run/netns/$netns_run-host" \
+	in_cgroup plane nsenter --net="/run/netns/$netns_run-${agent_ns:-host}" \
 		"$agent_tools/weir-load" "$@" >"$netns_work/load" 2>&1
 }
 

@@ -4,6 +4,7 @@
 # Death of each process of the agent: what the others go on doing, and that
 # everything is as before afterwards.
 # timeout: 120
+# shellcheck disable=SC2317 # functions are called by name
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)

@@ -4,6 +4,7 @@
 # What an operator meets: wrong flags, ports that are taken, privileges,
 # memory, metrics.
 # timeout: 120
+# shellcheck disable=SC2016 # awk's $ are awk's
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)

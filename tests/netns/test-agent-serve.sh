@@ -4,6 +4,7 @@
 # The running agent: it serves a directory of manifests, follows its edits, and
 # leaves nothing behind when asked.
 # timeout: 120
+# shellcheck disable=SC2317,SC2119 # functions are called by name
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
