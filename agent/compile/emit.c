@@ -344,7 +344,10 @@ static void emit_listener(struct emit *e, const struct ir_listener *l,
 				      .hostname = text(e, l->hostname),
 				      .object = l->object,
 				      .flags = l->flags};
-	span = weir_writer_reserve(&e->w, sorted ? l->n_vhosts : 0,
+	if (!sorted) {
+		return;
+	}
+	span = weir_writer_reserve(&e->w, l->n_vhosts,
 				   sizeof(struct weir_vhost));
 	for (uint32_t i = 0; i < span.n; i++) {
 		struct weir_vhost v = {.hostname = name(e, sorted[i]->hostname),
@@ -626,8 +629,8 @@ int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled)
 {
 	_cleanup_free_ void *rules = NULL;
 	void *eps = NULL;
-	size_t rules_size;
-	size_t eps_size;
+	size_t rules_size = 0;
+	size_t eps_size = 0;
 	int r;
 
 	r = emit_rules_block(c, &rules, &rules_size);

@@ -440,7 +440,10 @@ void weir_ir_refs(struct ir *c, const struct ir_refs_request *request,
 
 	b.cap = (uint32_t)request->rule->n_backends;
 	out->refs = weir_ir_alloc(c, b.cap, sizeof(*out->refs));
-	for (; out->refs && b.i < request->rule->n_backends; b.i++) {
+	if (!out->refs) {
+		return;
+	}
+	for (; b.i < request->rule->n_backends; b.i++) {
 		struct weir_backend_ref ref = request->rule->backends[b.i];
 
 		b.ref = &ref;
