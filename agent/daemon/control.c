@@ -226,27 +226,13 @@ static void on_answer(void *arg, uint64_t generation, int error)
 
 /* ----------------------------------------------------------------- compile */
 
-/* Of a stamped block, without its generation. */
-static uint64_t hash_block(void *block, size_t n, uint64_t *generation)
-{
-	uint64_t kept = *generation;
-	uint64_t hash;
-
-	*generation = 0;
-	hash = weir_hash64(block, n, 1);
-	*generation = kept;
-	return hash;
-}
-
 /* -EALREADY: what is in force says the same. */
 static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 {
 	uint64_t generation = c->shared->generation + 1;
-	bool has_old = c->current.generation != 0;
-	uint64_t rules_hash;
-	uint64_t eps_hash;
+	const struct weir_sealed *old = &c->current;
+	bool is_same = false; /* rules */
 	uint32_t lost = 0;
-	bool is_same;
 	int r;
 
 	r = weir_ids_stamp(c->ids, compiled->rules, compiled->eps, generation,
@@ -254,24 +240,26 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 	if (r < 0) {
 		return r;
 	}
-	rules_hash = hash_block(compiled->rules, compiled->rules_size,
-				&compiled->rules->generation);
-	eps_hash = hash_block(compiled->eps, compiled->eps_size,
-			      &compiled->eps->generation);
-	is_same = has_old && rules_hash == c->current.rules_hash;
-	if (is_same && eps_hash == c->current.eps_hash) {
+	if (old->generation) {
+		is_same = weir_sealed_is_same(
+			compiled->rules, &compiled->rules->generation,
+			compiled->rules_size, old->rules,
+			old->view.rules->generation, old->rules_size);
+	}
+	if (is_same &&
+	    weir_sealed_is_same(compiled->eps, &compiled->eps->generation,
+				compiled->eps_size, old->eps,
+				old->view.eps->generation, old->eps_size)) {
 		return -EALREADY;
 	}
 	weir_claims_update(&c->claims, c->ids, c->counters, false);
 	r = weir_sealed_make(is_same ? NULL : compiled->rules,
 			     compiled->rules_size, compiled->eps,
-			     compiled->eps_size, &c->current, &c->next);
+			     compiled->eps_size, old, &c->next);
 	if (r < 0) {
 		return r;
 	}
 	c->next.generation = generation;
-	c->next.rules_hash = rules_hash;
-	c->next.eps_hash = eps_hash;
 	c->next.changed_us = c->pending_us ? c->pending_us : weir_now_us();
 	c->shared->generation = generation;
 	c->stats.ids_lost = lost;

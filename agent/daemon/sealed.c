@@ -16,6 +16,18 @@ void weir_sealed_fini(struct weir_sealed *b)
 	*b = WEIR_SEALED_NONE;
 }
 
+bool weir_sealed_is_same(void *a, uint64_t *generation, size_t n, const void *b,
+			 uint64_t b_generation, size_t b_n)
+{
+	uint64_t kept = *generation;
+	bool is_same;
+
+	*generation = b_generation;
+	is_same = n == b_n && memcmp(a, b, n) == 0;
+	*generation = kept;
+	return is_same;
+}
+
 int weir_sealed_make(const void *rules, size_t rules_size, const void *eps,
 		     size_t eps_size, const struct weir_sealed *before,
 		     struct weir_sealed *ret_sealed)
@@ -40,13 +52,10 @@ int weir_sealed_make(const void *rules, size_t rules_size, const void *eps,
 	if (r == 0) {
 		r = weir_map_fd(b.eps_fd, &b.eps, &b.eps_size);
 	}
-	if (r == 0) {
-		r = weir_plan_open(b.rules, b.rules_size, b.eps, b.eps_size,
-				   &b.view);
-	}
 	if (r < 0) {
 		return r;
 	}
+	b.view = (struct weir_plan_view){.rules = b.rules, .eps = b.eps};
 	*ret_sealed = b;
 	b = WEIR_SEALED_NONE;
 	return 0;

@@ -8,8 +8,6 @@
 struct weir_sealed {
 	uint64_t generation; /* 0: empty */
 	uint64_t version;    /* weir_store_version() that it says */
-	uint64_t rules_hash; /* but for the generation: equal is unchanged */
-	uint64_t eps_hash;
 	uint64_t changed_us; /* weir_now_us() of the change that led to it */
 	int rules_fd;
 	int eps_fd;
@@ -23,8 +21,13 @@ struct weir_sealed {
 #define WEIR_SEALED_NONE ((struct weir_sealed){.rules_fd = -1, .eps_fd = -1})
 
 void weir_sealed_fini(struct weir_sealed *blocks);
-/* Seals and opens copies; rules NULL: the rules block of before goes on.  The
- * caller fills the fields above rules_fd. */
+/* Do two blocks say the same, whatever their generations?  generation: inside
+ * a, which is of n bytes; it is left as it was. */
+bool weir_sealed_is_same(void *a, uint64_t *generation, size_t n, const void *b,
+			 uint64_t b_generation, size_t b_n);
+/* Seals and maps copies of blocks that compile() made and stamp() stamped;
+ * rules NULL: the rules block of before goes on.  The caller fills the fields
+ * above rules_fd.  They are not checked again. */
 int weir_sealed_make(const void *rules, size_t rules_size, const void *eps,
 		     size_t eps_size, const struct weir_sealed *before,
 		     struct weir_sealed *ret_sealed);
