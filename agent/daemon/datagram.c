@@ -89,7 +89,7 @@ int weir_datagram_adopt(struct weir_datagram *udp, const int *fds, size_t n)
 		}
 		udp->n++;
 	}
-	if (udp->n) {
+	if (udp->v) {
 		qsort(udp->v, udp->n, sizeof(*udp->v), compare);
 	}
 	return 0;
@@ -113,11 +113,12 @@ int weir_datagram_sync(struct weir_datagram *udp, const struct weir_plan *plan,
 	for (uint32_t i = 0; i < plan->frontends.n; i++) {
 		const struct weir_frontend *f = WEIR_PLAN_ELEM(
 			plan, struct weir_frontend, plan->frontends, i);
-		struct weir_datagram_socket *s = &fresh.v[fresh.n];
+		struct weir_datagram_socket *s;
 
-		if (!is_relayed(f)) {
+		if (!is_relayed(f) || fresh.n == n) {
 			continue;
 		}
+		s = &fresh.v[fresh.n];
 		s->addr = f->addr;
 		s->port_be = f->port_be;
 		s->fd = take_old(udp, &pos, f);

@@ -164,8 +164,9 @@ static void write_plan(const struct weir_control *c, struct weir_buf *b)
 		endpoints += n;
 	}
 	family(b, name, "gauge", "Rules in force by plane.");
-	for (uint8_t i = 0; i < _WEIR_PLANE_MAX; i++) {
-		labelled(b, name, "plane", weir_plane_text(i), planes[i]);
+	for (unsigned int i = 0; i < _WEIR_PLANE_MAX; i++) {
+		labelled(b, name, "plane", weir_plane_text((uint8_t)i),
+			 planes[i]);
 	}
 	single(b, "weir_frontends", "gauge", "Addresses taken.",
 	       p->frontends.n);

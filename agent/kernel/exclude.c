@@ -156,8 +156,9 @@ struct skips {
 static int add_cgroup(struct skips *s, int fd)
 {
 	_cleanup_close_ int top = -1;
-	uint64_t id;
-	int level, r;
+	uint64_t id = 0;
+	int level = 0;
+	int r;
 
 	r = place_of(fd, &id, &level, &top);
 	if (r < 0) {

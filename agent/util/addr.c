@@ -106,7 +106,7 @@ int weir_addr_from_sockaddr(const struct sockaddr_storage *sa,
 
 		memcpy(&v4, sa, sizeof(v4));
 		*ret_ip = (struct weir_ip){
-		    {0, 0, htonl(0xFFFF), v4.sin_addr.s_addr}};
+			{0, 0, htonl(0xFFFF), v4.sin_addr.s_addr}};
 		*ret_port_be = v4.sin_port;
 		return 0;
 	}

@@ -187,7 +187,7 @@ static int print_stats(const struct options *o)
 		if (runs) {
 			printf("prog %s %.1f %llu\n", after.name,
 			       (double)(after.run_ns - before[i].run_ns) /
-				   (double)runs,
+				       (double)runs,
 			       runs);
 		}
 	}

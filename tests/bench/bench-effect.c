@@ -126,7 +126,7 @@ static int run_start(const struct target *t, int timeout_ms, char **command)
 static int write_file(const char *path, struct weir_str text)
 {
 	_cleanup_close_ int fd = open(
-	    path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 	if (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n) {
 		return -errno;
@@ -196,11 +196,11 @@ int main(int argc, char **argv)
 
 	if (argc < 6 ||
 	    weir_addr_parse(weir_str_of(argv[2]), &ip, &port_be) < 0) {
-		fprintf(
-		    stderr,
-		    "usage: bench-effect start ADDR:PORT HOST MS -- "
-		    "COMMAND...\n"
-		    "       bench-effect edit ADDR:PORT HOST FILE A B EDITS\n");
+		fprintf(stderr,
+			"usage: bench-effect start ADDR:PORT HOST MS -- "
+			"COMMAND...\n"
+			"       bench-effect edit ADDR:PORT HOST FILE A B "
+			"EDITS\n");
 		return 2;
 	}
 	t.len = weir_addr_to_sockaddr(&ip, port_be, &t.sa);

@@ -25,17 +25,17 @@ static void numbers_are_decimal_and_bounded(void)
 		int r;
 		uint64_t value;
 	} cases[] = {
-	    {"0", 10, 0, 0},
-	    {"65535", 65535, 0, 65535},
-	    {"65536", 65535, -ERANGE, 0},
-	    {"18446744073709551615", UINT64_MAX, 0, UINT64_MAX},
-	    {"18446744073709551616", UINT64_MAX, -ERANGE, 0},
-	    {"", 10, -EINVAL, 0},
-	    {"+1", 10, -EINVAL, 0},
-	    {"-1", 10, -EINVAL, 0},
-	    {" 1", 10, -EINVAL, 0},
-	    {"1a", 10, -EINVAL, 0},
-	    {"0x1", 10, -EINVAL, 0},
+		{"0", 10, 0, 0},
+		{"65535", 65535, 0, 65535},
+		{"65536", 65535, -ERANGE, 0},
+		{"18446744073709551615", UINT64_MAX, 0, UINT64_MAX},
+		{"18446744073709551616", UINT64_MAX, -ERANGE, 0},
+		{"", 10, -EINVAL, 0},
+		{"+1", 10, -EINVAL, 0},
+		{"-1", 10, -EINVAL, 0},
+		{" 1", 10, -EINVAL, 0},
+		{"1a", 10, -EINVAL, 0},
+		{"0x1", 10, -EINVAL, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -161,17 +161,17 @@ static void addresses_round_trip(void)
 		const char *text;
 		int r;
 	} cases[] = {
-	    {"10.0.0.1:80", 0},
-	    {"[fd00::1]:8080", 0},
-	    {"127.0.0.1:65535", 0},
-	    {"fd00::1:80", -EINVAL},
-	    {"10.0.0.1", -EINVAL},
-	    {"10.0.0.1:", -EINVAL},
-	    {"10.0.0.1:65536", -EINVAL},
-	    {"10.0.0:80", -EINVAL},
-	    {":80", -EINVAL},
-	    {"[]:80", -EINVAL},
-	    {"10.0.0.1 :80", -EINVAL},
+		{"10.0.0.1:80", 0},
+		{"[fd00::1]:8080", 0},
+		{"127.0.0.1:65535", 0},
+		{"fd00::1:80", -EINVAL},
+		{"10.0.0.1", -EINVAL},
+		{"10.0.0.1:", -EINVAL},
+		{"10.0.0.1:65536", -EINVAL},
+		{"10.0.0:80", -EINVAL},
+		{":80", -EINVAL},
+		{"[]:80", -EINVAL},
+		{"10.0.0.1 :80", -EINVAL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -189,7 +189,7 @@ static void addresses_round_trip(void)
 			continue;
 		}
 		ok(strcmp(weir_addr_format(&ip, port_be, out), cases[i].text) ==
-		       0,
+			   0,
 		   "%s came back as %s", cases[i].text, out);
 		weir_addr_to_sockaddr(&ip, port_be, &sa);
 		must(weir_addr_from_sockaddr(&sa, &back, &back_be) == 0,
@@ -265,7 +265,7 @@ static void sealed_memfds_cannot_be_written(void)
 	ok(write(fd, "x", 1) < 0 && errno == EPERM, "write is refused");
 	ok(ftruncate(fd, 1) < 0, "truncate is refused");
 	ok(mmap(NULL, 5, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) ==
-	       MAP_FAILED,
+		   MAP_FAILED,
 	   "a writable mapping is refused");
 	must(weir_map_fd(fd, &p, &n) == 0, "map");
 	ok(n == 5 && memcmp(p, "hello", 5) == 0, "content");
