@@ -150,7 +150,7 @@ static int step_trailer(struct weir_body *b, uint8_t c)
 			return CHUNK_END_LF;
 		}
 		b->name_n = 0;
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case CHUNK_TRAILER_NAME:
 		if (c == ':' && b->name_n) {
 			return is_forbidden(b) ? -EBADMSG : CHUNK_TRAILER_VALUE;
