@@ -16,6 +16,9 @@ int weir_compile(struct weir_store *store,
 	weir_arena_init(&out.arena, 1024);
 	weir_diags_init(&out.diags, &out.arena);
 	weir_ir_init(&c, store, options, &out.diags);
+	if (c.error) {
+		return c.error;
+	}
 	weir_ir_services(&c);
 	weir_ir_gateways(&c);
 	weir_ir_http_routes(&c);

@@ -22,7 +22,11 @@ static void init_arena(struct ir *c)
 	for (int kind = 0; kind < _WEIR_KIND_MAX; kind++) {
 		size_t n;
 
-		weir_store_list(c->store, (enum weir_kind)kind, &n);
+		/* All lists now, so that none is found empty for lack of
+		 * memory later: routes would vanish. */
+		if (!weir_store_list(c->store, (enum weir_kind)kind, &n)) {
+			c->error = -ENOMEM;
+		}
 		n_objects += n;
 	}
 	if (n_objects < MANY_OBJECTS ||

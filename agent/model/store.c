@@ -240,6 +240,7 @@ const struct weir_object *weir_store_find(const struct weir_store *store,
 const struct weir_object *const *
 weir_store_list(struct weir_store *store, enum weir_kind kind, size_t *ret_n)
 {
+	static const struct weir_object *const nothing;
 	struct shelf *shelf = &store->shelves[kind];
 	void *list = shelf->list;
 
@@ -256,7 +257,7 @@ weir_store_list(struct weir_store *store, enum weir_kind kind, size_t *ret_n)
 		shelf->is_fresh = true;
 	}
 	*ret_n = shelf->n;
-	return shelf->list;
+	return shelf->n ? shelf->list : &nothing;
 }
 
 static int compare_service(const struct weir_object *a, struct weir_str ns,

@@ -25,7 +25,8 @@ const struct weir_object *weir_store_find(const struct weir_store *store,
 					  struct weir_str ns,
 					  struct weir_str name);
 /* All of a kind, sorted by (namespace, name); valid until the next change.
- * NULL only with *ret_n = 0. */
+ * NULL: out of memory.  What was listed since the last change can be listed
+ * again without fail. */
 const struct weir_object *const *
 weir_store_list(struct weir_store *store, enum weir_kind kind, size_t *ret_n);
 /* EndpointSlices of a Service, sorted by name; valid until the next change. */
