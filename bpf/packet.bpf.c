@@ -660,6 +660,21 @@ static __noinline int shortcut_reverse(struct __sk_buff *skb,
 	return weir_shortcut(skb, pkt, &to, &to);
 }
 
+/* In the middle of a connection, and to no frontend: most packets of traffic
+ * that is not weir's end here. */
+static __always_inline bool is_foreign(const struct weir_pkt *pkt)
+{
+	struct weir_fe_key key = {};
+
+	if (may_begin(pkt)) {
+		return false;
+	}
+	key.addr = pkt->key.from.daddr;
+	key.port_be = pkt->key.from.dport_be;
+	key.proto = pkt->key.proto;
+	return !weir_fe_find(&key);
+}
+
 /* The packet begins a flow, or is not ours. */
 static __always_inline int first_packet(struct __sk_buff *skb,
 					struct weir_pkt *pkt)
@@ -667,7 +682,7 @@ static __always_inline int first_packet(struct __sk_buff *skb,
 	struct draft *d = draft_get();
 	struct weir_flow *flow;
 
-	if (!d) {
+	if (!d || is_foreign(pkt)) {
 		return TC_ACT_UNSPEC;
 	}
 	d->pkt = *pkt;
