@@ -13,13 +13,20 @@ note() {
 	if [ -t 2 ]; then printf '\r\033[K%s' "$*" >&2; else printf '%s\n' "$*" >&2; fi
 }
 
+# Not "ip netns exec": that mounts another /sys, without bpffs and cgroups.
 in_ns() {
 	local ns=$1
 	shift
-	ip netns exec "$tag-$ns" taskset -c "$core" "$@"
+	nsenter --net="/run/netns/$tag-$ns" -- taskset -c "$core" "$@"
 }
 
+# What an earlier run or this one left; nothing in here may stop it half-way.
 cleanup_all() {
+	cgroup=$(cgroup2_root)/$tag
+	(set +e && cleanup_each) || true
+}
+
+cleanup_each() {
 	local p ns d
 	for p in /tmp/"$tag".*/*.pid; do
 		[ -e "$p" ] && kill "$(cat "$p")" 2>/dev/null
@@ -34,14 +41,12 @@ cleanup_all() {
 	for ns in $(ip netns list 2>/dev/null | awk -v t="^$tag-" '$1 ~ t {print $1}'); do
 		ip netns del "$ns"
 	done
-	cgroup=$(cgroup2_root)/$tag
 	for d in "$cgroup/with" "$cgroup/without" "$cgroup"; do
 		[ -d "$d" ] || continue
 		xargs -r kill -9 <"$d/cgroup.procs" 2>/dev/null
 		rmdir "$d" 2>/dev/null
 	done
 	rm -rf /tmp/"$tag".*
-	return 0
 }
 
 # Where cgroup v2 is mounted.
@@ -63,7 +68,7 @@ topology() {
 	for g in c b k $gateways; do
 		ip netns add "$tag-$g"
 		ip -n "$tag-$g" link set lo up
-		ip netns exec "$tag-$g" sysctl -qw net.ipv4.ip_local_port_range='1024 60000'
+		in_ns "$g" sysctl -qw net.ipv4.ip_local_port_range='1024 60000'
 	done
 	link c direct 10.99.9.1/24 b direct 10.99.9.2/24
 	for g in $gateways; do
@@ -71,7 +76,7 @@ topology() {
 		link c "to-$g" "10.99.1$i.1/24" "$g" client "10.99.1$i.2/24"
 		link b "to-$g" "10.99.2$i.2/24" "$g" back "10.99.2$i.1/24"
 		ip -n "$tag-b" addr add "10.99.2$i.3/24" dev "to-$g"
-		ip netns exec "$tag-$g" sysctl -qw net.ipv4.ip_forward=1
+		in_ns "$g" sysctl -qw net.ipv4.ip_forward=1
 		ip -n "$tag-c" route add "10.99.2$i.0/24" via "10.99.1$i.2"
 		ip -n "$tag-b" route add "10.99.1$i.0/24" via "10.99.2$i.1"
 		ip -n "$tag-c" route add "$(vip "$g")/32" via "10.99.1$i.2"
