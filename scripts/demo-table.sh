@@ -191,9 +191,10 @@ check_counters() {
 # Connection rules are divided where the traffic starts: a client in the
 # agent's cgroup by the connect hook, all other by the packet plane.
 explain_rules() {
-	local id what client rest verdict plane reason
+	local id what client base phase verdict plane reason
 	: >"$netns_work/why"
-	while IFS='|' read -r id what client rest; do
+	while IFS='|' read -r id what client base phase _; do
+		[[ $phase != after ]] || continue # the same rule once more
 		case $id in
 		api) verdict=$(ctl explain GET http://my-app.example.com/api/v1 --to 198.51.100.10:80 -o json) ;;
 		static) verdict=$(ctl explain GET http://my-app.example.com/static/logo.png --to 198.51.100.10:80 -o json) ;;
@@ -212,6 +213,7 @@ explain_rules() {
 		printf '%s|%s|%s\n' "$what" "$plane" "$reason" >>"$netns_work/why"
 	done < <(rows)
 	jq -s add "$netns_work/why.planes" >"$netns_work/planes"
+	say 'What weirctl explain says of each rule, its plane and why:'
 	sort -u "$netns_work/why" | while IFS='|' read -r what plane reason; do
 		printf '  %-42s %-8s %s\n' "$what" "$plane" "$reason"
 	done
