@@ -662,11 +662,11 @@ static __noinline int shortcut_reverse(struct __sk_buff *skb,
 
 /* In the middle of a connection, and to no frontend: most packets of traffic
  * that is not weir's end here. */
-static __always_inline bool is_foreign(const struct weir_pkt *pkt)
+__noinline int weir_is_foreign(const struct weir_pkt *pkt)
 {
 	struct weir_fe_key key = {};
 
-	if (may_begin(pkt)) {
+	if (!pkt || may_begin(pkt)) {
 		return false;
 	}
 	key.addr = pkt->key.from.daddr;
@@ -682,7 +682,7 @@ static __always_inline int first_packet(struct __sk_buff *skb,
 	struct draft *d = draft_get();
 	struct weir_flow *flow;
 
-	if (!d || is_foreign(pkt)) {
+	if (!d || weir_is_foreign(pkt)) {
 		return TC_ACT_UNSPEC;
 	}
 	d->pkt = *pkt;
