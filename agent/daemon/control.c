@@ -95,10 +95,11 @@ static int sync_sockets(struct weir_control *c, const struct weir_plan *plan,
 			bool *ret_is_changed)
 {
 	bool is_changed = false;
-	int r = weir_datagram_sync(&c->udp, plan, &is_changed);
+	int r = weir_datagram_sync(&c->udp, plan, weir_now_ms(), &is_changed);
 
-	if (is_changed) {
+	if (c->udp.is_dirty) {
 		leave_sockets(c);
+		c->udp.is_dirty = false;
 	}
 	if (ret_is_changed) {
 		*ret_is_changed = is_changed;
@@ -131,16 +132,35 @@ static void log_effect(const struct weir_control *c)
 		  (unsigned long long)c->stats.publish_us);
 }
 
+/* The flag behind a field of struct weir_kernel_config. */
+static const char *flag_of(const char *field)
+{
+	static const char *const flags[][2] = {
+		{"max_frontends", "--max-frontends"},
+		{"max_slots", "--max-slots"},
+		{"max_groups", "--max-groups"},
+		{"max_endpoints", "--max-endpoints"},
+		{"max_refs", "--max-backends"},
+	};
+
+	for (size_t i = 0; field && i < sizeof(flags) / sizeof(flags[0]); i++) {
+		if (strcmp(field, flags[i][0]) == 0) {
+			return flags[i][1];
+		}
+	}
+	return field ? field : "--max-endpoints";
+}
+
 static void on_kernel_refused(struct weir_control *c, int error,
 			      const char *what)
 {
 	c->stats.refused_kernel++;
 	if (error == -ENOSPC) {
 		/* Nothing heals that but another plan or another flag. */
-		c->what_is_full = what;
+		c->what_is_full = flag_of(what);
 		weir_error("plan does not fit the kernel tables, the one "
-			   "before serves on: raise --%s",
-			   what);
+			   "before serves on: raise %s",
+			   c->what_is_full);
 	} else {
 		weir_error("kernel refused the plan, the one before serves "
 			   "on: error=%s",
@@ -153,7 +173,7 @@ static void on_kernel_refused(struct weir_control *c, int error,
 /* The proxy has next, or cannot have it now. */
 static void publish_next(struct weir_control *c)
 {
-	const char *what = "max-endpoints";
+	const char *what = NULL;
 	uint64_t began_us = weir_now_us();
 	int r;
 
@@ -441,6 +461,8 @@ static void init(struct weir_control *c, const struct weir_control_parts *parts)
 	c->conflict_timer = (struct weir_timer){.fn = on_conflict_timer,
 						.arg = c};
 	c->trim_timer = (struct weir_timer){.fn = on_trim, .arg = c};
+	/* As long as the proxy may answer on one, and a little. */
+	c->udp.rest_ms = c->options->limits.udp_idle_ms + 5000;
 	weir_proxy_link_init(&c->proxy, c->loop, c->options, on_answer, c);
 }
 

@@ -43,23 +43,26 @@ static int order(const struct weir_ip *a, __be16 a_port,
 	return c ? c : memcmp(&a_port, &b_port, sizeof(a_port));
 }
 
-/* The old socket of f: both lists are sorted by address and port. */
-static int take_old(struct weir_datagram *old, size_t *pos,
-		    const struct weir_frontend *f)
+/* Moves the old socket of f to s, if there is one: both lists are sorted.
+ * Returns whether it was in use until now. */
+static bool take_old(struct weir_datagram *old, size_t *pos,
+		     const struct weir_frontend *f,
+		     struct weir_datagram_socket *s)
 {
 	while (*pos < old->n) {
-		struct weir_datagram_socket *s = &old->v[*pos];
-		int c = order(&s->addr, s->port_be, &f->addr, f->port_be);
+		struct weir_datagram_socket *o = &old->v[*pos];
+		int c = order(&o->addr, o->port_be, &f->addr, f->port_be);
 
 		if (c > 0) {
 			break;
 		}
 		++*pos;
 		if (c == 0) {
-			return TAKE_FD(s->fd);
+			s->fd = TAKE_FD(o->fd);
+			return o->rests_until_ms == 0;
 		}
 	}
-	return -1;
+	return false;
 }
 
 static int compare(const void *a, const void *b)
@@ -95,14 +98,70 @@ int weir_datagram_adopt(struct weir_datagram *udp, const int *fds, size_t n)
 	return 0;
 }
 
-int weir_datagram_sync(struct weir_datagram *udp, const struct weir_plan *plan,
-		       bool *ret_is_changed)
+/* Sockets of the plan, old ones where they exist. */
+static bool add_wanted(struct weir_datagram *fresh, struct weir_datagram *old,
+		       const struct weir_plan *plan)
 {
-	_cleanup_(weir_datagram_fini) struct weir_datagram fresh = {0};
-	size_t n = count(plan);
 	bool is_changed = false;
-	struct weir_datagram old;
 	size_t pos = 0;
+
+	for (uint32_t i = 0; i < plan->frontends.n; i++) {
+		const struct weir_frontend *f = WEIR_PLAN_ELEM(
+			plan, struct weir_frontend, plan->frontends, i);
+		struct weir_datagram_socket *s = &fresh->v[fresh->n];
+		bool was_used;
+
+		if (!is_relayed(f)) {
+			continue;
+		}
+		*s = (struct weir_datagram_socket){
+			.addr = f->addr, .port_be = f->port_be, .fd = -1};
+		was_used = take_old(old, &pos, f, s);
+		if (s->fd < 0) {
+			was_used = false;
+			weir_bind_udp(&f->addr, f->port_be, &s->fd);
+			fresh->is_dirty |= s->fd >= 0;
+		}
+		is_changed |= s->fd >= 0 && !was_used;
+		fresh->n++;
+	}
+	return is_changed;
+}
+
+/* What no frontend took rests; what has rested stays behind in old. */
+static bool add_resting(struct weir_datagram *fresh, struct weir_datagram *old,
+			uint64_t now_ms)
+{
+	bool is_changed = false;
+
+	for (size_t i = 0; i < old->n; i++) {
+		struct weir_datagram_socket *o = &old->v[i];
+
+		if (o->fd < 0) {
+			continue;
+		}
+		if (o->rests_until_ms == 0) {
+			is_changed = true;
+			o->rests_until_ms = now_ms + old->rest_ms;
+		}
+		if (o->rests_until_ms > now_ms) {
+			fresh->v[fresh->n++] = *o;
+			o->fd = -1;
+		} else {
+			fresh->is_dirty = true;
+		}
+	}
+	return is_changed;
+}
+
+int weir_datagram_sync(struct weir_datagram *udp, const struct weir_plan *plan,
+		       uint64_t now_ms, bool *ret_is_changed)
+{
+	_cleanup_(weir_datagram_fini) struct weir_datagram fresh = {
+		.rest_ms = udp->rest_ms, .is_dirty = udp->is_dirty};
+	size_t n = count(plan) + udp->n;
+	struct weir_datagram old;
+	bool is_changed;
 
 	if (n) {
 		fresh.v = calloc(n, sizeof(*fresh.v));
@@ -110,30 +169,14 @@ int weir_datagram_sync(struct weir_datagram *udp, const struct weir_plan *plan,
 			return -ENOMEM;
 		}
 	}
-	for (uint32_t i = 0; i < plan->frontends.n; i++) {
-		const struct weir_frontend *f = WEIR_PLAN_ELEM(
-			plan, struct weir_frontend, plan->frontends, i);
-		struct weir_datagram_socket *s;
-
-		if (!is_relayed(f) || fresh.n == n) {
-			continue;
-		}
-		s = &fresh.v[fresh.n];
-		s->addr = f->addr;
-		s->port_be = f->port_be;
-		s->fd = take_old(udp, &pos, f);
-		if (s->fd < 0 &&
-		    weir_bind_udp(&f->addr, f->port_be, &s->fd) == 0) {
-			is_changed = true;
-		}
-		fresh.n++;
+	is_changed = add_wanted(&fresh, udp, plan);
+	is_changed |= add_resting(&fresh, udp, now_ms);
+	if (fresh.n) {
+		qsort(fresh.v, fresh.n, sizeof(*fresh.v), compare);
 	}
 	old = *udp;
 	*udp = fresh;
-	fresh = old; /* what no frontend took closes with it */
-	for (size_t i = 0; i < fresh.n; i++) {
-		is_changed |= fresh.v[i].fd >= 0;
-	}
+	fresh = old; /* closes what has rested */
 	*ret_is_changed = is_changed;
 	return 0;
 }

@@ -77,6 +77,11 @@ int weir_proxy_link_use(struct weir_proxy_link *link, int fd)
 	return weir_loop_add(link->loop, &link->io, EPOLLIN);
 }
 
+static bool is_offered(const struct weir_datagram_socket *s)
+{
+	return s->fd >= 0 && s->rests_until_ms == 0;
+}
+
 /* Fills m and fds with up to WEIR_IPC_UDP_MAX open sockets from *pos on. */
 static size_t add_udp(struct weir_ipc *m, int *fds,
 		      const struct weir_datagram *udp, size_t *pos)
@@ -85,7 +90,7 @@ static size_t add_udp(struct weir_ipc *m, int *fds,
 	for (; *pos < udp->n && m->n_udp < WEIR_IPC_UDP_MAX; ++*pos) {
 		const struct weir_datagram_socket *s = &udp->v[*pos];
 
-		if (s->fd >= 0) {
+		if (is_offered(s)) {
 			m->udp[m->n_udp] = (struct weir_ipc_udp){
 				.addr = s->addr, .port_be = s->port_be};
 			fds[m->n_udp++] = s->fd;
@@ -111,7 +116,7 @@ int weir_proxy_link_send(struct weir_proxy_link *link,
 		return -ENOTCONN;
 	}
 	for (size_t i = 0; i < udp->n; i++) {
-		m.n_udp_total += udp->v[i].fd >= 0;
+		m.n_udp_total += is_offered(&udp->v[i]);
 	}
 	do {
 		size_t n = add_udp(&m, fds + 2, udp, &pos);

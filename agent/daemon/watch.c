@@ -41,6 +41,7 @@ struct weir_watch {
 	const char *base; /* its name there, in dir */
 	int dir_wd;       /* -1: absent */
 	int parent_wd;
+	bool is_refused; /* other than by its absence */
 };
 
 /* What one drain of the queue found. */
@@ -82,6 +83,16 @@ static bool place(struct weir_watch *w)
 
 	w->parent_wd = inotify_add_watch(fd, w->parent, PARENT_EVENTS);
 	w->dir_wd = inotify_add_watch(fd, w->dir, DIR_EVENTS);
+	if (w->dir_wd < 0 && errno != ENOENT && !w->is_refused) {
+		weir_error("cannot watch the directory, trying on: dir=%s "
+			   "error=\"%m\"%s",
+			   w->dir,
+			   errno == ENOSPC
+				   ? " (raise fs.inotify.max_user_watches)"
+				   : "");
+		w->is_refused = true; /* said once */
+	}
+	w->is_refused &= w->dir_wd < 0;
 	if (before >= 0 && before != w->dir_wd) {
 		inotify_rm_watch(fd, before);
 	}

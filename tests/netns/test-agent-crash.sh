@@ -42,7 +42,7 @@ agent_extra_route() {
 	EOM
 }
 
-tap_plan 26
+tap_plan 30
 agent_start --metrics-per-route
 tap_ok $? 'an agent serves'
 
@@ -122,6 +122,25 @@ tap_ok $? 'nothing of the dead one is in flight'
 agent_load -n 20 "$dns"
 agent_loaded '.failed == 0'
 tap_ok $? 'datagrams are relayed by it'
+
+# --------------------------------------------------------- a proxy that hangs
+pid=$(agent_pid proxy)
+kill -STOP "$pid"
+generation=$(agent_ask status | jq .generation.kernel)
+agent_write_routes 1 0 | agent_put routes.yaml
+wait_until 5 agent_is ".generation.kernel > $generation"
+tap_ok $? 'proxy hangs: an edit reaches the kernel planes'
+agent_is '.ready | not'
+tap_ok $? 'and the agent is not ready'
+in_plane -n 20 "$raw"
+agent_loaded '.backends.a == 20'
+tap_ok $? 'the connect plane follows it'
+kill -CONT "$pid"
+wait_until 5 agent_is .ready
+agent_load -n 20 "$http"
+agent_loaded '.failed == 0 and .backends.a == 20'
+tap_ok $? 'the proxy follows when it wakes up'
+agent_weights 0 1
 
 # -------------------------------------------------------------- both, then all
 kill -9 "$(agent_pid proxy)" "$(agent_pid agent)"

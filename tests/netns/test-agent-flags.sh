@@ -30,7 +30,7 @@ refuses() { # STATUS TEXT FLAG...
 	fi
 }
 
-tap_plan 27
+tap_plan 31
 refuses 2 'did you mean --manifests?' --manifest /x
 tap_ok $? 'a misspelt flag'
 refuses 2 '--manifests DIR is missing' --workers 2
@@ -153,7 +153,7 @@ diff <(echo "$families") <(echo "$listed") | sed 's/^/# /'
 [ "$families" = "$listed" ]
 tap_ok $? 'agent/README.md lists every family'
 
-# --------------------------------------------------------------- replaced
+# ------------------------------------------- directories, links, full tables
 generation=$(agent_generation)
 mv "$agent_dir" "$netns_work/old"
 cp -r "$netns_work/old" "$netns_work/new"
@@ -162,4 +162,49 @@ mv "$netns_work/new" "$agent_dir"
 agent_wait_newer "$generation" && agent_load -n 20 "$http" &&
 	agent_loaded '.backends.b == 20'
 tap_ok $? 'a directory that is replaced is followed'
+
+mv "$agent_dir/routes.yaml" "$netns_work/target.yaml"
+ln -s "$netns_work/target.yaml" "$agent_dir/routes.yaml"
+wait_until 5 agent_load -n 1 "$http"
+generation=$(agent_generation)
+agent_write_routes 1 0 >"$netns_work/target.yaml"
+kill -HUP "$agent_parent"
+agent_wait_newer "$generation" && agent_load -n 20 "$http" &&
+	agent_loaded '.backends.a == 20'
+tap_ok $? 'SIGHUP reads again what a link points to'
+
+kill -TERM "$agent_parent"
+wait "$agent_parent"
+# shellcheck disable=SC2046
+"$agent_bin" --detach $(agent_flags)
+agent_start --max-groups 16
+for i in {1..40}; do
+	agent_service "more$i" 8080 8070
+	cat <<-EOM
+		---
+		apiVersion: gateway.networking.k8s.io/v1
+		kind: Gateway
+		metadata: {name: gw$i, namespace: default}
+		spec:
+		  gatewayClassName: weir
+		  addresses: [{type: IPAddress, value: 198.51.100.$((i + 100))}]
+		  listeners: [{name: tcp, port: 7000, protocol: TCP}]
+		---
+		apiVersion: gateway.networking.k8s.io/v1alpha2
+		kind: TCPRoute
+		metadata: {name: more$i, namespace: default}
+		spec:
+		  parentRefs: [{name: gw$i}]
+		  rules: [{backendRefs: [{name: more$i, port: 70}]}]
+	EOM
+done | agent_put more.yaml
+wait_until 5 agent_is '.raise == "--max-groups"'
+tap_ok $? 'a plan that does not fit names the flag to raise'
+agent_load -n 20 "$http" && in_plane -n 20 tcp:198.51.100.10:7000
+tap_ok $? 'the one before it serves on'
+rm "$agent_dir/more.yaml"
+agent_weights 0 1 && agent_is '.raise == null' &&
+	agent_load -n 20 "$http" && agent_loaded '.backends.b == 20'
+tap_ok $? 'and edits arrive when it is gone'
+[ "$tap_failed" -eq 0 ] || sed 's/^/# log: /' "$agent_log"
 tap_end

@@ -19,7 +19,7 @@ http=http://198.51.100.10/
 raw=tcp:198.51.100.10:7000
 dns=udp:198.51.100.10:7001
 
-tap_plan 22
+tap_plan 23
 
 start_ms=$(date +%s%3N)
 agent_start
@@ -95,6 +95,9 @@ tap_ok $? 'a route that is removed answers 404'
 mv "$netns_work/routes.yaml" "$agent_dir/routes.yaml"
 wait_until 5 agent_load -n 1 "$http"
 tap_ok $? 'and is back with its file'
+agent_load -n 20 "$dns"
+agent_loaded '.failed == 0'
+tap_ok $? 'also for datagrams'
 
 # --------------------------------------------------------------------- end
 kill -TERM "$agent_parent"

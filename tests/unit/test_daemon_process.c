@@ -141,7 +141,7 @@ static void only_local_datagram_frontends_get_sockets(void)
 	p.frontends[1] = frontend("198.51.100.1", 53, IPPROTO_UDP, true);
 	p.frontends[2] = frontend("198.51.100.2", 53, IPPROTO_UDP, false);
 	p.frontends[3] = frontend("198.51.100.3", 54, IPPROTO_UDP, true);
-	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "sync");
+	must(weir_datagram_sync(&d, &p.plan, 1000, &is_changed) == 0, "sync");
 	ok(is_changed, "new");
 	must(d.n == 2, "%zu", d.n);
 	ok(port_of(d.v[0].fd) == htons(53) && port_of(d.v[1].fd) == htons(54),
@@ -158,19 +158,49 @@ static void sockets_stay_over_plans_that_keep_them(void)
 	plan_begin(&p, 2);
 	p.frontends[0] = frontend("198.51.100.1", 53, IPPROTO_UDP, true);
 	p.frontends[1] = frontend("198.51.100.3", 53, IPPROTO_UDP, true);
-	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "sync");
+	must(weir_datagram_sync(&d, &p.plan, 1000, &is_changed) == 0, "sync");
 	kept = d.v[1].fd;
-	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "again");
+	must(weir_datagram_sync(&d, &p.plan, 1000, &is_changed) == 0, "again");
 	ok(!is_changed && d.v[1].fd == kept, "the same");
 	plan_begin(&p, 2);
 	p.frontends[0] = frontend("198.51.100.2", 53, IPPROTO_UDP, true);
 	p.frontends[1] = frontend("198.51.100.3", 53, IPPROTO_UDP, true);
-	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "other");
+	must(weir_datagram_sync(&d, &p.plan, 1000, &is_changed) == 0, "other");
 	ok(is_changed && d.v[1].fd == kept, "one exchanged");
 	plan_begin(&p, 0);
-	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "none");
+	must(weir_datagram_sync(&d, &p.plan, 1000, &is_changed) == 0, "none");
 	ok(is_changed && d.n == 0, "closed");
 	ok(fcntl(kept, F_GETFD) < 0 && errno == EBADF, "really");
+}
+
+static void a_socket_rests_before_it_is_closed(void)
+{
+	_cleanup_(weir_datagram_fini) struct weir_datagram d = {.rest_ms = 50};
+	struct small_plan with;
+	struct small_plan without;
+	bool is_changed = false;
+	int fd;
+
+	plan_begin(&without, 0);
+	plan_begin(&with, 1);
+	with.frontends[0] = frontend("198.51.100.1", 53, IPPROTO_UDP, true);
+	must(weir_datagram_sync(&d, &with.plan, 1000, &is_changed) == 0,
+	     "with");
+	fd = d.v[0].fd;
+	d.is_dirty = false;
+	must(weir_datagram_sync(&d, &without.plan, 1010, &is_changed) == 0,
+	     "without");
+	ok(is_changed && d.n == 1 && d.v[0].rests_until_ms == 1060, "rests");
+	must(weir_datagram_sync(&d, &with.plan, 1020, &is_changed) == 0,
+	     "back");
+	ok(is_changed && d.v[0].fd == fd && !d.v[0].rests_until_ms, "the same");
+	ok(!d.is_dirty, "no other descriptors");
+	must(weir_datagram_sync(&d, &without.plan, 1030, &is_changed) == 0,
+	     "without");
+	must(weir_datagram_sync(&d, &without.plan, 1080, &is_changed) == 0,
+	     "later");
+	ok(!is_changed && d.is_dirty && d.n == 0, "closed");
+	ok(fcntl(fd, F_GETFD) < 0 && errno == EBADF, "really");
 }
 
 static void sockets_of_an_earlier_agent_are_taken_over(void)
@@ -185,7 +215,8 @@ static void sockets_of_an_earlier_agent_are_taken_over(void)
 	p.frontends[0] = frontend("198.51.100.1", 53, IPPROTO_UDP, true);
 	p.frontends[1] = frontend("198.51.100.2", 53, IPPROTO_UDP, true);
 	p.frontends[2] = frontend("198.51.100.3", 53, IPPROTO_UDP, true);
-	must(weir_datagram_sync(&first, &p.plan, &is_changed) == 0, "first");
+	must(weir_datagram_sync(&first, &p.plan, 1000, &is_changed) == 0,
+	     "first");
 	for (int i = 0; i < 3; i++) {
 		fds[i] = dup(first.v[2 - i].fd); /* in any order */
 	}
@@ -193,7 +224,7 @@ static void sockets_of_an_earlier_agent_are_taken_over(void)
 	plan_begin(&p, 2);
 	p.frontends[0] = frontend("198.51.100.1", 53, IPPROTO_UDP, true);
 	p.frontends[1] = frontend("198.51.100.3", 53, IPPROTO_UDP, true);
-	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "sync");
+	must(weir_datagram_sync(&d, &p.plan, 1000, &is_changed) == 0, "sync");
 	must(d.n == 2, "%zu", d.n);
 	ok(d.v[0].fd == fds[2] && d.v[1].fd == fds[0], "the same sockets");
 	ok(fcntl(fds[1], F_GETFD) < 0, "the one not wanted is closed");
@@ -211,10 +242,10 @@ static void a_taken_port_is_tried_again(void)
 	plan_begin(&p, 1);
 	p.frontends[0] = frontend("127.0.0.1", ntohs(port_of(host)),
 				  IPPROTO_UDP, true);
-	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "sync");
+	must(weir_datagram_sync(&d, &p.plan, 1000, &is_changed) == 0, "sync");
 	ok(!is_changed && d.v[0].fd < 0, "taken");
 	weir_close(&host);
-	must(weir_datagram_sync(&d, &p.plan, &is_changed) == 0, "again");
+	must(weir_datagram_sync(&d, &p.plan, 1000, &is_changed) == 0, "again");
 	ok(is_changed && d.v[0].fd >= 0, "free");
 }
 
@@ -549,6 +580,7 @@ TAP_MAIN(TEST(workers_share_one_port_a_family),
 	 TEST(a_file_is_not_replaced_by_a_socket),
 	 TEST(only_local_datagram_frontends_get_sockets),
 	 TEST(sockets_stay_over_plans_that_keep_them),
+	 TEST(a_socket_rests_before_it_is_closed),
 	 TEST(sockets_of_an_earlier_agent_are_taken_over),
 	 TEST(a_taken_port_is_tried_again),
 	 TEST(a_dead_proxy_has_nothing_in_flight),
