@@ -142,8 +142,8 @@ static int index_of(const char *name)
 	return -ENOENT;
 }
 
-static int print_libbpf(enum libbpf_print_level level, const char *fmt,
-			va_list args)
+__attribute__((format(printf, 2, 0))) static int
+print_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
 {
 	_cleanup_free_ char *text = NULL;
 

@@ -78,7 +78,7 @@ static int answers(int fd, uint32_t seq, weir_rtnl_fn fn, void *arg)
 
 	for (;;) {
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
-		const struct nlmsghdr *h = (const void *)buf;
+		struct nlmsghdr *h = (void *)buf;
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -202,7 +202,7 @@ bool weir_rtnl_drain(int fd, bool (*matters)(const struct nlmsghdr *h))
 	/* Bounded: what comes meanwhile wakes the loop again. */
 	for (int i = 0; i < 1024; i++) {
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
-		const struct nlmsghdr *h = (const void *)buf;
+		struct nlmsghdr *h = (void *)buf;
 
 		if (n < 0 && errno == EINTR) {
 			continue;

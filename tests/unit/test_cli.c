@@ -392,8 +392,8 @@ static void hostile_samples(void)
 					  "{\"error\":\"x\"}"};
 	static const char *const odd[] = {
 		"{}", "{\"refs\":1,\"rules\":{}}",
-		"{\"refs\":[{\"id\":1e300},{\"id\":-1},{\"id\":\"x\"},1,null,"
-		"{\"id\":99999999}],\"rules\":[{\"id\":1,\"status\":7}]}"};
+		("{\"refs\":[{\"id\":1e300},{\"id\":-1},{\"id\":\"x\"},1,null,"
+		 "{\"id\":99999999}],\"rules\":[{\"id\":1,\"status\":7}]}")};
 	struct weir_sample s = {0};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

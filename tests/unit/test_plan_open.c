@@ -360,8 +360,9 @@ static void print_is_stable_and_escapes(void)
 		"      regex /.* query q~[0-9] -> rule 0\n",
 		"rule 0 Service default/my-app [0] plane proxy (per connection",
 		"  ref 0 weight 90 share 90.0000% Service default/my-app:81",
-		"  ref 1 weight 10 share 10.0000% Service default/my-app http1 "
-		"invalid\n",
+		("  ref 1 weight 10 share 10.0000% Service default/my-app "
+		 "http1 "
+		 "invalid\n"),
 		"filter request headers set x-a=\"\\u001b[31m\"\n",
 		"filter redirect 302\n",
 		"  endpoint [::]:8081\n",
