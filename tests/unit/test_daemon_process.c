@@ -100,6 +100,7 @@ static void a_file_is_not_replaced_by_a_socket(void)
 	_cleanup_close_ int file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC,
 					0644);
 
+	must(file >= 0, "file");
 	ok(weir_listen_unix(path, &fd) == -EADDRINUSE, "refused");
 	ok(stat(path, &st) == 0 && S_ISREG(st.st_mode), "still a file");
 	unlink(path);
