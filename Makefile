@@ -190,19 +190,22 @@ lint: $(B)/.skel ## formatting, static analysis, the project's own rules
 format: ## format all C in place
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 asan: ## unit tests under ASan and UBSan, in build/asan
-	$(Q)$(MAKE) B=$(B)/asan SAN=address,undefined unit
+	$(Q)$(SUBMAKE) B=$(B)/asan SAN=address,undefined unit
 
 # ---------------------------------------------------------------- demo, bench
-.PHONY: demo bench verifier
+# All processors, unless whoever called has said how many.
+SUBMAKE = $(MAKE) --no-print-directory \
+	$(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+.PHONY: demo bench bench-tools
 demo: ## the main job, live: connections and requests being divided
 	$(Q)scripts/setup build demo
-	$(Q)$(MAKE) --no-print-directory all test-tools
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
 	$(Q)scripts/demo --build $(B)
 bench: ## side-by-side measurements; writes build/bench/results.json
 	$(Q)scripts/setup build bench
-	$(Q)$(MAKE) --no-print-directory all test-tools $(BENCH_BIN)
-	$(Q)tests/bench/run
-bench-tools: $(BENCH_BIN)
+	$(Q)$(SUBMAKE) all bench-tools
+	$(Q)B=$(abspath $(B)) tests/bench/run
+bench-tools: $(TOOL_BIN) $(BENCH_BIN)
 
 # ---------------------------------------------------------------- install
 PREFIX ?= /usr/local
