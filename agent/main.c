@@ -11,6 +11,7 @@
 #include "kernel.h"
 #include "options.h"
 #include "parent.h"
+#include "places.h"
 #include "privs.h"
 #include "proxy.h"
 #include "shared.h"
@@ -52,12 +53,8 @@ static int detach(struct weir_options *o)
 		weir_error("--netns %s: %s", o->netns, strerror(-r));
 		return 1;
 	}
-	weir_cgroup_choose(o);
 	r = weir_kernel_detach(&o->kernel);
-	if (r == -EBUSY) {
-		weir_error("an agent works with --pin-dir %s; stop it first",
-			   o->kernel.pin_dir);
-	} else if (r < 0) {
+	if (r < 0 && r != -EBUSY) { /* that it said, with the pid */
 		weir_error("--detach: %s", strerror(-r));
 	}
 	return r < 0 ? 1 : 0;
@@ -126,6 +123,13 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	weir_log_init("weir-agent", options.log_level);
+	if ((options.action == WEIR_ACTION_RUN ||
+	     options.action == WEIR_ACTION_DETACH) &&
+	    options.role != WEIR_ROLE_PROXY &&
+	    weir_places_settle(&options, error) < 0) {
+		fprintf(stderr, "weir-agent: %s\n", error);
+		return 2;
+	}
 	switch (options.action) {
 	case WEIR_ACTION_HELP:
 		return help();

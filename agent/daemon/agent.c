@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <malloc.h>
-#include <mntent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,41 +37,6 @@ struct agent {
 	struct weir_io link_io;
 	bool has_control;
 };
-
-/* ------------------------------------------------------------------ cgroup */
-
-const char *weir_cgroup_root(void)
-{
-	static char path[256];
-	struct mntent *m;
-	FILE *f = setmntent("/proc/self/mounts", "re");
-	bool is_found = false;
-
-	if (!f) {
-		return NULL;
-	}
-	while (!is_found && (m = getmntent(f))) {
-		if (strcmp(m->mnt_type, "cgroup2") == 0) {
-			snprintf(path, sizeof(path), "%s", m->mnt_dir);
-			is_found = true;
-		}
-	}
-	endmntent(f);
-	return is_found ? path : NULL;
-}
-
-void weir_cgroup_choose(struct weir_options *o)
-{
-	if (strcmp(o->cgroup, "none") == 0) {
-		o->kernel.cgroup = NULL;
-	} else if (strcmp(o->cgroup, "auto") == 0) {
-		/* The root holds the sockets of every namespace, so who works
-		 * in one of them must name a cgroup. */
-		o->kernel.cgroup = o->netns ? NULL : weir_cgroup_root();
-	} else {
-		o->kernel.cgroup = o->cgroup;
-	}
-}
 
 /* ----------------------------------------------------------------- signals */
 
@@ -166,7 +130,6 @@ static int open_kernel(struct agent *a)
 	pid_t holder = 0;
 	int r;
 
-	weir_cgroup_choose(a->options);
 	config->self = self;
 	config->n_self = 3;
 	r = weir_kernel_open(config, a->loop, listeners, &a->kernel, &holder);

@@ -30,7 +30,7 @@ refuses() { # STATUS TEXT FLAG...
 	fi
 }
 
-tap_plan 31
+tap_plan 35
 refuses 2 'did you mean --manifests?' --manifest /x
 tap_ok $? 'a misspelt flag'
 refuses 2 '--manifests DIR is missing' --workers 2
@@ -57,6 +57,17 @@ wait_until 5 test -s "$netns_work/m"
 refuses 1 '--metrics 127.0.0.1:9707: Address already in use' $(agent_flags)
 tap_ok $? 'a metrics port that is taken'
 kill "$spawned"
+# shellcheck disable=SC2046
+refuses 2 "--pin-dir $netns_work: not on a bpffs" $(agent_flags) \
+	--pin-dir "$netns_work"
+tap_ok $? 'pins that are not on a bpffs'
+# shellcheck disable=SC2046
+refuses 2 '--cgroup /tmp: not cgroup v2' $(agent_flags) --cgroup /tmp
+tap_ok $? 'a directory that is no cgroup'
+# shellcheck disable=SC2046
+refuses 2 "--cgroup $netns_cgroup/none: No such file" $(agent_flags) \
+	--cgroup "$netns_cgroup/none"
+tap_ok $? 'an absent cgroup'
 [ "$(find "$netns_work" -name second)" = "" ] &&
 	"$agent_bin" --version | grep -q '^weir-agent .*ABI 1'
 tap_ok $? '--version'
@@ -173,6 +184,11 @@ agent_wait_newer "$generation" && agent_load -n 20 "$http" &&
 	agent_loaded '.backends.a == 20'
 tap_ok $? 'SIGHUP reads again what a link points to'
 
+# shellcheck disable=SC2046
+! "$agent_bin" --detach $(agent_flags) >"$netns_work/out" 2>&1 &&
+	grep -q 'an agent is running, not detached .*pid=' \
+		"$netns_work/out"
+tap_ok $? '--detach is refused while an agent runs'
 kill -TERM "$agent_parent"
 wait "$agent_parent"
 # shellcheck disable=SC2046
