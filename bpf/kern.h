@@ -14,6 +14,8 @@
 #define AF_INET 2
 #define AF_INET6 10
 
+#define ENOENT 2
+#define EEXIST 17
 #define ECONNREFUSED 111
 
 #endif

@@ -8,15 +8,9 @@
  */
 #include "rewrite.h"
 
-/* The libc header is not for this target. */
-#define ENOENT 2
-#define EEXIST 17
+#define NOT_MINE (-100) /* no TC verdict: the rest of the program goes on */
 
-/* Not a TC verdict: the packet is for the rest of the program. */
-#define NOT_MINE (-100)
-
-/* Linear bytes asked for where headers lie in pages. */
-#define PULL_BYTES 256
+#define PULL_BYTES 256 /* linear, asked for where headers lie in pages */
 
 enum begin {
 	BEGIN_PASS,

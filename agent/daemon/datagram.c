@@ -163,11 +163,9 @@ int weir_datagram_sync(struct weir_datagram *udp, const struct weir_plan *plan,
 	struct weir_datagram old;
 	bool is_changed;
 
-	if (n) {
-		fresh.v = calloc(n, sizeof(*fresh.v));
-		if (!fresh.v) {
-			return -ENOMEM;
-		}
+	fresh.v = calloc(n + 1, sizeof(*fresh.v)); /* an empty set is one too */
+	if (!fresh.v) {
+		return -ENOMEM;
 	}
 	is_changed = add_wanted(&fresh, udp, plan);
 	is_changed |= add_resting(&fresh, udp, now_ms);
