@@ -152,6 +152,7 @@ tap_ok $? 'both killed at once: both are back'
 proxy=$(agent_pid proxy)
 agent=$(agent_pid agent)
 kill -9 "$agent_parent"
+wait "$agent_parent" 2>/dev/null # or the shell tells of it anywhere
 gone() {
 	! kill -0 "$proxy" 2>/dev/null && ! kill -0 "$agent" 2>/dev/null
 }
