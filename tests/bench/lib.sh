@@ -141,7 +141,7 @@ start_haproxy() {
 	cat >"$work/haproxy.cfg" <<-EOF
 		global
 			nbthread 1
-			maxconn 9000
+			maxconn 4000
 		defaults
 			mode http
 			timeout connect 5s
@@ -349,7 +349,7 @@ anon_pss() {
 }
 
 map_kib() {
-	"$B/weirctl" --admin "$work/admin-$1.sock" status -o json |
+	"$B/weirctl" status --admin "$work/admin-$1.sock" -o json |
 		grep -o '"map_bytes": *[0-9]*' | head -1 | awk -F'[: ]+' '{print int($NF / 1024)}'
 }
 
@@ -374,7 +374,7 @@ wait_route() {
 	until load_shell "$1" curl -s -o /dev/null -m 1 -f "http://$(url "$1")/"; do
 		[ "$(date +%s%3N)" -lt $deadline ] || {
 			echo "bench: $1 does not answer" >&2
-			tail -n 20 "$work"/agent-*.log >&2 2>/dev/null
+			tail -n 20 "$work"/*.log "$work/nginx.err" >&2 2>/dev/null
 			exit 1
 		}
 		sleep 0.1
@@ -443,7 +443,7 @@ summarise() {
 		value = $0; sub(/.*"value": /, "", value); sub(/,.*/, "", value)
 		ratio = $0; sub(/.*"ratio": /, "", ratio); sub(/}$/, "", ratio); sub(/},?$/, "}", ratio)
 		gsub(/[{}"]/, "", ratio)
-		printf "%-11s %-28s %-14s %14s %-4s %s\n", $4, $8, $12, value, $16, ratio
+		printf "%-11s %-28s %-14s %14s %-4s %s\n", $4, $8, $12, value, $18, ratio
 	}' "$out/results.json"
 	echo "written: $out/results.json"
 }
