@@ -172,8 +172,9 @@ static int compare_endpoints(const void *a, const void *b)
 {
 	const struct ir_endpoint *x = a;
 	const struct ir_endpoint *y = b;
-	int r = memcmp(&x->addr, &y->addr, sizeof(x->addr));
+	int r = weir_ip_is_v4(&y->addr) - weir_ip_is_v4(&x->addr);
 
+	r = r ? r : memcmp(&x->addr, &y->addr, sizeof(x->addr));
 	r = r ? r : (x->port_be > y->port_be) - (x->port_be < y->port_be);
 	return r ? r : (x->flags < y->flags) - (x->flags > y->flags);
 }
@@ -184,7 +185,7 @@ static bool is_same_endpoint(const struct ir_endpoint *x,
 	return weir_ip_eq(&x->addr, &y->addr) && x->port_be == y->port_be;
 }
 
-/* In order of address and without repetition: which slice an endpoint comes
+/* IPv4 first, in order of address and without repetition: which slice an endpoint comes
  * from, and how often, changes nothing. */
 static size_t sort_endpoints(struct ir_endpoint *v, size_t n)
 {

@@ -158,19 +158,47 @@ static int prepare_set(struct weir_tables *t, uint32_t gid, uint64_t key,
 	return 0;
 }
 
-/* The kernel's id of a group of the plan, its set prepared. */
-static int prepare_group(struct weir_tables *t,
-			 const struct weir_plan_view *view, uint32_t index,
-			 uint32_t *ret_gid, const char **what)
+/*
+ * The endpoints that a frontend of a family is given, and the identity of that
+ * set.  The hooks cannot translate between families: a dual-stack Service has
+ * a set for each.  Where none is of the family, the others are named, so that
+ * the hooks leave the flow to the relay instead of refusing it.
+ */
+static const struct weir_endpoint *family_set(const struct weir_plan_view *view,
+					      uint32_t index, bool is_v4,
+					      uint32_t *ret_n,
+					      uint64_t *ret_key)
 {
 	const struct weir_group *group = WEIR_PLAN_ELEM(
 		view->rules, struct weir_group, view->rules->groups, index);
-	const struct weir_endpoint *want;
-	uint64_t found;
+	uint32_t n, n_v4 = 0;
+	const struct weir_endpoint *v = weir_eps_of(view->eps, index, &n);
+
+	while (n_v4 < n && weir_ip_is_v4(&v[n_v4].addr)) {
+		n_v4++;
+	}
+	*ret_key = group->key;
+	*ret_n = n;
+	if (n_v4 == 0 || n_v4 == n) {
+		return v;
+	}
+	*ret_key = weir_hash64(&group->key, sizeof(group->key), is_v4 ? 4 : 6);
+	*ret_n = is_v4 ? n_v4 : n - n_v4;
+	return is_v4 ? v : v + n_v4;
+}
+
+/* The kernel's id of a group of the plan, its set prepared. */
+static int prepare_group(struct weir_tables *t,
+			 const struct weir_plan_view *view, uint32_t index,
+			 bool is_v4, uint32_t *ret_gid, const char **what)
+{
 	uint32_t gid, n;
+	uint64_t found, key;
+	const struct weir_endpoint *want = family_set(view, index, is_v4, &n,
+						      &key);
 	int r;
 
-	if (weir_map_get(&t->gid_of, group->key, &found)) {
+	if (weir_map_get(&t->gid_of, key, &found)) {
 		gid = (uint32_t)found;
 	} else {
 		r = take_run(t, &t->gids, 1, &gid);
@@ -186,8 +214,8 @@ static int prepare_group(struct weir_tables *t,
 			weir_pool_release(&t->gids, gid, 1);
 			return r;
 		}
-		t->sets[gid] = (struct weir_set_rec){.key = group->key};
-		r = weir_map_put(&t->gid_of, group->key, gid);
+		t->sets[gid] = (struct weir_set_rec){.key = key};
+		r = weir_map_put(&t->gid_of, key, gid);
 		if (r < 0) {
 			return r;
 		}
@@ -197,15 +225,14 @@ static int prepare_group(struct weir_tables *t,
 		return 0;
 	}
 	t->sets[gid].round = t->round;
-	want = weir_eps_of(view->eps, index, &n);
-	return prepare_set(t, gid, group->key, want, n, what);
+	return prepare_set(t, gid, key, want, n, what);
 }
 
 /* The slots of a rule as the kernel reads them. */
 static int prepare_slots(struct weir_tables *t,
 			 const struct weir_plan_view *view,
-			 const struct weir_rule *rule, struct weir_slot *out,
-			 const char **what)
+			 const struct weir_rule *rule, bool is_v4,
+			 struct weir_slot *out, const char **what)
 {
 	const struct weir_plan *p = view->rules;
 
@@ -223,8 +250,8 @@ static int prepare_slots(struct weir_tables *t,
 			return -ENOSPC;
 		}
 		if (ref->state == WEIR_REF_OK && ref->group != WEIR_NONE) {
-			r = prepare_group(t, view, ref->group, &out[i].group,
-					  what);
+			r = prepare_group(t, view, ref->group, is_v4,
+					  &out[i].group, what);
 			if (r < 0) {
 				return r;
 			}
@@ -267,7 +294,9 @@ static int prepare_row(struct weir_tables *t, const struct weir_plan_view *view,
 			}
 			hdr->n = rule->slots.n;
 			hdr->stat = rule->stat;
-			r = prepare_slots(t, view, rule, out + 1, what);
+			r = prepare_slots(t, view, rule,
+					  weir_ip_is_v4(&fe->addr), out + 1,
+					  what);
 			if (r < 0) {
 				return r;
 			}

@@ -326,7 +326,7 @@ static inline struct weir_str weir_plan_str(const struct weir_plan *p,
 #define WEIR_PLAN_ELEM(p, type, s, i)                                          \
 	(&((const type *)weir_plan_at((p), (s)))[i])
 
-/* Endpoints of group (index into groups). */
+/* Endpoints of group (index into groups): all IPv4 ones, then all IPv6 ones. */
 static inline const struct weir_endpoint *
 weir_eps_of(const struct weir_eps *e, uint32_t group, uint32_t *ret_n)
 {

@@ -275,6 +275,26 @@ static void a_plan_can_be_followed(void)
 	fake_free(f);
 }
 
+/* The hooks cannot translate: each family's frontend has its own set. */
+static void a_dual_stack_group_is_a_set_for_each_family(void)
+{
+#define DUAL "10.1.0.1:80 10.1.0.2:80 [fd01::1]:80"
+	static const struct mini_fe fes[] = {
+		{VIP, IPPROTO_TCP, .refs = {{1, "dual", DUAL}}},
+		{"[fd00::1]:80", IPPROTO_TCP, .refs = {{1, "dual", DUAL}}},
+		{"[fd00::2]:80", IPPROTO_TCP,
+		 .refs = {{1, "four", "10.1.0.9:80"}}},
+	};
+	struct fake *f = fake_new(1000, 1000);
+
+	must(publish(f, fes, 1, 1, NULL) == 0, "IPv4 alone");
+	is(follow(f, VIP, IPPROTO_TCP), "[10.1.0.1:80 10.1.0.2:80]");
+	must(publish(f, fes + 1, 2, 2, NULL) == 0, "IPv6 alone");
+	is(follow(f, "[fd00::1]:80", IPPROTO_TCP), "[[fd01::1]:80]");
+	is(follow(f, "[fd00::2]:80", IPPROTO_TCP), "[10.1.0.9:80]");
+	fake_free(f);
+}
+
 static void an_equal_plan_writes_nothing(void)
 {
 	struct fake *f = fake_new(1000, 1000);
@@ -627,7 +647,9 @@ static void a_pool_gives_back_what_it_took(void)
 	weir_pool_fini(&pool);
 }
 
-TAP_MAIN(TEST(a_plan_can_be_followed), TEST(an_equal_plan_writes_nothing),
+TAP_MAIN(TEST(a_plan_can_be_followed),
+	 TEST(a_dual_stack_group_is_a_set_for_each_family),
+	 TEST(an_equal_plan_writes_nothing),
 	 TEST(endpoint_churn_leaves_the_row),
 	 TEST(a_weight_edit_leaves_the_sets),
 	 TEST(what_was_reachable_rests_a_second),
