@@ -113,6 +113,10 @@ static enum weir_step answer(struct weir_worker *w, struct weir_client *c,
 	c->out->end = (uint32_t)(o.p - c->out->data);
 	c->status = status;
 	c->phase = WEIR_PHASE_FLUSH;
+	/* They were for the backend; a slow reader has its own. */
+	c->connect_at = 0;
+	c->request_at = 0;
+	c->backend_at = 0;
 	return WEIR_STEP_AGAIN;
 }
 

@@ -356,6 +356,19 @@ static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
 	return WEIR_STEP_WAIT;
 }
 
+/* Only bytes that moved count: what a client sends ahead of its turn must not
+ * keep a dead exchange alive. */
+static void note_progress(const struct weir_worker *w, struct weir_client *c)
+{
+	if (c->end.has_moved || (c->up && c->up->end.has_moved)) {
+		c->last_ms = w->now_ms;
+		c->end.has_moved = false;
+		if (c->up) {
+			c->up->end.has_moved = false;
+		}
+	}
+}
+
 void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 {
 	for (int i = 0; i < DRIVE_ROUNDS; i++) {
@@ -384,7 +397,7 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 			return;
 		}
 		if (s == WEIR_STEP_WAIT) {
-			c->last_ms = w->now_ms;
+			note_progress(w, c);
 			weir_due_arm(&w->wheel, &c->due, deadline(w, c));
 			return;
 		}

@@ -39,6 +39,8 @@ struct weir_end {
 	bool is_writable; /* may take bytes */
 	bool is_hup;      /* the peer has sent its last byte */
 	bool is_broken;   /* error or reset */
+	bool is_urgent;   /* reads may stop short of what is there */
+	bool has_moved;   /* some byte went either way: the driver clears it */
 };
 
 struct weir_pool_ep;

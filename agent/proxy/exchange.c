@@ -13,6 +13,7 @@
 
 #include "rewrite.h"
 
+#define SEND_ROUNDS 8
 #define RECEIVE_ROUNDS 8
 #define JOIN_MAX 1024 /* body bytes copied behind a head: send() is cheaper */
 
@@ -140,10 +141,11 @@ static int push_request(struct weir_client *c)
 	return 1;
 }
 
-/* The request's direction.  WAIT: nothing more to do for now. */
+/* The request's direction.  WAIT: nothing more to do for now; AGAIN: there may
+ * be more, but the response has its turn, too. */
 static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 {
-	for (;;) {
+	for (int i = 0; i < SEND_ROUNDS; i++) {
 		ssize_t n;
 
 		if (weir_client_scan_body(c) < 0) {
@@ -186,6 +188,7 @@ static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 			return WEIR_STEP_WAIT;
 		}
 	}
+	return WEIR_STEP_AGAIN;
 }
 
 /* The upstream ended or broke before a byte of its response. */
@@ -313,7 +316,10 @@ static uint8_t begin_response_body(const struct weir_worker *w,
 		framing = WEIR_FRAMING_CLOSE;
 		c->wants_close = true;
 	}
-	if (c->response_body.framing == WEIR_FRAMING_CLOSE || w->is_draining) {
+	/* An early response: whether the client still sends the rest of its
+	 * request, or (Expect) never, is unknown (RFC 9110 10.1.1). */
+	if (c->response_body.framing == WEIR_FRAMING_CLOSE || w->is_draining ||
+	    !c->request_body.is_done) {
 		c->wants_close = true;
 	}
 	if (h->flags & WEIR_HEAD_CLOSE) {
@@ -333,6 +339,9 @@ static enum weir_step take_response(struct weir_worker *w,
 
 	if (h->status == 101 && !(c->request_flags & WEIR_HEAD_UPGRADE)) {
 		return gateway_error(w, c, "the backend upgraded unasked");
+	}
+	if (h->status == 101 && !(h->flags & WEIR_HEAD_UPGRADE)) {
+		return gateway_error(w, c, "the backend upgraded to nothing");
 	}
 	if (h->status >= 200) {
 		framing = begin_response_body(w, c, h);
@@ -555,26 +564,28 @@ static enum weir_step relay_response(struct weir_worker *w,
 
 enum weir_step weir_exchange_step(struct weir_worker *w, struct weir_client *c)
 {
+	enum weir_step sent = WEIR_STEP_WAIT;
+	enum weir_step s;
+
 	if (c->end.is_broken) {
 		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
 		weir_client_close(w, c, false);
 		return WEIR_STEP_WAIT;
 	}
 	if (c->up->is_connecting) {
-		enum weir_step s = weir_exchange_connected(w, c);
-
+		s = weir_exchange_connected(w, c);
 		if (s == WEIR_STEP_WAIT || c->phase != WEIR_PHASE_EXCHANGE ||
 		    c->up->is_connecting) {
 			return s;
 		}
 	}
 	if (!c->is_sent && !c->is_send_broken) {
-		if (send_request(w, c) == WEIR_STEP_AGAIN) {
-			return WEIR_STEP_AGAIN;
-		}
+		sent = send_request(w, c);
 		if (c->phase != WEIR_PHASE_EXCHANGE) {
-			return WEIR_STEP_WAIT;
+			return sent;
 		}
 	}
-	return relay_response(w, c);
+	s = relay_response(w, c);
+	return c->phase == WEIR_PHASE_EXCHANGE && sent == WEIR_STEP_AGAIN ? sent
+									  : s;
 }

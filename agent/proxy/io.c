@@ -24,10 +24,12 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 		return -error;
 	}
 	/* A short read drained the socket: the next byte is a new edge.  The
-	 * end of the stream has had its edge already. */
+	 * end of the stream has had its edge already, and at an urgent mark a
+	 * read stops before what lies behind. */
 	if ((size_t)r < n) {
-		end->is_readable = r > 0 && end->is_hup;
+		end->is_readable = r > 0 && (end->is_hup || end->is_urgent);
 	}
+	end->has_moved = true;
 	if (r == 0) {
 		end->is_hup = true;
 	}
@@ -68,6 +70,7 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 	if ((size_t)r < want) {
 		end->is_writable = false;
 	}
+	end->has_moved = true;
 	return r;
 }
 

@@ -374,6 +374,17 @@ void weir_rewrite_response(const struct weir_rewrite *rw,
 	WEIR_OUT_LIT(o, "\r\n");
 }
 
+/* As a URI's host: RFC 3986 3.2.2 wants brackets around IPv6. */
+static void put_address(const struct weir_ip *ip, struct weir_out *o)
+{
+	char text[WEIR_ADDR_TEXT_MAX];
+	bool is_v4 = weir_ip_is_v4(ip);
+
+	weir_out_put(o, "[", !is_v4);
+	weir_out_str(o, weir_str_of(weir_ip_format(ip, text)));
+	weir_out_put(o, "]", !is_v4);
+}
+
 static uint16_t well_known_port(struct weir_str scheme)
 {
 	return weir_str_is(scheme, "https") ? 443 : 80;
@@ -387,7 +398,6 @@ void weir_rewrite_location(const struct weir_rewrite *rw,
 	struct weir_str host = weir_plan_str(rw->plan, filter->hostname);
 	uint16_t port = filter->port;
 	char name[256];
-	char text[WEIR_ADDR_TEXT_MAX];
 
 	if (!port && !scheme.n) {
 		port = ntohs(rw->frontend->port_be);
@@ -398,12 +408,13 @@ void weir_rewrite_location(const struct weir_rewrite *rw,
 	if (!host.n && h->host.n) {
 		host = weir_authority_host(h->host, name);
 	}
-	if (!host.n) {
-		host = weir_str_of(weir_ip_format(&rw->frontend->addr, text));
-	}
 	weir_out_str(o, scheme);
 	WEIR_OUT_LIT(o, "://");
-	weir_out_str(o, host);
+	if (host.n) {
+		weir_out_str(o, host);
+	} else {
+		put_address(&rw->frontend->addr, o);
+	}
 	if (port && port != well_known_port(scheme)) {
 		WEIR_OUT_LIT(o, ":");
 		weir_out_u64(o, port);

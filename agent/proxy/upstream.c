@@ -203,6 +203,8 @@ static int dial(struct weir_worker *w, struct weir_upstream *u,
 		return -errno;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	/* Urgent bytes are bytes of the stream (RFC 6093 6). */
+	(void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
 	u->is_connecting = false;
 	if (connect(fd, (struct sockaddr *)&sa, n) < 0) {
 		if (errno != EINPROGRESS) {

@@ -29,7 +29,7 @@ static int control(struct weir_worker *w, struct weir_end *end, int op,
 int weir_worker_watch(struct weir_worker *w, struct weir_end *end)
 {
 	return control(w, end, EPOLL_CTL_ADD,
-		       EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+		       EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET);
 }
 
 int weir_worker_watch_level(struct weir_worker *w, struct weir_end *end)
@@ -65,7 +65,7 @@ void weir_worker_accept(struct weir_worker *w, bool is_on)
 static void on_retry_accept(struct weir_worker *w, struct weir_due *due)
 {
 	(void)due;
-	if (!w->is_draining) {
+	if (!w->is_draining && w->plan) {
 		weir_worker_accept(w, true);
 	}
 }
@@ -163,9 +163,16 @@ static void follow_plan(struct weir_worker *w)
 		return;
 	}
 	if (weir_plan_use_new(ref, &use) < 0) {
-		/* Stay with the old plan and try again: no acknowledgement
-		 * before it is followed. */
-		weir_worker_publish(w, ref);
+		struct weir_plan_ref *none = NULL;
+
+		/* Stay with the old plan and try again, unless a newer one has
+		 * come: no acknowledgement before it is followed. */
+		if (!atomic_compare_exchange_strong(&w->next_plan, &none,
+						    ref)) {
+			weir_plan_ref_put(&ref);
+		}
+		weir_due_arm(&w->wheel, &w->retry_accept,
+			     w->now_ms + RETRY_ACCEPT_MS);
 		return;
 	}
 	weir_plan_use_retire(&w->plan);
@@ -199,8 +206,13 @@ static void note(struct weir_end *end, uint32_t events)
 	if (events & (EPOLLRDHUP | EPOLLHUP)) {
 		end->is_hup = true;
 	}
-	if (events & (EPOLLHUP | EPOLLERR)) {
+	/* Not EPOLLHUP: a connection that both sides have shut says so too,
+	 * while bytes still wait in it.  A reset is an error. */
+	if (events & EPOLLERR) {
 		end->is_broken = true;
+	}
+	if (events & EPOLLPRI) {
+		end->is_urgent = true;
 	}
 }
 
@@ -383,6 +395,8 @@ static void take_listeners(struct weir_worker *w,
 		/* Inherited by what is accepted. */
 		if (end->fd >= 0) {
 			(void)setsockopt(end->fd, IPPROTO_TCP, TCP_NODELAY,
+					 &one, sizeof(one));
+			(void)setsockopt(end->fd, SOL_SOCKET, SO_OOBINLINE,
 					 &one, sizeof(one));
 		}
 	}

@@ -2,6 +2,12 @@
 # shellcheck shell=bash
 # For the tests of this directory: a proxy from a site directory, and TAP.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# In a network namespace of its own, where that is allowed: another run's sockets
+# would share the ports (SO_REUSEPORT) and take half of the connections.
+if [ -z "${WEIR_OWN_NET:-}" ] && unshare -n true 2>/dev/null; then
+	WEIR_OWN_NET=1 exec unshare -n "$0" "$@"
+fi
+[ -z "${WEIR_OWN_NET:-}" ] || ip link set lo up
 bin=${WEIR_BIN:-${WEIR_BUILD:-$here/../../build}/tests}
 dir=$(mktemp -d)
 driver=
@@ -13,7 +19,7 @@ status=0
 finish() {
 	exec 3>&-
 	[ -z "$driver" ] || wait "$driver"
-	for p in "${others[@]}"; do kill "$p" 2>/dev/null; done
+	for p in ${others[@]+"${others[@]}"}; do kill "$p" 2>/dev/null; done
 	wait
 	rm -rf "$dir"
 }

@@ -4,19 +4,10 @@
 # Needs no privilege.  WEIR_BIN: where weir-proxy-driver and weir-proxy-cases
 # are (default: tests in WEIR_BUILD).
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-bin=${WEIR_BIN:-${WEIR_BUILD:-$here/../../build}/tests}
-dir=$(mktemp -d)
-trap 'exec 3>&-; wait; rm -rf "$dir"' EXIT
-mkfifo "$dir/in"
-"$bin/weir-proxy-driver" "$here/site" head_timeout_ms=1000 connect_timeout_ms=1000 \
-	<"$dir/in" >"$dir/out" 2>"$dir/err" &
-driver=$!
-exec 3>"$dir/in"
-for _ in $(seq 100); do
-	grep -q ready "$dir/out" && break
-	sleep 0.05
-done
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+proxy "$here/site" head_timeout_ms=1000 connect_timeout_ms=1000
 files=("${@:-}")
 [ -n "${files[0]}" ] || files=("$here"/cases/*.case)
 "$bin/weir-proxy-cases" 127.0.0.30:8080 127.0.1.1:9101 "${files[@]}"
@@ -25,5 +16,6 @@ status=$?
 echo stats >&3
 exec 3>&-
 wait "$driver" || { echo "# proxy ended with $?"; tail -5 "$dir/err" | sed 's/^/# /'; status=1; }
+driver=
 grep -q ' in_flight=0 ' "$dir/out" || { echo "# left in flight: $(tail -1 "$dir/out")"; status=1; }
 exit $status
