@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define GATEWAY_GROUP "gateway.networking.k8s.io"
+#define NAMESPACE_LABEL "kubernetes.io/metadata.name"
 
 /* "*.x" covers what ends in ".x" and has something before it. */
 static bool covers(struct weir_str wild, struct weir_str name)
@@ -68,22 +69,38 @@ struct ir_vhost *weir_ir_vhost(struct ir *c, struct ir_listener *listener,
 	return v;
 }
 
+/* Every namespace bears its own name as a label: the API server sees to that,
+ * and a directory of manifests need not say it. */
+static bool selects(struct ir *c, const struct weir_selector *selector,
+		    struct weir_str ns)
+{
+	const struct weir_object *object = weir_store_find(
+		c->store, WEIR_KIND_NAMESPACE, WEIR_STR(""), ns);
+	struct weir_pairs own = object ? object->labels
+				       : (struct weir_pairs){0};
+	struct weir_pair *v = weir_ir_alloc(c, own.n + 1, sizeof(*v));
+
+	if (!v) {
+		return false;
+	}
+	v[0] = (struct weir_pair){WEIR_STR(NAMESPACE_LABEL), ns};
+	if (own.n) {
+		memcpy(v + 1, own.v, own.n * sizeof(*v));
+	}
+	return weir_selector_matches(selector,
+				     (struct weir_pairs){v, own.n + 1});
+}
+
 static bool allows_namespace(struct ir *c, const struct weir_listener_spec *l,
 			     struct weir_str gateway_ns, struct weir_str ns)
 {
-	const struct weir_object *object;
-
 	switch (l->from) {
 	case WEIR_FROM_SAME:
 		return weir_str_eq(gateway_ns, ns);
 	case WEIR_FROM_ALL:
 		return true;
 	case WEIR_FROM_SELECTOR:
-		object = weir_store_find(c->store, WEIR_KIND_NAMESPACE,
-					 WEIR_STR(""), ns);
-		return weir_selector_matches(&l->selector,
-					     object ? object->labels
-						    : (struct weir_pairs){0});
+		return selects(c, &l->selector, ns);
 	case WEIR_FROM_NONE:
 		break;
 	}
@@ -130,18 +147,44 @@ static enum outcome try_listener(struct ir *c, const struct ir_route *route,
 	return ATTACHED;
 }
 
+static void say_no_listener(struct ir *c, const struct weir_object *route,
+			    const struct weir_parent_ref *parent, size_t number,
+			    const struct ir_gateway *g)
+{
+	struct ir_field want = {{0}};
+	struct ir_field have = {{0}};
+
+	if (parent->section.n && parent->port) {
+		weir_ir_field(&want, "named \"%.*s\" on port %u",
+			      WEIR_STR_ARG(parent->section), parent->port);
+	} else if (parent->port) {
+		weir_ir_field(&want, "on port %u", parent->port);
+	} else {
+		weir_ir_field(&want, "named \"%.*s\"",
+			      WEIR_STR_ARG(parent->section));
+	}
+	/* A few names show a typo. */
+	for (size_t i = 0; i < g->n_listeners && i < 4; i++) {
+		struct ir_field before = have;
+
+		weir_ir_field(&have, "%s%s\"%.*s\" (%u)", before.text,
+			      i ? ", " : "", WEIR_STR_ARG(g->listeners[i].name),
+			      g->listeners[i].port);
+	}
+	IR_DIAG(c, WEIR_DIAG_ERROR, route, "NoMatchingParent",
+		IR_FIELD("spec.parentRefs[%zu]", number),
+		"Gateway %.*s/%.*s has no listener %s; expected one of %s%s",
+		WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name), want.text,
+		have.text, g->n_listeners > 4 ? ", ..." : "");
+}
+
 static void say_outcome(struct ir *c, const struct weir_object *route,
 			const struct weir_parent_ref *parent, size_t number,
-			enum outcome outcome)
+			const struct ir_gateway *g, enum outcome outcome)
 {
 	switch (outcome) {
 	case NO_LISTENER:
-		IR_DIAG(c, WEIR_DIAG_ERROR, route, "NoMatchingParent",
-			IR_FIELD("spec.parentRefs[%zu]", number),
-			"Gateway %.*s/%.*s has no listener with section "
-			"\"%.*s\" and port %u",
-			WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name),
-			WEIR_STR_ARG(parent->section), parent->port);
+		say_no_listener(c, route, parent, number, g);
 		break;
 	case NOT_ALLOWED:
 		IR_DIAG(c, WEIR_DIAG_ERROR, route, "NotAllowedByListeners",
@@ -198,7 +241,32 @@ static void attach_gateway(struct ir *c, struct ir_route *route, size_t number,
 		l->attached = route->id;
 		fn(c, route, arg, l);
 	}
-	say_outcome(c, route->object, parent, number, best);
+	say_outcome(c, route->object, parent, number, g, best);
+}
+
+/* Other groups have controllers of their own; in these two a kind that nobody
+ * serves is a slip. */
+static void say_no_parent(struct ir *c, const struct weir_object *route,
+			  const struct weir_parent_ref *p, size_t number)
+{
+	if (weir_str_is(p->group, GATEWAY_GROUP) &&
+	    weir_str_is(p->kind, "ListenerSet")) {
+		IR_DIAG(c, WEIR_DIAG_WARNING, route, "NotServedYet",
+			IR_FIELD("spec.parentRefs[%zu].kind", number),
+			"ListenerSet is not served yet");
+	} else if (p->group.n == 0 || weir_str_is(p->group, GATEWAY_GROUP)) {
+		IR_DIAG(c, WEIR_DIAG_WARNING, route, "NoMatchingParent",
+			IR_FIELD("spec.parentRefs[%zu].kind", number),
+			"\"%.*s/%.*s\" is no parent here; expected a Gateway "
+			"(group " GATEWAY_GROUP ") or a Service (group \"\")",
+			WEIR_STR_ARG(p->group), WEIR_STR_ARG(p->kind));
+	}
+}
+
+static bool is_gateway(const struct weir_parent_ref *p)
+{
+	return weir_str_is(p->kind, "Gateway") &&
+	       weir_str_is(p->group, GATEWAY_GROUP);
 }
 
 void weir_ir_attach(struct ir *c, struct ir_route *route, ir_attach_fn fn,
@@ -206,9 +274,15 @@ void weir_ir_attach(struct ir *c, struct ir_route *route, ir_attach_fn fn,
 {
 	const struct weir_route_spec *spec = route->object->route;
 
+	if (spec->n_parents == 0) {
+		IR_DIAG(c, WEIR_DIAG_WARNING, route->object, "NoMatchingParent",
+			WEIR_STR("spec.parentRefs"),
+			"missing; expected a Gateway or a Service: nothing "
+			"leads to this route");
+	}
+
 	for (size_t i = 0; i < spec->n_parents; i++) {
-		if (weir_str_is(spec->parents[i].kind, "Gateway") &&
-		    weir_str_is(spec->parents[i].group, GATEWAY_GROUP)) {
+		if (is_gateway(&spec->parents[i])) {
 			attach_gateway(c, route, i, fn, arg);
 		}
 	}
@@ -219,12 +293,8 @@ void weir_ir_attach(struct ir *c, struct ir_route *route, ir_attach_fn fn,
 
 		if (weir_str_is(p->kind, "Service") && p->group.n == 0) {
 			weir_ir_mesh_attach(c, route, i, fn, arg);
-		} else if (weir_str_is(p->kind, "ListenerSet") &&
-			   weir_str_is(p->group, GATEWAY_GROUP)) {
-			IR_DIAG(c, WEIR_DIAG_WARNING, route->object,
-				"NotServedYet",
-				IR_FIELD("spec.parentRefs[%zu].kind", i),
-				"ListenerSet is not served yet");
+		} else if (!is_gateway(p)) {
+			say_no_parent(c, route->object, p, i);
 		}
 	}
 }

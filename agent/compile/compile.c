@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order of work; what it says is sorted by object, not by pass. */
+/* The order of work, which is the order of what is said. */
 #include "compile.h"
 
 #include "cleanup.h"

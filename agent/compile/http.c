@@ -9,6 +9,7 @@
 #define VARIANT_MESH 1u         /* a Service: no ReferenceGrants */
 #define VARIANT_NO_FORWARDED 2u /* weir.dev/forwarded: none */
 #define VARIANTS 4
+#define VARIANT_DRY 4u /* no listener took it: only what is wrong is said */
 
 struct http_rule {
 	const struct ir_match **matches;
@@ -141,6 +142,23 @@ static void say_unserved(struct ir *c, const struct weir_object *route,
 	}
 }
 
+/* Nothing takes a request: right only for what answers by itself. */
+static void say_no_backend(struct ir *c, const struct weir_object *route,
+			   const struct ir_rule *rule, size_t i)
+{
+	for (uint32_t k = 0; k < rule->filters.n; k++) {
+		if (rule->filters.v[k].type == WEIR_FILTER_REDIRECT ||
+		    rule->filters.v[k].type == WEIR_FILTER_UNSUPPORTED) {
+			return;
+		}
+	}
+	IR_DIAG(c, WEIR_DIAG_WARNING, route, "NoBackend",
+		IR_FIELD("spec.rules[%zu].backendRefs", i),
+		rule->n_refs ? "all weights are 0: requests get 500"
+			     : "missing, and no filter answers: requests get "
+			       "500");
+}
+
 static uint64_t rule_key(const struct http_route *r,
 			 const struct weir_route_rule *spec, size_t i)
 {
@@ -162,7 +180,8 @@ static struct ir_rule *build_rule(struct ir *c, struct http_route *r, size_t i,
 				       .rule = spec,
 				       .number = i,
 				       .use = IR_USE_HTTP,
-				       .is_mesh = variant & VARIANT_MESH};
+				       .is_mesh = variant & VARIANT_MESH,
+				       .is_dry = variant & VARIANT_DRY};
 
 	if (!rule) {
 		return NULL;
@@ -192,7 +211,10 @@ static struct ir_rule *build_rule(struct ir *c, struct http_route *r, size_t i,
 		rule->needs_prefix |= rule->filters.needs_prefix;
 	}
 	say_unserved(c, r->object, spec, i);
-	if (!rule->needs_prefix) {
+	if (rule->n_slots == 0) {
+		say_no_backend(c, r->object, rule, i);
+	}
+	if (!rule->needs_prefix && !(variant & VARIANT_DRY)) {
 		weir_ir_add_rule(c, rule);
 	}
 	return rule;
@@ -332,6 +354,34 @@ static void attach(struct ir *c, struct ir_route *route, void *arg,
 	}
 }
 
+/* ResolvedRefs, and what is wrong with matches and filters, is of interest
+ * also where no listener took the route. */
+static void say_rules(struct ir *c, struct http_route *r)
+{
+	const struct weir_route_spec *spec = r->object->route;
+	uint32_t variant = VARIANT_DRY | VARIANT_MESH;
+
+	/* The stricter parent, as in weir_ir_attach(). */
+	for (size_t i = 0; i < spec->n_parents; i++) {
+		if (weir_str_is(spec->parents[i].kind, "Gateway")) {
+			variant = VARIANT_DRY;
+		}
+	}
+	if (!build_matches(c, r)) {
+		return;
+	}
+	for (size_t i = 0; i < r->n_rules; i++) {
+		const struct ir_rule *rule = r->rules[i].is_dropped
+						     ? NULL
+						     : build_rule(c, r, i,
+								  variant);
+
+		if (rule && rule->needs_prefix) {
+			is_prefix_known(c, r, i);
+		}
+	}
+}
+
 void weir_ir_http_routes(struct ir *c)
 {
 	size_t n;
@@ -344,8 +394,12 @@ void weir_ir_http_routes(struct ir *c)
 			.object = v[i], .id = ++c->n_routes, .rank = ranks[i]};
 		struct http_route r = {.object = v[i]};
 
-		if (v[i]->route) {
-			weir_ir_attach(c, &route, attach, &r);
+		if (!v[i]->route) {
+			continue;
+		}
+		weir_ir_attach(c, &route, attach, &r);
+		if (route.is_seen && !r.is_said) {
+			say_rules(c, &r);
 		}
 	}
 }

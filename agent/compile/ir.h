@@ -393,6 +393,11 @@ struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 const struct weir_service_port *
 weir_ir_service_port(const struct weir_object *service, uint32_t port,
 		     const char *protocol);
+/* Some slice of the Service has the port, whether an endpoint is ready or
+ * not. */
+bool weir_ir_has_slice_port(const struct ir *c,
+			    const struct ir_service *service,
+			    const struct weir_service_port *port);
 /* Nothing, or Knative's activator, serves it. */
 bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group);
 /* HTTP/2 without TLS, by appProtocol or Knative's port name. */
@@ -404,6 +409,7 @@ struct ir_refs_request {
 	size_t number; /* of the rule */
 	enum ir_backend_use use;
 	bool is_mesh; /* no ReferenceGrant needed (GEP-1294) */
+	bool is_dry;  /* only says what is wrong: nothing of it is planned */
 };
 /* Fills refs, weights and the affinity flag of out. */
 void weir_ir_refs(struct ir *c, const struct ir_refs_request *request,

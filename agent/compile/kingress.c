@@ -209,6 +209,14 @@ static void add_split_filters(struct ir *c, const struct weir_king_path *path,
 	r->n_own_filters = are_own ? r->filters.n : 0;
 }
 
+/* What has no endpoints of its own: DomainMapping names the placeholder of a
+ * Route, which would have to be followed to that Route's splits. */
+static bool is_empty_shell(const struct ir_service *service)
+{
+	return service->is_knative ||
+	       weir_str_is(service->object->service->type, "ExternalName");
+}
+
 static void fill_split(struct ir *c, const struct weir_object *ingress,
 		       const struct weir_king_path *path,
 		       const struct weir_king_split *s, struct ir_ref *r)
@@ -230,7 +238,8 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 	}
 	if (service) {
 		r->object = service->object_id;
-		port = split_port(service->object, s);
+		port = is_empty_shell(service) ? NULL
+					       : split_port(service->object, s);
 	}
 	if (port && weir_ir_port_is_h2c(port, true)) {
 		r->proto = WEIR_BACKEND_H2C;
@@ -281,6 +290,29 @@ struct king {
 	IR_FIELD("spec.rules[%zu].http.paths[%zu].splits[%zu]", (k)->rule,     \
 		 (path), (split))
 
+static void say_unready(const struct king *k, size_t path, uint32_t i,
+			const struct weir_king_split *s)
+{
+	const struct ir_service *service = weir_ir_service(k->c, k->ingress->ns,
+							   s->service);
+
+	if (service && is_empty_shell(service)) {
+		IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "NotServedYet",
+			SPLIT_FIELD(k, path, (size_t)i),
+			"Service %.*s/%.*s is %s, which is not followed yet: "
+			"its share gets 503",
+			WEIR_STR_ARG(k->ingress->ns), WEIR_STR_ARG(s->service),
+			service->is_knative ? "the placeholder of a Route"
+					    : "an ExternalName");
+		return;
+	}
+	IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "Unready",
+		SPLIT_FIELD(k, path, (size_t)i),
+		"Service %.*s/%.*s %s: its share gets 503",
+		WEIR_STR_ARG(k->ingress->ns), WEIR_STR_ARG(s->service),
+		service ? "has no such port" : "is not there");
+}
+
 static void say_splits(const struct king *k, size_t path,
 		       const struct weir_king_path *spec,
 		       const struct ir_splits *splits)
@@ -289,12 +321,7 @@ static void say_splits(const struct king *k, size_t path,
 		const struct weir_king_split *s = &spec->splits[i];
 
 		if (splits->v[i].state == WEIR_REF_UNREADY) {
-			IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "Unready",
-				SPLIT_FIELD(k, path, (size_t)i),
-				"Service %.*s/%.*s has no such port, or is not "
-				"there: its share gets 503",
-				WEIR_STR_ARG(k->ingress->ns),
-				WEIR_STR_ARG(s->service));
+			say_unready(k, path, i, s);
 		} else if (splits->v[i].state == WEIR_REF_INVALID) {
 			IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress,
 				"NotServedYet", SPLIT_FIELD(k, path, (size_t)i),
@@ -478,13 +505,31 @@ static void serve_rule(struct king *k)
 			"yet");
 		return;
 	}
+	if (rule->hosts.n == 0) {
+		IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "NotServedYet",
+			IR_FIELD("spec.rules[%zu].hosts", k->rule),
+			"missing: a rule for all hosts is not served yet");
+	}
 	for (size_t i = 0; i < rule->hosts.n; i++) {
 		struct weir_str name = name_in_host(rule->hosts.v[i],
 						    k->ingress->ns);
 		const struct ir_king_host *h;
 
+		if (!name.p) {
+			IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress,
+				"NotServedYet",
+				IR_FIELD("spec.rules[%zu].hosts[%zu]", k->rule,
+					 i),
+				"\"%.*s\" is not the cluster's name of a "
+				"Service of %.*s (NAME.%.*s.svc...); others "
+				"are not served yet",
+				WEIR_STR_ARG(rule->hosts.v[i]),
+				WEIR_STR_ARG(k->ingress->ns),
+				WEIR_STR_ARG(k->ingress->ns));
+			continue;
+		}
 		/* The three spellings of one name follow each other. */
-		if (!name.p || (last.p && weir_str_eq(last, name))) {
+		if (last.p && weir_str_eq(last, name)) {
 			continue;
 		}
 		last = name;

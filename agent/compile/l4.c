@@ -32,32 +32,37 @@ static void attach(struct ir *c, struct ir_route *route, void *arg,
 	}
 }
 
-static void attach_kind(struct ir *c, enum weir_kind kind)
+/* Which of the n routes of a kind name a parent of weir's. */
+static const bool *attach_kind(struct ir *c, enum weir_kind kind)
 {
 	size_t n;
 	const struct weir_object *const *v = weir_store_list(c->store, kind,
 							     &n);
 	const uint32_t *ranks = weir_ir_ranks(c, v, n);
+	bool *are_seen = weir_ir_alloc(c, n, sizeof(*are_seen));
 
-	for (size_t i = 0; ranks && i < n; i++) {
+	for (size_t i = 0; ranks && are_seen && i < n; i++) {
 		struct ir_route route = {
 			.object = v[i], .id = ++c->n_routes, .rank = ranks[i]};
 
 		if (v[i]->route) {
 			weir_ir_attach(c, &route, attach, NULL);
+			are_seen[i] = route.is_seen;
 		}
 	}
+	return are_seen;
 }
 
 static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
-				  bool is_mesh)
+				  bool is_mesh, bool is_dry)
 {
 	const struct weir_route_spec *spec = o->route;
 	struct ir_refs_request refs = {
 		.route = o,
 		.rule = spec->rules,
 		.use = o->kind == WEIR_KIND_UDP_ROUTE ? IR_USE_UDP : IR_USE_TCP,
-		.is_mesh = is_mesh};
+		.is_mesh = is_mesh,
+		.is_dry = is_dry};
 	struct ir_rule *rule;
 	uint64_t key;
 
@@ -84,7 +89,7 @@ static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
 	}
 	key = weir_str_hash(o->name, weir_str_hash(o->ns, o->kind));
 	rule->key = weir_str_hash(spec->rules[0].name, key);
-	rule->object = weir_ir_object(c, o);
+	rule->object = is_dry ? 0 : weir_ir_object(c, o);
 	rule->name = spec->rules[0].name;
 	rule->plane = WEIR_PLANE_CONNECTION;
 	rule->reason = WEIR_REASON_PER_CONNECTION;
@@ -93,7 +98,15 @@ static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
 		rule->plane = WEIR_PLANE_PROXY;
 		rule->reason = WEIR_REASON_TOO_MANY_SLOTS;
 	}
-	weir_ir_add_rule(c, rule);
+	if (rule->n_slots == 0) {
+		IR_DIAG(c, WEIR_DIAG_WARNING, o, "NoBackend",
+			WEIR_STR("spec.rules[0].backendRefs"),
+			rule->n_refs ? "all weights are 0: all is refused"
+				     : "missing: all is refused");
+	}
+	if (!is_dry) {
+		weir_ir_add_rule(c, rule);
+	}
 	return rule;
 }
 
@@ -105,7 +118,7 @@ static struct ir_rule *rule_of(struct ir *c, const struct weir_object *o,
 	struct ir_rule *rule = weir_ir_get(&c->l4_rules, key);
 
 	if (!rule) {
-		rule = build_rule(c, o, is_mesh);
+		rule = build_rule(c, o, is_mesh, false);
 		if (rule) {
 			weir_ir_put(c, &c->l4_rules, key, rule);
 		}
@@ -113,10 +126,36 @@ static struct ir_rule *rule_of(struct ir *c, const struct weir_object *o,
 	return rule;
 }
 
+/* References are checked also where another route has all the traffic, or no
+ * listener took this one. */
+static void say_idle(struct ir *c, enum weir_kind kind, const bool *are_seen)
+{
+	size_t n;
+	const struct weir_object *const *v = weir_store_list(c->store, kind,
+							     &n);
+
+	for (size_t i = 0; are_seen && !c->error && i < n; i++) {
+		uint64_t key = (uintptr_t)v[i];
+		bool is_mesh = true;
+
+		if (!are_seen[i] || weir_ir_get(&c->l4_rules, key) ||
+		    weir_ir_get(&c->l4_rules, key | 1)) {
+			continue;
+		}
+		for (size_t k = 0; k < v[i]->route->n_parents; k++) {
+			is_mesh = is_mesh &&
+				  !weir_str_is(v[i]->route->parents[k].kind,
+					       "Gateway");
+		}
+		build_rule(c, v[i], is_mesh, true);
+	}
+}
+
 void weir_ir_l4_routes(struct ir *c)
 {
-	attach_kind(c, WEIR_KIND_TCP_ROUTE);
-	attach_kind(c, WEIR_KIND_UDP_ROUTE);
+	const bool *tcp = attach_kind(c, WEIR_KIND_TCP_ROUTE);
+	const bool *udp = attach_kind(c, WEIR_KIND_UDP_ROUTE);
+
 	for (struct ir_front *f = c->fronts; f; f = f->next) {
 		const struct ir_listener *l = f->listeners;
 
@@ -136,6 +175,8 @@ void weir_ir_l4_routes(struct ir *c)
 			f->reason = WEIR_REASON_PER_CONNECTION;
 		}
 	}
+	say_idle(c, WEIR_KIND_TCP_ROUTE, tcp);
+	say_idle(c, WEIR_KIND_UDP_ROUTE, udp);
 }
 
 static void attach_unserved(struct ir *c, struct ir_route *route, void *arg,

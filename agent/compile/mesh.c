@@ -125,7 +125,10 @@ static bool attach_port(const struct mesh *m,
 	uint8_t proto = mode == WEIR_MODE_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 	struct ir_front *f;
 
+	/* sectionName of a Service is the name of a port (ParentReference). */
 	if ((m->parent->port && m->parent->port != port->port) ||
+	    (m->parent->section.n &&
+	     !weir_str_eq(m->parent->section, port->name)) ||
 	    !weir_str_is(port->protocol,
 			 proto == IPPROTO_UDP ? "UDP" : "TCP")) {
 		return false;
@@ -152,6 +155,24 @@ static bool attach_port(const struct mesh *m,
 	return true;
 }
 
+static void say_no_port(const struct mesh *m, const char *protocol)
+{
+	const struct weir_parent_ref *p = m->parent;
+	struct ir_field want = {{0}};
+	struct ir_field number = {{0}};
+
+	if (p->port) {
+		weir_ir_field(&number, " %u", p->port);
+	}
+	if (p->section.n) {
+		weir_ir_field(&want, " named \"%.*s\"",
+			      WEIR_STR_ARG(p->section));
+	}
+	PARENT_DIAG(m, WEIR_DIAG_ERROR, "NoMatchingParent",
+		    "Service %.*s/%.*s has no %s port%s%s", WEIR_STR_ARG(p->ns),
+		    WEIR_STR_ARG(p->name), protocol, number.text, want.text);
+}
+
 void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 			 ir_attach_fn fn, void *arg)
 {
@@ -173,11 +194,6 @@ void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 		is_any |= attach_port(&m, &spec->ports[i], mode, fn, arg);
 	}
 	if (!is_any) {
-		PARENT_DIAG(&m, WEIR_DIAG_ERROR, "NoMatchingParent",
-			    "Service %.*s/%.*s has no %s port %u",
-			    WEIR_STR_ARG(m.parent->ns),
-			    WEIR_STR_ARG(m.parent->name),
-			    mode == WEIR_MODE_UDP ? "UDP" : "TCP",
-			    m.parent->port);
+		say_no_port(&m, mode == WEIR_MODE_UDP ? "UDP" : "TCP");
 	}
 }

@@ -87,6 +87,10 @@ static int patch_rule(struct weir_plan *p, struct weir_rule *rule,
 	if (rule->refs.n == 0) {
 		return 0;
 	}
+	/* That all weights are 0 is said: so it must be said anew. */
+	if ((rule->slots.n == 0) != (row.n_slots == 0)) {
+		return -EAGAIN;
+	}
 	/* The room is there: emit.c. */
 	memset(slots, 0, rule->refs.n * sizeof(*slots));
 	weir_ir_slots(&row, slots);

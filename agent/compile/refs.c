@@ -8,6 +8,8 @@
  */
 #include "ir.h"
 
+#include <stdio.h>
+
 #define GATEWAY_GROUP "gateway.networking.k8s.io"
 #define SERVING_GROUP "serving.knative.dev"
 #define PERCENT 100
@@ -211,7 +213,8 @@ static void add_splits(struct build *b, const struct ir_splits *splits,
 		*r = copy;
 		if (split->state == WEIR_REF_UNREADY) {
 			REF_DIAG(b, WEIR_DIAG_WARNING, "Unready", "",
-				 "%.*s has no Service yet: its share gets 503",
+				 "%.*s has no Service with endpoints yet: its "
+				 "share gets 503",
 				 WEIR_STR_ARG(split->detail));
 		} else if (split->state == WEIR_REF_INVALID) {
 			REF_DIAG(b, WEIR_DIAG_ERROR, "NotServedYet", "",
@@ -247,6 +250,9 @@ static void add_knative(struct build *b)
 			r->object = weir_ir_named(b->c, b->ref->kind,
 						  b->ref->ns, b->ref->name);
 		}
+		return;
+	}
+	if (b->q->is_dry) {
 		return;
 	}
 	if (weir_ir_king_splits(b->c, host->ingress, path, &splits) < 0) {
@@ -313,6 +319,29 @@ static bool is_protocol_served(struct build *b,
 	return false;
 }
 
+/* That none is ready passes by itself; that none can ever be does not. */
+static void say_endpoints(struct build *b, const struct ir_service *service,
+			  const struct weir_service_port *port)
+{
+	const char *kept = b->q->use == IR_USE_HTTP ? "gets 503" : "is refused";
+
+	if (service->slices == 0) {
+		REF_DIAG(b, WEIR_DIAG_WARNING, "NoEndpoints", ".name",
+			 "no EndpointSlice is labelled "
+			 "kubernetes.io/service-name: %.*s in namespace %.*s: "
+			 "its share %s",
+			 WEIR_STR_ARG(b->ref->name), WEIR_STR_ARG(b->ref->ns),
+			 kept);
+	} else if (!weir_ir_has_slice_port(b->c, service, port)) {
+		REF_DIAG(b, WEIR_DIAG_WARNING, "NoEndpoints", ".port",
+			 "port %u of Service %.*s/%.*s is named \"%.*s\", and "
+			 "no %.*s port of its EndpointSlices is: its share %s",
+			 b->ref->port, WEIR_STR_ARG(b->ref->ns),
+			 WEIR_STR_ARG(b->ref->name), WEIR_STR_ARG(port->name),
+			 WEIR_STR_ARG(port->protocol), kept);
+	}
+}
+
 static void add_group(struct build *b, struct ir_service *service,
 		      const struct weir_service_port *port)
 {
@@ -322,12 +351,15 @@ static void add_group(struct build *b, struct ir_service *service,
 		add_invalid(b, service);
 		return;
 	}
+	say_endpoints(b, service, port);
 	r = add_ref(b, WEIR_REF_OK);
 	if (!r) {
 		return;
 	}
 	r->object = service->object_id;
-	r->group = weir_ir_group(b->c, service, port);
+	if (!b->q->is_dry) {
+		r->group = weir_ir_group(b->c, service, port);
+	}
 	if (!r->group) {
 		r->state = WEIR_REF_INVALID;
 	}
@@ -335,6 +367,25 @@ static void add_group(struct build *b, struct ir_service *service,
 	if (service->object->service->has_client_affinity) {
 		b->rule->flags |= WEIR_RULE_AFFINITY;
 	}
+}
+
+static void say_ports(struct build *b, const struct weir_service_spec *spec,
+		      const char *protocol)
+{
+	char have[64] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < spec->n_ports && n + 8 < sizeof(have); i++) {
+		if (weir_str_is(spec->ports[i].protocol, protocol)) {
+			n += (size_t)snprintf(have + n, sizeof(have) - n,
+					      "%s%u", n ? ", " : "; it has ",
+					      spec->ports[i].port);
+		}
+	}
+	REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".port",
+		 "Service %.*s/%.*s has no %s port %u%s: its share %s",
+		 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name), protocol,
+		 b->ref->port, have, fate(b));
 }
 
 static void resolve_service(struct build *b)
@@ -369,10 +420,7 @@ static void resolve_service(struct build *b)
 	}
 	port = weir_ir_service_port(s->object, b->ref->port, protocol);
 	if (!port) {
-		REF_DIAG(b, WEIR_DIAG_ERROR, "BackendNotFound", ".port",
-			 "Service %.*s/%.*s has no %s port %u: its share %s",
-			 WEIR_STR_ARG(b->ref->ns), WEIR_STR_ARG(b->ref->name),
-			 protocol, b->ref->port, fate(b));
+		say_ports(b, s->object->service, protocol);
 		add_invalid(b, s);
 		return;
 	}

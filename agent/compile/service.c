@@ -11,6 +11,7 @@
 
 #define SERVING_GROUP "serving.knative.dev"
 #define ROUTE_LABEL "serving.knative.dev/route"
+#define SKS_LABEL "networking.internal.knative.dev/serverlessservice"
 
 /* Knative's placeholder of a Route or of one of its tags (serving
  * route/resources/service.go): labelled with the Route and owned by it. */
@@ -22,8 +23,10 @@ static bool is_placeholder(const struct weir_object *service)
 			return true;
 		}
 	}
+	/* A revision's Services may bear its labels. */
 	return service->labels.n &&
-	       weir_pairs_get(service->labels, ROUTE_LABEL).n != 0;
+	       weir_pairs_get(service->labels, ROUTE_LABEL).n != 0 &&
+	       weir_pairs_get(service->labels, SKS_LABEL).n == 0;
 }
 
 static uint64_t service_hash(struct weir_str ns, struct weir_str name)
@@ -75,6 +78,17 @@ static void fetch_ahead(const struct weir_object *const *v, size_t n, size_t i)
 	}
 }
 
+static void say_orphan(struct ir *c, const struct weir_object *slice)
+{
+	if (c->error) {
+		return; /* nothing was found */
+	}
+	IR_DIAG(c, WEIR_DIAG_WARNING, slice, "ServiceNotFound",
+		WEIR_STR("metadata.labels[kubernetes.io/service-name]"),
+		"there is no Service %.*s/%.*s: the slice is not used",
+		WEIR_STR_ARG(slice->ns), WEIR_STR_ARG(slice->slice->service));
+}
+
 /* A join over two tables instead of a search per Service. */
 static void join_slices(struct ir *c)
 {
@@ -95,6 +109,8 @@ static void join_slices(struct ir *c)
 		if (s) {
 			c->slice_next[i] = s->slices;
 			s->slices = (uint32_t)i + 1;
+		} else {
+			say_orphan(c, o);
 		}
 	}
 }
@@ -185,8 +201,8 @@ static bool is_same_endpoint(const struct ir_endpoint *x,
 	return weir_ip_eq(&x->addr, &y->addr) && x->port_be == y->port_be;
 }
 
-/* IPv4 first, in order of address and without repetition: which slice an endpoint comes
- * from, and how often, changes nothing. */
+/* IPv4 first, in order of address and without repetition: which slice an
+ * endpoint comes from, and how often, changes nothing. */
 static size_t sort_endpoints(struct ir_endpoint *v, size_t n)
 {
 	size_t kept = 0;
@@ -218,6 +234,18 @@ static uint16_t slice_port(const struct weir_slice_spec *slice,
 		}
 	}
 	return 0;
+}
+
+bool weir_ir_has_slice_port(const struct ir *c,
+			    const struct ir_service *service,
+			    const struct weir_service_port *port)
+{
+	for (uint32_t i = service->slices; i; i = c->slice_next[i - 1]) {
+		if (slice_port(c->slices[i - 1]->slice, port)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Ready ones; if there are none at all, those that still serve while they

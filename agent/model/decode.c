@@ -284,6 +284,25 @@ static bool keeps_owners(enum weir_kind kind)
 	return kind == WEIR_KIND_SERVICE || kind >= WEIR_KIND_KSERVICE;
 }
 
+/* Nobody else uses the prefix, so what is not known is a slip. */
+static void check_annotations(struct weir_decode *d,
+			      const struct weir_node *annotations)
+{
+	const struct weir_node *c = annotations ? annotations->child : NULL;
+
+	for (; c; c = c->next) {
+		if (weir_str_starts(c->key, WEIR_STR("weir.dev/")) &&
+		    !weir_str_is(c->key, "weir.dev/split") &&
+		    !weir_str_is(c->key, "weir.dev/forwarded")) {
+			weir_decode_report(d, WEIR_DIAG_WARNING, c, NULL,
+					   "UnknownAnnotation",
+					   "unknown and ignored, expected "
+					   "weir.dev/split or "
+					   "weir.dev/forwarded");
+		}
+	}
+}
+
 static void decode_metadata(struct weir_decode *d,
 			    const struct weir_node *metadata,
 			    struct weir_object *o)
@@ -299,6 +318,7 @@ static void decode_metadata(struct weir_decode *d,
 		weir_decode_bad(d, created, NULL, "InvalidValue",
 				"expected a time like 2006-01-02T15:04:05Z");
 	}
+	check_annotations(d, weir_node_get(metadata, "annotations"));
 	o->annotations = weir_decode_pairs(
 		d, weir_node_get(metadata, "annotations"), annotation_prefixes);
 	if (keeps_labels(o->kind)) {

@@ -126,6 +126,8 @@ void weir_decode_service(struct weir_decode *d, const struct weir_node *root)
 	const struct weir_node *ports = weir_node_get(node, "ports");
 	const struct weir_node *affinity = weir_node_get(node,
 							 "sessionAffinity");
+	const struct weir_node *policy = weir_node_get(node,
+						       "internalTrafficPolicy");
 	struct weir_service_spec *spec = weir_decode_new(d, sizeof(*spec));
 	struct weir_service_port *p;
 
@@ -137,6 +139,12 @@ void weir_decode_service(struct weir_decode *d, const struct weir_node *root)
 				    weir_str_is(affinity->text, "ClientIP");
 	if (!weir_str_is(spec->type, "ExternalName")) {
 		decode_cluster_ips(d, node, spec);
+	}
+	if (policy && weir_str_is(policy->text, "Local")) {
+		weir_decode_report(d, WEIR_DIAG_WARNING, policy, NULL,
+				   "NotServedYet",
+				   "found Local, not served yet: endpoints of "
+				   "all nodes are used");
 	}
 	p = weir_decode_array(d, ports, sizeof(*p), &spec->n_ports);
 	spec->ports = p;

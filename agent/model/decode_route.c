@@ -190,6 +190,19 @@ static void decode_parents(struct weir_decode *d, const struct weir_node *list,
 	}
 }
 
+/* A route that asks for the default Gateways gets none (GEP-3793). */
+static void check_defaults(struct weir_decode *d, const struct weir_node *spec)
+{
+	const struct weir_node *use = weir_node_get(spec, "useDefaultGateways");
+
+	if (use && !weir_str_is(use->text, "None")) {
+		weir_decode_report(d, WEIR_DIAG_WARNING, use, NULL,
+				   "NotServedYet",
+				   "default Gateways are not served yet, "
+				   "expected the Gateways in parentRefs");
+	}
+}
+
 static void decode_backends(struct weir_decode *d, const struct weir_node *list,
 			    bool has_prefix_matches, struct weir_route_rule *r)
 {
@@ -507,6 +520,7 @@ void weir_decode_route(struct weir_decode *d, const struct weir_node *root)
 	}
 	d->object->route = spec;
 	decode_parents(d, weir_node_get(node, "parentRefs"), spec);
+	check_defaults(d, node);
 	spec->hostnames = weir_decode_strs(d, weir_node_get(node, "hostnames"));
 	r = weir_decode_array(d, rules, sizeof(*r), &spec->n_rules);
 	spec->rules = r;

@@ -19,6 +19,12 @@ static bool is_lower_alnum(char c)
 	return is_alnum(c) && !(c >= 'A' && c <= 'Z');
 }
 
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ||
+	       (c >= 'A' && c <= 'F');
+}
+
 static bool is_alpha(char c)
 {
 	return is_alnum(c) && !(c >= '0' && c <= '9');
@@ -146,20 +152,39 @@ static bool holds(struct weir_str s, const char *part)
 	return s.n && memmem(s.p, s.n, part, strlen(part));
 }
 
+/* RFC 3986 pchar and '/': what else a path holds is escaped on the wire, so a
+ * request would never match it. */
+static bool is_path_text(struct weir_str s)
+{
+	static const char marks[] = "-/._~!$&'()*+,;=:@";
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '%') {
+			if (s.n - i < 3 || !is_hex(s.p[i + 1]) ||
+			    !is_hex(s.p[i + 2])) {
+				return false;
+			}
+		} else if (!is_alnum(s.p[i]) &&
+			   !memchr(marks, s.p[i], sizeof(marks) - 1)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* HTTPPathMatch: the CEL rules of Exact and PathPrefix. */
 static bool is_path(struct weir_str s)
 {
-	return s.n >= 1 && s.n <= 1024 && s.p[0] == '/' && !has_control(s) &&
+	return s.n >= 1 && s.n <= 1024 && s.p[0] == '/' && is_path_text(s) &&
 	       !holds(s, "//") && !holds(s, "/./") && !holds(s, "/../") &&
-	       !holds(s, "%2f") && !holds(s, "%2F") && !holds(s, "#") &&
+	       !holds(s, "%2f") && !holds(s, "%2F") &&
 	       !weir_str_ends(s, WEIR_STR("/..")) &&
 	       !weir_str_ends(s, WEIR_STR("/."));
 }
 
 static bool is_rewrite_path(struct weir_str s)
 {
-	return s.n <= 1024 && !has_control(s) && !holds(s, "#") &&
-	       (s.n == 0 || s.p[0] == '/');
+	return s.n <= 1024 && is_path_text(s) && (s.n == 0 || s.p[0] == '/');
 }
 
 static bool is_controller(struct weir_str s)
@@ -307,12 +332,13 @@ const struct weir_format weir_format_protocol = {
 	is_protocol,
 	"a protocol: HTTP, HTTPS, TLS, TCP, UDP or \"domain/name\""};
 const struct weir_format weir_format_path = {
-	is_path, "a path of at most 1024 bytes that begins with '/' and has no "
-		 "blanks, \"//\", \"/./\", \"/../\", \"%2f\" or '#'"};
+	is_path, "a path of at most 1024 bytes that begins with '/', in the "
+		 "characters of a URL, without \"//\", \"/./\", \"/../\", "
+		 "\"%2f\", '?' or '#'"};
 const struct weir_format weir_format_rewrite_path = {
 	is_rewrite_path,
-	"empty, or a path of at most 1024 bytes that begins with "
-	"'/' and has no blanks or '#'"};
+	"empty, or a path of at most 1024 bytes that begins with '/', in the "
+	"characters of a URL, without '?' or '#'"};
 const struct weir_format weir_format_ip = {is_ip, "an IPv4 or IPv6 address"};
 const struct weir_format weir_format_grpc_service = {
 	is_grpc_service, "a gRPC service like \"package.Service\""};

@@ -22,8 +22,9 @@
 	"a lower-case host name, also with \"*.\" as its first label, "        \
 	"and no IP address"
 #define PATH                                                                   \
-	"a path of at most 1024 bytes that begins with '/' and has no "        \
-	"blanks, \"//\", \"/./\", \"/../\", \"%2f\" or '#'"
+	"a path of at most 1024 bytes that begins with '/', in the "           \
+	"characters of a URL, without \"//\", \"/./\", \"/../\", \"%2f\", "    \
+	"'?' or '#'"
 #define TOKEN                                                                  \
 	"a name of letters, digits and !#$%&'*+-.^_`|~ (RFC 9110), at "        \
 	"most 256"
