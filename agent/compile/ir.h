@@ -111,6 +111,7 @@ struct ir_ref {
 				 * matter to the activator only */
 	struct weir_str detail;
 	bool is_split; /* weight counts percents */
+	bool is_bare;  /* a split without any EndpointSlice of its port */
 	uint8_t state;
 	uint8_t proto;
 	uint16_t index;

@@ -247,6 +247,7 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 	} else if (port) {
 		r->group = weir_ir_group(c, service, port);
 		r->state = r->group ? WEIR_REF_OK : WEIR_REF_UNREADY;
+		r->is_bare = !weir_ir_has_slice_port(c, service, port);
 	}
 	add_split_filters(c, path, s, r);
 }
@@ -322,6 +323,13 @@ static void say_splits(const struct king *k, size_t path,
 
 		if (splits->v[i].state == WEIR_REF_UNREADY) {
 			say_unready(k, path, i, s);
+		} else if (splits->v[i].is_bare) {
+			IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress,
+				"NoEndpoints", SPLIT_FIELD(k, path, (size_t)i),
+				"Service %.*s/%.*s has no EndpointSlice with "
+				"its port: its share gets 503",
+				WEIR_STR_ARG(k->ingress->ns),
+				WEIR_STR_ARG(s->service));
 		} else if (splits->v[i].state == WEIR_REF_INVALID) {
 			IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress,
 				"NotServedYet", SPLIT_FIELD(k, path, (size_t)i),

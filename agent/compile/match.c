@@ -22,6 +22,16 @@ static void drop(struct ir *c, const struct weir_object *route,
 		expected);
 }
 
+static void drop_regex(struct ir *c, const struct weir_object *route,
+		       struct weir_str field, struct weir_str value,
+		       size_t offset)
+{
+	IR_DIAG(c, WEIR_DIAG_ERROR, route, "UnsupportedValue", field,
+		"Dropped Rule: \"%.*s\" is wrong at character %zu; expected a "
+		"regular expression (PCRE2)",
+		WEIR_STR_ARG(value), offset + 1);
+}
+
 /* The CEL rules of HTTPPathMatch for Exact and PathPrefix. */
 static bool is_clean_path(struct weir_str path)
 {
@@ -133,12 +143,12 @@ static bool build_conds(struct ir *c, const struct conds_request *q,
 			cond.type = WEIR_COND_REGEX;
 			cond.regex = weir_ir_regex(c, cond.value, &offset);
 			if (cond.regex == WEIR_NONE) {
-				drop(c, q->route,
-				     IR_FIELD("spec.rules[%zu].matches[%zu]."
-					      "%s[%zu].value",
-					      q->rule, q->match, part, i),
-				     "UnsupportedValue", cond.value,
-				     "a regular expression");
+				drop_regex(
+					c, q->route,
+					IR_FIELD("spec.rules[%zu].matches[%zu]."
+						 "%s[%zu].value",
+						 q->rule, q->match, part, i),
+					cond.value, offset);
 				return false;
 			}
 		}
@@ -163,11 +173,11 @@ static bool build_path(struct ir *c, const struct weir_object *route,
 			m->regex = weir_ir_regex(c, match->path, &offset);
 		}
 		if (m->regex == WEIR_NONE) {
-			drop(c, route,
-			     IR_FIELD("spec.rules[%zu].matches[%zu].path.value",
-				      rule, number),
-			     "UnsupportedValue", match->path,
-			     "a regular expression");
+			drop_regex(c, route,
+				   IR_FIELD("spec.rules[%zu].matches[%zu]."
+					    "path.value",
+					    rule, number),
+				   match->path, offset);
 			return false;
 		}
 		return true;

@@ -216,6 +216,11 @@ static void add_splits(struct build *b, const struct ir_splits *splits,
 				 "%.*s has no Service with endpoints yet: its "
 				 "share gets 503",
 				 WEIR_STR_ARG(split->detail));
+		} else if (split->is_bare) {
+			REF_DIAG(b, WEIR_DIAG_WARNING, "NoEndpoints", "",
+				 "%.*s has no EndpointSlice with its port: its "
+				 "share gets 503",
+				 WEIR_STR_ARG(split->detail));
 		} else if (split->state == WEIR_REF_INVALID) {
 			REF_DIAG(b, WEIR_DIAG_ERROR, "NotServedYet", "",
 				 "%.*s is reached by HTTP/2, which is not "
