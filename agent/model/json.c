@@ -40,10 +40,16 @@ static void skip_blanks(struct walk *w)
 	}
 }
 
-/* Over a string; cJSON has accepted it, so it ends. */
-static void skip_string(struct walk *w)
+/* Over a string; cJSON has accepted it, so it ends.  Its texts end at a NUL:
+ * what comes after one would be lost in silence. */
+static int skip_string(struct walk *w)
 {
 	for (w->p++; w->p < w->end && *w->p != '"'; w->p++) {
+		if (*w->p == '\0' ||
+		    (w->end - w->p > 6 && memcmp(w->p, "\\u0000", 6) == 0)) {
+			w->error = "a string with a NUL in it";
+			return -EBADMSG;
+		}
 		if (*w->p == '\\') {
 			w->p++;
 		} else {
@@ -51,6 +57,7 @@ static void skip_string(struct walk *w)
 		}
 	}
 	w->p++;
+	return 0;
 }
 
 static struct weir_str take_number(struct walk *w)
@@ -85,7 +92,10 @@ static int convert_children(struct walk *w, const cJSON *item,
 		skip_blanks(w);
 		line = w->line;
 		if (is_map) {
-			skip_string(w);
+			r = skip_string(w);
+			if (r < 0) {
+				return r;
+			}
 			skip_blanks(w);
 			w->p++; /* the colon */
 		}
@@ -130,8 +140,7 @@ static int convert(struct walk *w, const cJSON *item,
 		node->type = WEIR_NODE_STRING;
 		node->text = weir_arena_dup(w->arena,
 					    weir_str_of(item->valuestring));
-		skip_string(w);
-		r = node->text.p ? 0 : -ENOMEM;
+		r = node->text.p ? skip_string(w) : -ENOMEM;
 	} else if (cJSON_IsNumber(item)) {
 		node->text = take_number(w);
 		weir_node_resolve(node);
