@@ -101,6 +101,31 @@ static void allowed_routes_decide(void)
 		 "---\n{apiVersion: v1, kind: Namespace, metadata: {name: "
 		 "apps, labels: {team: a}}}\n",
 		 "NotAllowedByListeners"},
+		/* A namespace bears its name, there or not. */
+		{", allowedRoutes: {namespaces: {from: Selector, selector: "
+		 "{matchLabels: {kubernetes.io/metadata.name: apps}}}}",
+		 "", "", NULL},
+		{", allowedRoutes: {namespaces: {from: Selector, selector: "
+		 "{matchLabels: {kubernetes.io/metadata.name: infra}}}}",
+		 "", "", "NotAllowedByListeners"},
+		{", allowedRoutes: {namespaces: {from: Selector, selector: "
+		 "{matchExpressions: [{key: team, operator: Exists}, {key: "
+		 "kubernetes.io/metadata.name, operator: In, values: [x, "
+		 "apps]}]}}}",
+		 "",
+		 "---\n{apiVersion: v1, kind: Namespace, metadata: {name: "
+		 "apps, labels: {team: a}}}\n",
+		 NULL},
+		{", allowedRoutes: {namespaces: {from: Selector, selector: "
+		 "{}}}",
+		 "", "", NULL},
+		{", allowedRoutes: {namespaces: {from: All}}", ", port: 80", "",
+		 NULL},
+		{", allowedRoutes: {namespaces: {from: All}}",
+		 ", sectionName: other, port: 80", "", "NoMatchingParent"},
+		{", hostname: a.example, allowedRoutes: {namespaces: {from: "
+		 "Same}}",
+		 "", "", "NotAllowedByListeners"},
 		{", allowedRoutes: {namespaces: {from: All}, kinds: [{kind: "
 		 "GRPCRoute}]}",
 		 "", "", "NotAllowedByListeners"},

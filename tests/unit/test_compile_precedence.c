@@ -198,8 +198,46 @@ static void a_rule_that_is_wrong_is_dropped_whole_and_said(void)
 	}
 }
 
+/* Hostname before path, path before all else, across routes and whoever is
+ * older; headers count by number, then query parameters. */
+static void precedence_holds_across_routes(void)
+{
+	_cleanup_(site_fini) struct site s;
+
+	begin(&s);
+	add_route(&s, "old", 1, "any", "a.example, \"*.deep.example\"",
+		  "{matches: [{path: {value: /p}, method: GET, headers: "
+		  "[{name: a, value: x}]}], " TO "},"
+		  "{matches: [{path: {value: /h}, headers: [{name: a, value: "
+		  "x}], queryParams: [{name: q, value: \"1\"}, {name: r, "
+		  "value: \"1\"}]}], " TO "},"
+		  "{matches: [{path: {value: /t/}}], " TO "}");
+	add_route(&s, "young", 9, "any", "a.example, \"*.b.deep.example\"",
+		  "{matches: [{path: {value: /p/long}}], " TO "},"
+		  "{matches: [{path: {type: Exact, value: /p}}], " TO "},"
+		  "{matches: [{path: {value: /h}, headers: [{name: a, value: "
+		  "x}, {name: host, value: a.example}]}], " TO "},"
+		  "{matches: [{path: {value: /t}}], " TO "}");
+	site_compile(&s);
+	expect(&s, "10.0.0.1:80", "GET", "a.example", "/p/long/x", "a: x",
+	       "young/0");
+	expect(&s, "10.0.0.1:80", "GET", "a.example", "/p", "a: x", "young/1");
+	expect(&s, "10.0.0.1:80", "GET", "a.example", "/p/x", "a: x", "old/0");
+	expect(&s, "10.0.0.1:80", "GET", "a.example", "/h?q=1&r=1", "a: x",
+	       "old/1");
+	/* A trailing slash of a prefix says nothing: a tie, for the older. */
+	expect(&s, "10.0.0.1:80", "GET", "a.example", "/t", NULL, "old/2");
+	expect(&s, "10.0.0.1:80", "GET", "a.example", "/t/x", NULL, "old/2");
+	expect(&s, "10.0.0.1:80", "GET", "x.b.deep.example", "/t", NULL,
+	       "young/3");
+	expect(&s, "10.0.0.1:80", "GET", "x.c.deep.example", "/t", NULL,
+	       "old/2");
+	expect(&s, "10.0.0.1:80", "GET", "b.deep.example", "/t", NULL, "old/2");
+}
+
 TAP_MAIN(TEST(paths_then_method_then_headers_then_query),
 	 TEST(ties_go_to_age_then_name_then_list),
 	 TEST(the_most_specific_hostname_decides_before_the_path),
 	 TEST(original_hostnames_make_tiers),
+	 TEST(precedence_holds_across_routes),
 	 TEST(a_rule_that_is_wrong_is_dropped_whole_and_said))
