@@ -18,4 +18,6 @@
 #define EEXIST 17
 #define ECONNREFUSED 111
 
+#define PACKET_HOST 0
+
 #endif

@@ -278,8 +278,7 @@ static __always_inline int first_packet(struct __sk_buff *skb,
 	return translate(skb, pkt, flow);
 }
 
-/* l3: 14 on Ethernet, 0 on devices without a link header. */
-static __always_inline int ingress(struct __sk_buff *skb, __u32 l3)
+static __always_inline int take_in(struct __sk_buff *skb, __u32 l3)
 {
 	struct weir_pkt pkt;
 	struct weir_flow *flow;
@@ -319,7 +318,7 @@ static __always_inline int ingress(struct __sk_buff *skb, __u32 l3)
 	return first_packet(skb, &pkt);
 }
 
-static __always_inline int egress(struct __sk_buff *skb, __u32 l3)
+static __always_inline int let_out(struct __sk_buff *skb, __u32 l3)
 {
 	struct weir_pkt pkt;
 	struct weir_flow *flow;
@@ -342,6 +341,29 @@ static __always_inline int egress(struct __sk_buff *skb, __u32 l3)
 		note(skb, &pkt, flow);
 	}
 	return translate(skb, &pkt, flow);
+}
+
+/* A frame of a VLAN belongs to the interface of that VLAN, where it is seen
+ * again.  VLAN 0 is no VLAN but a priority (IEEE 802.1Q section 6.9). */
+static __always_inline bool is_tagged(struct __sk_buff *skb)
+{
+	return skb->vlan_present && (skb->vlan_tci & 0x0FFF);
+}
+
+/* l3: 14 on Ethernet, 0 on devices without a link header.  What the link layer
+ * does not address to this interface (flooded, for a macvlan above) is not for
+ * the node, or is seen again where it is. */
+static __always_inline int ingress(struct __sk_buff *skb, __u32 l3)
+{
+	if (skb->pkt_type != PACKET_HOST || is_tagged(skb)) {
+		return TC_ACT_UNSPEC;
+	}
+	return take_in(skb, l3);
+}
+
+static __always_inline int egress(struct __sk_buff *skb, __u32 l3)
+{
+	return is_tagged(skb) ? TC_ACT_UNSPEC : let_out(skb, l3);
 }
 
 SEC("tc")

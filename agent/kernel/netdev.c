@@ -186,16 +186,40 @@ static int attach_hook(struct weir_netdevs *s, const struct weir_netdev *d,
 			    : weir_tcx_attach(pin_path, d->ifindex, hook, fd);
 }
 
+static void unpublish(struct weir_netdevs *s, uint32_t ifindex)
+{
+	bpf_map_delete_elem(s->kernel->map_fd[WEIR_MAP_IF], &ifindex);
+}
+
+static int detach_hook(struct weir_netdevs *s, const struct weir_netdev *d,
+		       enum weir_hook hook)
+{
+	return s->is_clsact ? weir_clsact_remove(d->ifindex, hook)
+			    : weir_link_detach(s->kernel->pin_path, d->ifindex,
+					       hook);
+}
+
 /* Egress first: an answer without its flow passes, a flow without its answers
- * does not. */
+ * does not.  A port lets packets in by its master alone, or they would be taken
+ * twice; an answer may leave by it without having seen the master. */
 static void attach_dev(struct weir_netdevs *s, struct weir_netdev *d)
 {
 	const char *pin_path = s->kernel->pin_path;
 	int out, in;
 
+	if (d->is_port && d->is_published) {
+		unpublish(s, d->ifindex);
+		d->is_published = false;
+	}
 	out = attach_hook(s, d, WEIR_HOOK_EGRESS);
 	note_error(d, WEIR_HOOK_EGRESS, out);
-	in = out < 0 ? out : attach_hook(s, d, WEIR_HOOK_INGRESS);
+	if (out < 0) {
+		in = out;
+	} else if (d->is_port) {
+		in = detach_hook(s, d, WEIR_HOOK_INGRESS);
+	} else {
+		in = attach_hook(s, d, WEIR_HOOK_INGRESS);
+	}
 	note_error(d, WEIR_HOOK_INGRESS, out < 0 ? 0 : in);
 	d->is_attached = out == 0 && in == 0;
 	if (!d->is_attached) {
@@ -210,8 +234,9 @@ static void attach_dev(struct weir_netdevs *s, struct weir_netdev *d)
 		weir_clsact_detach(pin_path, d->ifindex);
 	}
 	attach_xdp(s, d);
-	weir_info("attached interface=%s ifindex=%u external=%d mode=%s",
-		  d->name, d->ifindex, d->is_external,
+	weir_info("attached interface=%s ifindex=%u external=%d port=%d "
+		  "mode=%s",
+		  d->name, d->ifindex, d->is_external, d->is_port,
 		  s->is_clsact ? "clsact" : "tcx");
 }
 
@@ -223,6 +248,17 @@ static bool is_wanted(const struct weir_netdevs *s, const struct weir_netdev *d)
 
 	return (d->type == ARPHRD_ETHER || is_l3(d)) &&
 	       !weir_netdev_matches(d->name, c->ignore, c->n_ignore);
+}
+
+/* Does what the interface is a port of take its packets in?  A VRF does not:
+ * its ports receive for themselves. */
+static bool is_port(const struct weir_netdevs *s,
+		    const struct weir_netdev *devs, size_t n,
+		    const struct weir_netdev *d)
+{
+	const struct weir_netdev *m = weir_netdev_find(devs, n, d->master);
+
+	return d->master && m && is_wanted(s, m) && strcmp(m->kind, "vrf") != 0;
 }
 
 /* ---------------------------------------------------------- publication */
@@ -276,11 +312,6 @@ static void publish(struct weir_netdevs *s, struct weir_netdev *d,
 	d->is_published = true;
 }
 
-static void unpublish(struct weir_netdevs *s, uint32_t ifindex)
-{
-	bpf_map_delete_elem(s->kernel->map_fd[WEIR_MAP_IF], &ifindex);
-}
-
 /* ---------------------------------------------------------------- rescan */
 
 /* Carries over what was done to the interface of the same index. */
@@ -299,8 +330,9 @@ static void inherit(const struct weir_netdevs *s, struct weir_netdev *d)
 	memcpy(d->error, old->error, sizeof(d->error));
 	d->published = old->published;
 	d->is_published = old->is_published;
-	if (strcmp(old->name, d->name) != 0) {
-		d->is_attached = false; /* --xdp and --ignore go by name */
+	/* --xdp and --ignore go by name. */
+	if (strcmp(old->name, d->name) != 0 || old->is_port != d->is_port) {
+		d->is_attached = false;
 	}
 }
 
@@ -322,6 +354,7 @@ static int rescan(struct weir_netdevs *s)
 	for (size_t i = 0; i < n; i++) {
 		struct weir_netdev *d = &devs[i];
 
+		d->is_port = is_port(s, devs, n, d);
 		inherit(s, d);
 		if (!is_wanted(s, d)) {
 			if (d->is_attached || d->is_published) {
@@ -334,10 +367,10 @@ static int rescan(struct weir_netdevs *s)
 		if (!d->is_attached) {
 			attach_dev(s, d);
 		}
-		if (d->is_attached) {
-			publish(s, d, &ip4, &ip6);
-		} else {
+		if (!d->is_attached) {
 			failed = -EAGAIN;
+		} else if (!d->is_port) {
+			publish(s, d, &ip4, &ip6);
 		}
 	}
 	for (size_t i = 0; i < s->n; i++) {
@@ -416,7 +449,7 @@ static void sweep_published(struct weir_netdevs *s)
 		const struct weir_netdev *d = weir_netdev_find(s->devs, s->n,
 							       next);
 
-		if (!d || !d->is_attached) {
+		if (!d || !d->is_attached || d->is_port) {
 			unpublish(s, next);
 			at = NULL; /* the walk lost its place */
 			continue;
@@ -540,9 +573,10 @@ static void report_dev(const struct weir_netdev *d, struct weir_buf *json)
 	weir_buf_add_json(json, weir_str_of(d->name));
 	weir_buf_printf(json,
 			",\"ifindex\":%u,\"attached\":%s,\"external\":%s,"
-			"\"peer\":%s",
+			"\"port\":%s,\"peer\":%s",
 			d->ifindex, d->is_attached ? "true" : "false",
 			d->is_external ? "true" : "false",
+			d->is_port ? "true" : "false",
 			d->published.flags & WEIR_IF_PEER ? "true" : "false");
 	if (d->is_generic) {
 		weir_buf_printf(json, ",\"xdp\":\"generic\"");

@@ -26,6 +26,7 @@ struct weir_netdev {
 	bool has_peer_elsewhere; /* its other end is in another namespace */
 	bool has_default_route;
 	bool is_external;
+	bool is_port; /* its packets are taken in by what it is a port of */
 	struct weir_ip addr4; /* own global ones, or zero */
 	struct weir_ip addr6;
 
@@ -65,6 +66,8 @@ int weir_link_detach(const char *pin_path, uint32_t ifindex,
  * made if there is none, which is then noted below pin_path. */
 int weir_clsact_attach(const char *pin_path, uint32_t ifindex,
 		       enum weir_hook hook, int prog_fd);
+/* Removes our filter of one hook. */
+int weir_clsact_remove(uint32_t ifindex, enum weir_hook hook);
 /* Removes our filters, and the qdisc if weir made it and it is empty. */
 int weir_clsact_detach(const char *pin_path, uint32_t ifindex);
 /* Calls fn for every interface that something is pinned or noted for. */

@@ -292,6 +292,17 @@ static bool is_gone(int r)
 	return r == -ENODEV || r == -ENOENT || r == -EINVAL;
 }
 
+int weir_clsact_remove(uint32_t ifindex, enum weir_hook hook)
+{
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, where, .ifindex = (int)ifindex,
+			    .attach_point = point_of(hook));
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .priority = FILTER_PRIORITY,
+			    .handle = FILTER_HANDLE);
+	int r = bpf_tc_detach(&where, &opts);
+
+	return is_gone(r) ? 0 : r;
+}
+
 int weir_clsact_detach(const char *pin_path, uint32_t ifindex)
 {
 	int r;
@@ -301,15 +312,9 @@ int weir_clsact_detach(const char *pin_path, uint32_t ifindex)
 		return r;
 	}
 	for (int hook = 0; r > 0 && hook <= WEIR_HOOK_EGRESS; hook++) {
-		DECLARE_LIBBPF_OPTS(
-			bpf_tc_hook, where, .ifindex = (int)ifindex,
-			.attach_point = point_of((enum weir_hook)hook));
-		DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts,
-				    .priority = FILTER_PRIORITY,
-				    .handle = FILTER_HANDLE);
-		int failed = bpf_tc_detach(&where, &opts);
+		int failed = weir_clsact_remove(ifindex, (enum weir_hook)hook);
 
-		if (failed < 0 && !is_gone(failed)) {
+		if (failed < 0) {
 			return failed;
 		}
 	}

@@ -23,6 +23,36 @@ static void empty_tables_change_nothing(void)
 	stays(packet->progs.weir_egress, pod, &p);
 }
 
+static int count_flows(void)
+{
+	int fd = bpf_map__fd(packet->maps.weir_flow), n = 0;
+	struct weir_flow_key key, *at = NULL;
+
+	while (bpf_map_get_next_key(fd, at, &key) == 0) {
+		at = &key;
+		n++;
+	}
+	return n;
+}
+
+static void frames_for_others_are_left_alone(void)
+{
+	static struct frame a, b;
+	int before = count_flows();
+	struct spec p;
+	uint32_t id;
+
+	const char *vip = fresh(false);
+	id = add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	p = tcp(CLIENT4, vip, SYN);
+	build(&a, &p);
+	a.p[5] = 9; /* flooded by a switch, or for a macvlan above */
+	ok(run_frame(ingress(), ext, &a, &b) == UNSPEC, "verdict");
+	ok(b.n == a.n && memcmp(a.p, b.p, a.n) == 0, "bytes changed");
+	ok(count_flows() == before && ref_of(id).picked_packet == 0,
+	   "a flow was begun");
+}
+
 static void tcp_is_translated_both_ways(void)
 {
 	char vip[64];
@@ -586,18 +616,6 @@ static uint32_t reap_key(const struct weir_flow_key *key, uint64_t now)
 	return ctx.removed;
 }
 
-static int count_flows(void)
-{
-	int fd = bpf_map__fd(packet->maps.weir_flow), n = 0;
-	struct weir_flow_key key, *at = NULL;
-
-	while (bpf_map_get_next_key(fd, at, &key) == 0) {
-		at = &key;
-		n++;
-	}
-	return n;
-}
-
 static void silent_flows_are_reaped_whole(void)
 {
 	struct weir_flow_key key = {.proto = IPPROTO_TCP};
@@ -661,8 +679,9 @@ static void flows_expire_by_their_state(void)
 	}
 }
 
-TAP_MAIN(TEST(empty_tables_change_nothing), TEST(tcp_is_translated_both_ways),
-	 TEST(udp_is_translated_both_ways),
+TAP_MAIN(TEST(empty_tables_change_nothing),
+	 TEST(frames_for_others_are_left_alone),
+	 TEST(tcp_is_translated_both_ways), TEST(udp_is_translated_both_ways),
 	 TEST(udp_without_checksum_stays_without),
 	 TEST(options_and_extensions_are_skipped),
 	 TEST(fragments_follow_the_first), TEST(icmp_errors_are_translated),

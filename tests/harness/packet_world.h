@@ -114,6 +114,9 @@ static inline void build_world(void)
 	    " net.ipv6.conf.default.accept_dad=0");
 	run("ip link add pod type veth peer name pod1");
 	run("ip link add ext type veth peer name ext1");
+	/* The destination of every frame that is built. */
+	run("for d in pod ext; do ip link set $d address 02:00:00:00:00:01; "
+	    "done");
 	run("for d in lo pod pod1 ext ext1; do ip link set $d up; done");
 	run("ip addr add 192.0.2.11/24 dev ext;"
 	    "ip addr add 2001:db8:1::11/64 dev ext nodad");

@@ -21,6 +21,8 @@
 #	9040	p1a's port 9: no listener	9046
 #	9050	p1a tells the peer (TCP)	9056
 #	9060	p2a tells the peer (TCP)	9066
+#	9070	10.1.3.10 on node1		9076	(tests that have it)
+#	9080	10.9.0.2 elsewhere		9086	(likewise)
 # 10.96.0.80:80, a ClusterIP with an HTTPRoute: p1a's HTTP server.
 
 packet_bin=${WEIR_BUILD:-build}/weir-agent
@@ -97,6 +99,10 @@ packet_write() {
 	packet_route 9056 IPv6 8090 fd01:1::10/1
 	packet_route 9060 IPv4 8090 10.1.2.10/2
 	packet_route 9066 IPv6 8090 fd01:2::10/2
+	packet_route 9070 IPv4 8080 10.1.3.10/1
+	packet_route 9076 IPv6 8080 fd01:3::10/1
+	packet_route 9080 IPv4 8080 10.9.0.2/3
+	packet_route 9086 IPv6 8080 fd09::2/3
 	packet_gateway
 }
 
@@ -115,7 +121,7 @@ packet_gateway() {
 		  listeners:
 	EOM
 	for port in 9000 9006 9010 9016 9020 9026 9021 9027 9030 9040 9046 \
-		9050 9056 9060 9066; do
+		9050 9056 9060 9066 9070 9076 9080 9086; do
 		for proto in TCP UDP; do
 			echo "  - {name: ${proto,,}$port, port: $port," \
 				"protocol: $proto}"
