@@ -26,11 +26,17 @@ static __always_inline void frag_key(const struct weir_pkt *pkt,
 	k->dir = pkt->key.dir;
 }
 
-/* The ports of the datagram, for those that come after. */
+/* The ports of the datagram, for those that come after.  Also of datagrams that
+ * are not weir's: their fragments must not take the ports of an earlier one
+ * with the same identification. */
 static __noinline int frag_note(const struct weir_pkt *pkt)
 {
 	struct weir_frag_key k;
-	struct weir_frag v = {pkt->key.from.sport_be, pkt->key.from.dport_be};
+	struct weir_frag v = {
+		.seen_ns = bpf_ktime_get_coarse_ns(),
+		.sport_be = pkt->key.from.sport_be,
+		.dport_be = pkt->key.from.dport_be,
+	};
 
 	frag_key(pkt, &k);
 	return bpf_map_update_elem(&weir_frag, &k, &v, BPF_ANY);
@@ -43,7 +49,7 @@ static __noinline bool frag_recall(struct weir_pkt *pkt)
 
 	frag_key(pkt, &k);
 	v = bpf_map_lookup_elem(&weir_frag, &k);
-	if (!v) {
+	if (!v || bpf_ktime_get_coarse_ns() - v->seen_ns >= WEIR_IDLE_FRAG_NS) {
 		weir_count_event(WEIR_COUNT_PACKET_FRAG_MISS);
 		return false;
 	}
@@ -161,6 +167,9 @@ static __always_inline bool admit(struct __sk_buff *skb, struct weir_pkt *pkt,
 {
 	*ret_verdict = TC_ACT_UNSPEC;
 	if (kind == WEIR_PKT_FLOW) {
+		if (pkt->is_first) {
+			frag_note(pkt);
+		}
 		return !pkt->is_later || frag_recall(pkt);
 	}
 	if (kind == WEIR_PKT_ERROR) {
@@ -189,9 +198,6 @@ static __always_inline int translate(struct __sk_buff *skb,
 				     struct weir_pkt *pkt,
 				     const struct weir_flow *flow)
 {
-	if (pkt->is_first) {
-		frag_note(pkt);
-	}
 	return weir_rewrite(skb, pkt, &flow->to) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
@@ -325,13 +331,13 @@ static __always_inline int let_out(struct __sk_buff *skb, __u32 l3)
 	enum weir_pkt_kind kind = parse(skb, &pkt, l3, WEIR_DIR_EGRESS);
 	int verdict;
 
-	if (!admit(skb, &pkt, kind, &verdict)) {
-		return verdict;
+	flow = NULL;
+	if (admit(skb, &pkt, kind, &verdict)) {
+		flow = weir_flow_find(&pkt.key);
 	}
-	flow = weir_flow_find(&pkt.key);
 	if (!flow) {
 		if (!weir_in_prefix(&pkt.key.from.saddr)) {
-			return TC_ACT_UNSPEC;
+			return verdict;
 		}
 		/* An answer whose flow was lost: it means nothing outside. */
 		weir_count_event(WEIR_COUNT_PACKET_PREFIX_DROP);

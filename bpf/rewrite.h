@@ -162,6 +162,25 @@ struct weir_inner {
 	__u8 proto;
 };
 
+/* Behind the fragment header of a first fragment: those are what path MTU
+ * discovery is about (RFC 8201 section 5.5). */
+static __always_inline bool weir_inner_skip(struct __sk_buff *skb,
+					    struct weir_inner *in)
+{
+	struct weir_ip6_ext ext;
+
+	if (in->proto != IPPROTO_FRAGMENT) {
+		return true;
+	}
+	if (bpf_skb_load_bytes(skb, in->l4, &ext, sizeof(ext)) ||
+	    (ext.frag_off & bpf_htons(WEIR_IP6_OFFSET))) {
+		return false;
+	}
+	in->proto = ext.next;
+	in->l4 += sizeof(ext);
+	return true;
+}
+
 /* False: not TCP or UDP, or a fragment without ports. */
 static __always_inline bool weir_inner_read(struct __sk_buff *skb,
 					    const struct weir_pkt *pkt,
@@ -182,6 +201,9 @@ static __always_inline bool weir_inner_read(struct __sk_buff *skb,
 		__builtin_memcpy(&in->t.daddr, &h.v6.daddr, 16);
 		in->proto = h.v6.nexthdr;
 		in->l4 = in->l3 + sizeof(h.v6);
+		if (!weir_inner_skip(skb, in)) {
+			return false;
+		}
 	} else {
 		if (bpf_skb_load_bytes(skb, in->l3, &h.v4, sizeof(h.v4)) ||
 		    h.v4.version != 4 || h.v4.ihl < 5 ||
@@ -289,6 +311,7 @@ __noinline int weir_icmp_error(struct __sk_buff *skb, struct weir_pkt *pkt)
 	if (weir_outer_write(skb, pkt, &to)) {
 		return TC_ACT_SHOT;
 	}
+	pkt->key.from = to;
 	return TC_ACT_UNSPEC;
 }
 

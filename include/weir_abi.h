@@ -200,8 +200,10 @@ struct weir_frag_key {
 	__u16 pad;
 };
 struct weir_frag {
+	__u64 seen_ns; /* monotonic, coarse: when the first one came */
 	__be16 sport_be;
 	__be16 dport_be;
+	__u32 pad;
 };
 
 /* weir_if (hash by ifindex): what the packet plane knows of an interface. */
@@ -295,5 +297,7 @@ _Static_assert(sizeof(struct weir_sk) == 48, "ABI");
 _Static_assert(sizeof(struct weir_flow_key) == 40, "ABI");
 _Static_assert(sizeof(struct weir_flow) == 72, "ABI");
 _Static_assert(sizeof(struct weir_udp_key) == 32, "ABI");
+_Static_assert(sizeof(struct weir_frag_key) == 40, "ABI");
+_Static_assert(sizeof(struct weir_frag) == 16, "ABI");
 
 #endif

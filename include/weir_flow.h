@@ -18,6 +18,9 @@
 /* Both ends closed: long enough for a lost last ACK to be sent again. */
 #define WEIR_IDLE_CLOSED_NS (30 * WEIR_SECOND_NS)
 #define WEIR_IDLE_RESET_NS (5 * WEIR_SECOND_NS)
+/* Fragments that come later are of another datagram: nobody reassembles for
+ * longer (Linux: 30 s, RFC 8200 section 4.5: 60 s at most). */
+#define WEIR_IDLE_FRAG_NS (30 * WEIR_SECOND_NS)
 
 /* Ended by its own packets?  A SYN may begin another. */
 static inline __attribute__((always_inline)) int weir_flow_is_over(__u32 state)

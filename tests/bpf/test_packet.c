@@ -112,6 +112,45 @@ static void options_and_extensions_are_skipped(void)
 	becomes(ingress(), ext, &p, tuple("[2001:db8:1::21]:4200", LOCAL6));
 }
 
+/* Makes all that is known of fragments s seconds older. */
+static void age_fragments(uint64_t s)
+{
+	int fd = bpf_map__fd(packet->maps.weir_frag);
+	struct weir_frag_key key, *at = NULL;
+	struct weir_frag v;
+
+	while (bpf_map_get_next_key(fd, at, &key) == 0) {
+		at = &key;
+		if (bpf_map_lookup_elem(fd, &key, &v) == 0) {
+			v.seen_ns -= s * WEIR_SECOND_NS;
+			bpf_map_update_elem(fd, &key, &v, BPF_EXIST);
+		}
+	}
+}
+
+/* After datagram 7 from client to vip: another one with its number. */
+static void fragments_are_not_mixed_up(const char *client, const char *vip,
+				       bool is_v6)
+{
+	struct spec p = udp(client, vip);
+
+	p.t.dport_be = htons(4321); /* no frontend */
+	p.frag_id = 7;
+	p.frag = IP_MF;
+	stays(ingress(), ext, &p);
+	p.frag = 100;
+	stays(ingress(), ext, &p);
+	p = udp(client, vip);
+	p.frag_id = 7;
+	p.frag = IP_MF;
+	becomes(ingress(), ext, &p, tuple(client, is_v6 ? LOCAL6 : LOCAL4));
+	age_fragments(29);
+	p.frag = 100;
+	becomes(ingress(), ext, &p, tuple(client, is_v6 ? LOCAL6 : LOCAL4));
+	age_fragments(2);
+	stays(ingress(), ext, &p);
+}
+
 static void fragments_follow_the_first(void)
 {
 	char vip[64];
@@ -137,6 +176,7 @@ static void fragments_follow_the_first(void)
 		becomes(ingress(), ext, &p, tuple(client, endpoint));
 		p.frag = 200;
 		becomes(ingress(), ext, &p, tuple(client, endpoint));
+		fragments_are_not_mixed_up(client, vip, is_v6);
 		p = udp(endpoint, client);
 		p.frag_id = 9;
 		p.frag = IP_MF;
@@ -193,6 +233,14 @@ static void icmp_errors_are_translated(void)
 		error_becomes(egress(), ext, type, router, client, &p, router,
 			      client, tuple(client, vip));
 		error_becomes(egress(), ext, type, endpoint, client, &p, vip,
+			      client, tuple(client, vip));
+		/* About a first fragment: how path MTU is found for them. */
+		add_frontend(vip, IPPROTO_UDP, endpoint, true, 0);
+		p = udp(client, vip);
+		becomes(ingress(), ext, &p, tuple(client, endpoint));
+		p = udp(client, endpoint);
+		p.frag = IP_MF;
+		error_becomes(egress(), ext, type, router, client, &p, router,
 			      client, tuple(client, vip));
 		/* From the client about the endpoint's. */
 		p = tcp(vip, client, ACK);
@@ -275,6 +323,8 @@ static void prefix_is_unreachable_from_outside(void)
 
 static void proxied_frontends_keep_their_port(void)
 {
+	static struct frame a, b;
+	struct weir_tuple outer = tuple("198.19.240.99:0", CLIENT4);
 	char vip[64];
 	struct spec p;
 
@@ -291,6 +341,11 @@ static void proxied_frontends_keep_their_port(void)
 	p = tcp("198.19.240.99:80", CLIENT4, ACK);
 	ok(verdict_of(egress(), ext, &p) == SHOT,
 	   "an answer of the proxy without its flow leaves");
+	p.frag = 100;
+	ok(verdict_of(egress(), ext, &p) == SHOT, "a fragment of one");
+	p = tcp(CLIENT4, "198.19.240.99:80", ACK);
+	build_error(&a, &outer, ICMP_DEST_UNREACH, &p);
+	ok(run_frame(egress(), ext, &a, &b) == SHOT, "an error about one");
 }
 
 /* An outside client, an endpoint on another node: the tuple that leaves. */
