@@ -7,6 +7,19 @@
 #include "show.h"
 
 #define ENDPOINTS_SHOWN 4
+#define HOSTS_SHOWN 8
+#define MISSES_SHOWN 20
+
+/* A rule may be at several addresses and be split by connection at some only:
+ * at those the address says so. */
+static void plane_at(const struct weir_decision *d, uint8_t *ret_plane,
+		     uint8_t *ret_reason)
+{
+	bool is_here = d->frontend->plane == WEIR_PLANE_CONNECTION;
+
+	*ret_plane = is_here ? d->frontend->plane : d->rule->plane;
+	*ret_reason = is_here ? d->frontend->reason : d->rule->reason;
+}
 
 void weir_explain_no_rule(const struct weir_explanation *e,
 			  const struct weir_decision *d, struct weir_buf *out)
@@ -113,9 +126,12 @@ static void put_endpoints(const struct weir_plan_view *view,
 	e = weir_eps_of(view->eps, ref->group, &n);
 	for (uint32_t i = 0; i < n && i < ENDPOINTS_SHOWN; i++) {
 		weir_buf_printf(
-			out, "%s%s%s", i ? ", " : "",
+			out, "%s%s%s%s", i ? ", " : "",
 			weir_addr_format(&e[i].addr, e[i].port_be, text),
-			e[i].flags & WEIR_ENDPOINT_LOCAL ? " (local)" : "");
+			e[i].flags & WEIR_ENDPOINT_LOCAL ? " (local)" : "",
+			e[i].flags & WEIR_ENDPOINT_TERMINATING
+				? " (terminating)"
+				: "");
 	}
 	if (n > ENDPOINTS_SHOWN) {
 		weir_buf_printf(out, ", +%" PRIu32, n - ENDPOINTS_SHOWN);
@@ -160,13 +176,40 @@ static void put_refs(const struct weir_explanation *e, bool has_colour,
 	weir_table_fini(&t);
 }
 
+/* What is done to a request for one backend only. */
+static void put_ref_filters(const struct weir_plan *plan, bool has_colour,
+			    const struct weir_rule *rule, struct weir_buf *out)
+{
+	const struct weir_ref *ref = weir_plan_at(plan, rule->refs);
+
+	for (uint32_t i = 0; i < rule->refs.n; i++) {
+		for (uint32_t k = 0; k < ref[i].filters.n; k++) {
+			put_name(out, has_colour, k ? "" : "for");
+			if (k == 0) {
+				weir_print_ref(out, plan, &ref[i]);
+				weir_buf_addz(out, "\n");
+				put_name(out, has_colour, "");
+			}
+			weir_buf_addz(out, "  ");
+			weir_print_filter(out, plan,
+					  WEIR_PLAN_ELEM(plan,
+							 struct weir_filter,
+							 ref[i].filters, k));
+			weir_buf_addz(out, "\n");
+		}
+	}
+}
+
 static void put_rule(const struct weir_explanation *e, bool has_colour,
 		     const struct weir_decision *d, struct weir_buf *out)
 {
 	const struct weir_plan *plan = e->view->rules;
 	const struct weir_rule *rule = d->rule;
 	bool is_http = d->frontend->mode == WEIR_MODE_HTTP;
+	uint8_t plane;
+	uint8_t reason;
 
+	plane_at(d, &plane, &reason);
 	put_name(out, has_colour, "rule");
 	weir_print_object(out, plan, rule->object);
 	weir_buf_printf(out, " rule %" PRIu32, rule->index);
@@ -176,8 +219,15 @@ static void put_rule(const struct weir_explanation *e, bool has_colour,
 	}
 	weir_buf_addz(out, "\n");
 	put_name(out, has_colour, "plane");
-	weir_buf_printf(out, "%s: %s\n", weir_plane_text(rule->plane),
-			weir_reason_text(rule->reason));
+	weir_buf_printf(out, "%s: %s\n", weir_plane_text(plane),
+			weir_reason_text(reason));
+	if (is_http && plane == WEIR_PLANE_CONNECTION) {
+		put_name(out, has_colour, "note");
+		weir_buf_addz(out,
+			      "an open connection keeps its backend; the "
+			      "proxy's checks and headers do not happen\n");
+		is_http = false; /* refused, where the proxy would answer */
+	}
 	for (uint32_t i = 0; i < rule->filters.n; i++) {
 		put_name(out, has_colour, "filter");
 		weir_print_filter(out, plan,
@@ -192,12 +242,26 @@ static void put_rule(const struct weir_explanation *e, bool has_colour,
 					     "weight\n");
 	}
 	put_refs(e, has_colour, rule, is_http, out);
+	put_ref_filters(plan, has_colour, rule, out);
 }
 
 struct miss_text {
 	const struct weir_plan *plan;
 	struct weir_table_out table;
+	bool is_long; /* those of other paths are left out */
+	uint32_t n;
+	uint32_t n_shown;
 };
+
+static void count_miss(void *arg, const struct weir_match *m,
+		       struct weir_str miss)
+{
+	struct miss_text *t = arg;
+
+	(void)m;
+	(void)miss;
+	t->n++;
+}
 
 static void put_miss_row(void *arg, const struct weir_match *m,
 			 struct weir_str miss)
@@ -208,6 +272,11 @@ static void put_miss_row(void *arg, const struct weir_match *m,
 	_cleanup_buf_ struct weir_buf match = {0};
 	_cleanup_buf_ struct weir_buf name = {0};
 
+	if (t->is_long &&
+	    (weir_str_is(miss, "path") || t->n_shown == MISSES_SHOWN)) {
+		return;
+	}
+	t->n_shown++;
 	weir_print_match(&match, t->plan, m);
 	weir_print_object(&name, t->plan, rule->object);
 	weir_buf_printf(&name, " rule %" PRIu32, rule->index);
@@ -225,21 +294,28 @@ static void put_hosts(const struct weir_explanation *e, bool has_colour,
 	const struct weir_plan *plan = e->view->rules;
 	const struct weir_listener *l = weir_plan_at(plan,
 						     d->frontend->listeners);
+	uint32_t n = 0;
 
 	put_name(out, has_colour, "hosts");
 	for (uint32_t i = 0; i < d->frontend->listeners.n; i++) {
 		const struct weir_vhost *v = weir_plan_at(plan, l[i].vhosts);
 
-		for (uint32_t k = 0; k < l[i].vhosts.n; k++) {
+		for (uint32_t k = 0; k < l[i].vhosts.n; k++, n++) {
+			if (n >= HOSTS_SHOWN) {
+				continue;
+			}
+			weir_buf_addz(out, n ? " " : "");
 			weir_print_word(
 				out,
 				v[k].hostname.n
 					? weir_plan_str(plan, v[k].hostname)
 					: WEIR_STR("*"));
-			weir_buf_addz(out, " ");
 		}
 	}
-	weir_buf_addz(out, "\n");
+	if (n > HOSTS_SHOWN) {
+		weir_buf_printf(out, " and %" PRIu32 " more", n - HOSTS_SHOWN);
+	}
+	weir_buf_addz(out, n ? "\n" : "none\n");
 }
 
 static void put_none(const struct weir_explanation *e, bool has_colour,
@@ -258,8 +334,21 @@ static void put_none(const struct weir_explanation *e, bool has_colour,
 	if (d->vhost) {
 		weir_table_heads(&t.table, heads,
 				 sizeof(heads) / sizeof(heads[0]));
+		weir_explain_misses(e, d, count_miss, &t);
+		t.is_long = t.n > MISSES_SHOWN;
 		weir_explain_misses(e, d, put_miss_row, &t);
-		weir_table_print(&t.table, has_colour, 0, 0, out);
+		if (t.n_shown) {
+			weir_table_print(&t.table, has_colour, 0, 0, out);
+		}
+		if (t.n > t.n_shown) {
+			weir_buf_printf(
+				out,
+				"    %s%" PRIu32 " matches%s (-o json "
+				"lists them)\n",
+				t.n_shown ? "and " : "", t.n - t.n_shown,
+				t.n_shown == MISSES_SHOWN ? " more"
+							  : " of other paths");
+		}
 		weir_table_fini(&t.table);
 	} else if (d->frontend->mode == WEIR_MODE_HTTP) {
 		put_hosts(e, has_colour, d, out);
@@ -396,14 +485,17 @@ static void put_json_rule(const struct weir_explanation *e,
 {
 	const struct weir_plan *plan = e->view->rules;
 	_cleanup_buf_ struct weir_buf text = {0};
+	uint8_t plane;
+	uint8_t reason;
 
+	plane_at(d, &plane, &reason);
 	weir_print_object(&text, plan, d->rule->object);
 	put_member(out, "object", &text);
-	weir_buf_printf(
-		out,
-		",\"rule\":%" PRIu32 ",\"id\":%" PRIu32 ",\"plane\":\"%s\"",
-		d->rule->index, d->rule->stat, weir_plane_text(d->rule->plane));
-	weir_buf_addz(&text, weir_reason_text(d->rule->reason));
+	weir_buf_printf(out,
+			",\"rule\":%" PRIu32 ",\"id\":%" PRIu32
+			",\"plane\":\"%s\"",
+			d->rule->index, d->rule->stat, weir_plane_text(plane));
+	weir_buf_addz(&text, weir_reason_text(reason));
 	put_member(out, "reason", &text);
 	weir_buf_addz(out, ",\"filters\":[");
 	for (uint32_t i = 0; i < d->rule->filters.n; i++) {

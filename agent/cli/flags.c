@@ -78,7 +78,10 @@ int weir_ctl_print(const struct weir_buf *out, int result)
 	}
 	if (fwrite(out->p, 1, out->n, stdout) != out->n ||
 	    fflush(stdout) != 0) {
-		return weir_ctl_fail("standard output: %s", strerror(errno));
+		/* Who reads no further (head, less) wants no message. */
+		return errno == EPIPE ? WEIR_CTL_FAILED
+				      : weir_ctl_fail("standard output: %s",
+						      strerror(errno));
 	}
 	return result;
 }

@@ -142,7 +142,55 @@ spec: {clusterIP: 10.96.0.10, ports: [{port: 80}], noSuchField: 1}
 YAML
 on=(--manifests "$site")
 
-echo 1..41
+# A rule at two addresses, split by connection at one of them; many hosts and
+# many paths.
+mkdir -p "$work/many"
+{
+	for gw in slow/1 fast/2; do
+		echo "apiVersion: gateway.networking.k8s.io/v1"
+		echo "kind: Gateway"
+		echo "metadata: {name: ${gw%/*}, namespace: default," \
+			"annotations: {weir.dev/split:" \
+			"$([[ $gw == fast* ]] && echo connection || echo request)}}"
+		echo "spec: {gatewayClassName: weir, addresses: [{value: 10.8.0.${gw#*/}}]," \
+			"listeners: [{name: all, port: 80, protocol: HTTP}, {name: many, port: 81, protocol: HTTP}]}"
+		echo ---
+	done
+	echo "apiVersion: gateway.networking.k8s.io/v1"
+	echo "kind: HTTPRoute"
+	echo "metadata: {name: both, namespace: default}"
+	echo "spec: {parentRefs: [{name: slow, sectionName: all}, {name: fast, sectionName: all}]," \
+		"rules: [{backendRefs: [{name: gone, port: 80}]}]}"
+	for i in {10..40}; do
+		echo ---
+		echo "apiVersion: gateway.networking.k8s.io/v1"
+		echo "kind: HTTPRoute"
+		echo "metadata: {name: r$i, namespace: default}"
+		echo "spec: {parentRefs: [{name: slow, sectionName: many}]," \
+			"hostnames: [h$i.example, all.example]," \
+			"rules: [{matches: [{path: {value: /p$i}}, {path: {value: /m}, method: PUT}]}]}"
+	done
+} >"$work/many/many.yaml"
+many=(--manifests "$work/many")
+
+echo 1..47
+check "explain says the plane of the address, and what it changes" 0 \
+	"plane     connection: weir.dev/split: connection" \
+	"note      an open connection keeps its backend" "refused: invalid" -- \
+	explain "${many[@]}" http://10.8.0.2/
+check "the same rule elsewhere" 0 "plane     proxy: weight is a share" \
+	"500: invalid" -- explain "${many[@]}" http://10.8.0.1/
+check "explain names a few of many hosts" 1 \
+	"hosts     all.example h10.example" "and 24 more" -- \
+	explain "${many[@]}" http://no.example:81/
+check "explain shows of many matches those of the path" 1 \
+	"prefix /m method PUT" "method" "and 42 matches more" -- \
+	explain "${many[@]}" http://all.example:81/m
+check "explain counts matches of other paths" 1 \
+	"62 matches of other paths (-o json lists them)" -- \
+	explain "${many[@]}" http://all.example:81/none
+json "all of them as JSON" '.answers[0].misses | length == 62' \
+	explain "${many[@]}" -o json http://all.example:81/none
 check "a clean directory passes" 0 "0 errors" -- check "$site"
 check "an empty directory passes" 0 "0 errors" -- check "$work/empty"
 check "an error is named with its place" 1 "bad.yaml:" "error" \
