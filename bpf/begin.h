@@ -228,6 +228,16 @@ static __always_inline long add_snat(struct draft *d)
 	return bpf_map_update_elem(&weir_flow, &d->k, &d->f, BPF_ANY);
 }
 
+static __always_inline int no_flow(long r)
+{
+	if (r == -EEXIST) {
+		weir_count_event(WEIR_COUNT_PACKET_NO_PORT);
+		return BEGIN_DROP;
+	}
+	weir_count_event(WEIR_COUNT_PACKET_NO_FLOW);
+	return BEGIN_PASS;
+}
+
 /* Makes all entries of the drafted flow, FORWARD last. */
 __noinline int weir_insert(void)
 {
@@ -239,8 +249,11 @@ __noinline int weir_insert(void)
 		return BEGIN_PASS;
 	}
 	r = add_reverse(d);
+	if (r) {
+		return no_flow(r); /* what is at the key is somebody else's */
+	}
 	sport_be = d->k.from.dport_be;
-	if (!r && d->has_snat) {
+	if (d->has_snat) {
 		weir_count_event(WEIR_COUNT_PACKET_SNAT);
 		r = add_snat(d);
 	}
@@ -261,12 +274,7 @@ __noinline int weir_insert(void)
 	}
 	d->f.state |= WEIR_FLOW_COUNTED;
 	weir_flow_end(&d->pkt.key, &d->f);
-	if (r == -EEXIST) {
-		weir_count_event(WEIR_COUNT_PACKET_NO_PORT);
-		return BEGIN_DROP;
-	}
-	weir_count_event(WEIR_COUNT_PACKET_NO_FLOW);
-	return BEGIN_PASS;
+	return no_flow(r);
 }
 
 /*

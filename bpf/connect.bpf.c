@@ -584,6 +584,7 @@ static __always_inline void close_association(struct bpf_sock *ctx,
 		.port_be = st->orig_port_be,
 	};
 	struct weir_udp_val *val = bpf_map_lookup_elem(&weir_udp, &k);
+	struct weir_udp_key back = {.cookie = k.cookie, .dir = 1};
 
 	if (!val) {
 		return;
@@ -591,6 +592,9 @@ static __always_inline void close_association(struct bpf_sock *ctx,
 	if (val->gid) {
 		weir_count_closed(val->stat, val->ep_id);
 	}
+	back.addr = val->addr;
+	back.port_be = val->port_be;
+	bpf_map_delete_elem(&weir_udp, &back);
 	bpf_map_delete_elem(&weir_udp, &k);
 }
 

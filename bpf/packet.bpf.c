@@ -232,13 +232,13 @@ static __noinline int shortcut_reverse(struct __sk_buff *skb,
 	return weir_shortcut(skb, pkt, &to, &to);
 }
 
-/* In the middle of a connection, and to no frontend: most packets of traffic
- * that is not weir's end here. */
+/* To no frontend, and not the begin of a connection that may collide: most
+ * packets of traffic that is not weir's end here. */
 __noinline int weir_is_foreign(const struct weir_pkt *pkt)
 {
 	struct weir_fe_key key = {};
 
-	if (!pkt || may_begin(pkt)) {
+	if (!pkt || (pkt->key.proto == IPPROTO_TCP && may_begin(pkt))) {
 		return false;
 	}
 	key.addr = pkt->key.from.daddr;

@@ -160,6 +160,7 @@ static void recheck(struct weir_timer *timer)
 	struct weir_kernel *kernel = timer->arg;
 
 	weir_tables_recheck(kernel->tables);
+	weir_routes_recheck(kernel);
 	weir_loop_arm(kernel->loop, timer, RECHECK_MS);
 }
 

@@ -72,6 +72,24 @@ static int load_wire(struct weir_netdevs *s)
 	return r < 0 ? r : weir_wire__load(s->wire);
 }
 
+static int load(struct weir_netdevs *s)
+{
+	int r = load_packet(s);
+
+	if (r < 0) {
+		weir_error("packet programs not loaded error=\"%s\"",
+			   strerror(-r));
+		return r;
+	}
+	r = load_wire(s);
+	if (r < 0) {
+		weir_error("xdp program not loaded error=\"%s\"", strerror(-r));
+		weir_wire__destroy(s->wire);
+		s->wire = NULL;
+	}
+	return 0;
+}
+
 /* Devices that carry IP packets without a link header. */
 static bool is_l3(const struct weir_netdev *d)
 {
@@ -467,17 +485,6 @@ static int start_steps(struct weir_netdevs *s)
 	struct weir_kernel *k = s->kernel;
 	int r;
 
-	r = load_packet(s);
-	if (r < 0) {
-		weir_error("packet programs not loaded error=\"%s\"",
-			   strerror(-r));
-		return r;
-	}
-	r = load_wire(s);
-	if (r < 0) {
-		weir_error("xdp program not loaded error=\"%s\"", strerror(-r));
-		return r;
-	}
 	r = weir_rtnl_open(&s->request_fd);
 	if (r < 0) {
 		return r;
@@ -521,6 +528,14 @@ int weir_packet_start(struct weir_kernel *kernel)
 		       (kernel->config.attach == WEIR_ATTACH_AUTO &&
 			!kernel->features.has_tcx);
 	kernel->packet = s;
+	r = load(s);
+	if (r < 0) {
+		/* The other planes go on, and what an earlier agent attached
+		 * stays at work. */
+		weir_packet_stop(kernel);
+		kernel->packet_error = r;
+		return 0;
+	}
 	r = start_steps(s);
 	if (r < 0) {
 		weir_packet_stop(kernel);
@@ -598,7 +613,10 @@ void weir_packet_report(struct weir_kernel *kernel, struct weir_buf *json)
 	bool is_first = true;
 
 	if (!s) {
-		weir_buf_printf(json, "{\"mode\":null,\"interfaces\":[]}");
+		weir_buf_printf(json, "{\"mode\":null,\"why\":");
+		weir_buf_add_json(json,
+				  weir_str_of(strerror(-kernel->packet_error)));
+		weir_buf_addz(json, ",\"interfaces\":[]}");
 		return;
 	}
 	weir_buf_printf(json,

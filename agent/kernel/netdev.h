@@ -76,7 +76,8 @@ int weir_attached_each(const char *pin_path,
 
 /* ---- netlink.c */
 
-/* Reads links, addresses and default routes.  devs is sorted by ifindex; the
+/* Reads links, addresses and default routes.  -EBUSY: they do not hold still.
+ * devs is sorted by ifindex; the
  * caller owns it.  What weir did is zero. */
 int weir_netdev_read(int fd, struct weir_netdev **ret_devs, size_t *ret_n);
 const struct weir_netdev *weir_netdev_find(const struct weir_netdev *devs,

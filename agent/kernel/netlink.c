@@ -182,7 +182,7 @@ static void devs_fini(struct devs *d)
 	weir_free_ptr(&d->p);
 }
 
-int weir_netdev_read(int fd, struct weir_netdev **ret_devs, size_t *ret_n)
+static int read_once(int fd, struct weir_netdev **ret_devs, size_t *ret_n)
 {
 	struct ifinfomsg link = {.ifi_family = AF_UNSPEC};
 	struct ifaddrmsg addr = {.ifa_family = AF_UNSPEC};
@@ -212,6 +212,16 @@ int weir_netdev_read(int fd, struct weir_netdev **ret_devs, size_t *ret_n)
 	*ret_n = d.n;
 	*ret_devs = TAKE_PTR(d.p);
 	return 0;
+}
+
+int weir_netdev_read(int fd, struct weir_netdev **ret_devs, size_t *ret_n)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < WEIR_RTNL_TRIES && r == -EAGAIN; i++) {
+		r = read_once(fd, ret_devs, ret_n);
+	}
+	return r == -EAGAIN ? -EBUSY : r;
 }
 
 bool weir_netdev_matches(const char *name, const char *const *globs, size_t n)

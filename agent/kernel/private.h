@@ -98,7 +98,7 @@ struct weir_kernel {
 	struct weir_loop *loop;
 	struct weir_features features;
 	struct weir_conf conf; /* constants of every object */
-	char *pin_path;        /* <pin_dir>/v<ABI>, in arena */
+	char *pin_path;        /* <pin_dir>/v<ABI>, on the heap */
 	int dir_fd;            /* of pin_path; flock: we are the agent */
 	int map_fd[_WEIR_MAP_MAX];
 	uint32_t map_size[_WEIR_MAP_MAX]; /* max_entries as loaded */
@@ -107,7 +107,8 @@ struct weir_kernel {
 	struct weir_tables *tables;
 	int program_fd[_WEIR_PROGRAM_MAX];
 	int attach_error[_WEIR_PROGRAM_MAX]; /* 0 or -errno, for the report */
-	struct weir_netdevs *packet;         /* netdev.c */
+	struct weir_netdevs *packet;         /* netdev.c; NULL: off */
+	int packet_error;                    /* why it is off, -errno */
 	struct weir_routes *routes;          /* routes.c */
 	struct weir_timer recheck;           /* host sockets on our addresses */
 	struct weir_timer expire; /* associations of datagram sockets */
@@ -200,7 +201,8 @@ int weir_pin_remove(const char *pin_path, const char *name);
 /* Opens and loads the packet (and XDP) programs with weir_load_*(), follows
  * interfaces on kernel->loop and attaches to those the config allows; entries
  * of weir_if are made after attaching.  Programs of an earlier agent are
- * replaced without an instant between.  0 or -errno. */
+ * replaced without an instant between.  What does not load is off
+ * (packet_error). 0 or -errno. */
 int weir_packet_start(struct weir_kernel *kernel);
 /* Stops following and frees; everything stays attached. */
 void weir_packet_stop(struct weir_kernel *kernel);
@@ -221,6 +223,8 @@ void weir_packet_programs(struct weir_kernel *kernel, weir_program_fn fn,
  * empty).  Adds before it removes.  0 or first -errno. */
 int weir_routes_apply(struct weir_kernel *kernel,
 		      const struct weir_local_addr *addrs, size_t n);
+/* Again: others flush routes that they do not know (systemd-networkd). */
+void weir_routes_recheck(const struct weir_kernel *kernel);
 void weir_routes_free(struct weir_kernel *kernel);
 /* Removes every route of our rtm_protocol. */
 int weir_routes_detach(const struct weir_kernel_config *config);

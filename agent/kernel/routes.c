@@ -76,6 +76,11 @@ static void prefixes_sort(struct prefixes *s)
 	}
 }
 
+/* What the last plan wanted, sorted. */
+struct weir_routes {
+	struct prefixes wanted;
+};
+
 /* ------------------------------------------------------------- netlink */
 
 static int change(int fd, uint16_t type, uint16_t flags, uint32_t lo,
@@ -128,13 +133,18 @@ static int take_route(void *arg, const struct nlmsghdr *h)
 	return prefixes_add(arg, &ip, rt->rtm_dst_len);
 }
 
-static int find_ours(int fd, struct prefixes *ret_ours)
+static int find_once(int fd, struct prefixes *ret_ours)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 	_cleanup_(prefixes_fini) struct prefixes ours = {};
 
 	for (size_t i = 0; i < 2; i++) {
-		struct rtmsg rt = {.rtm_family = families[i]};
+		/* What the kernel does not pick out for us take_route() does:
+		 * a router may have a million others. */
+		struct rtmsg rt = {.rtm_family = families[i],
+				   .rtm_table = RT_TABLE_LOCAL,
+				   .rtm_protocol = PROTOCOL,
+				   .rtm_type = RTN_LOCAL};
 		struct weir_rtnl_request rq;
 		int r;
 
@@ -149,6 +159,16 @@ static int find_ours(int fd, struct prefixes *ret_ours)
 	*ret_ours = ours;
 	ours = (struct prefixes){};
 	return 0;
+}
+
+static int find_ours(int fd, struct prefixes *ret_ours)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < WEIR_RTNL_TRIES && r == -EAGAIN; i++) {
+		r = find_once(fd, ret_ours);
+	}
+	return r;
 }
 
 static void complain(const char *what, const struct prefix *p, int r)
@@ -224,13 +244,19 @@ static int apply(const struct prefixes *wanted)
 {
 	uint32_t lo = if_nametoindex("lo");
 	_cleanup_close_ int fd = -1;
+	const int on = 1;
 	int r;
 
 	if (!lo) {
 		return -errno;
 	}
 	r = weir_rtnl_open(&fd);
-	return r < 0 ? r : make(fd, lo, wanted);
+	if (r < 0) {
+		return r;
+	}
+	/* Dumps are filtered; a kernel that cannot (before 4.20) lists all. */
+	setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+	return make(fd, lo, wanted);
 }
 
 int weir_routes_apply(struct weir_kernel *kernel,
@@ -244,12 +270,31 @@ int weir_routes_apply(struct weir_kernel *kernel,
 		return r;
 	}
 	prefixes_sort(&wanted);
-	return apply(&wanted);
+	if (!kernel->routes) {
+		kernel->routes = calloc(1, sizeof(*kernel->routes));
+	}
+	if (!kernel->routes) {
+		return -ENOMEM;
+	}
+	prefixes_fini(&kernel->routes->wanted);
+	kernel->routes->wanted = wanted;
+	wanted = (struct prefixes){};
+	return apply(&kernel->routes->wanted);
+}
+
+void weir_routes_recheck(const struct weir_kernel *kernel)
+{
+	if (kernel->routes) {
+		apply(&kernel->routes->wanted); /* it has complained */
+	}
 }
 
 void weir_routes_free(struct weir_kernel *kernel)
 {
-	(void)kernel; /* nothing is kept: the table is the record */
+	if (kernel->routes) {
+		prefixes_fini(&kernel->routes->wanted);
+	}
+	weir_free_ptr(&kernel->routes);
 }
 
 int weir_routes_detach(const struct weir_kernel_config *config)

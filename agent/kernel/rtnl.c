@@ -76,6 +76,8 @@ static int answers(int fd, uint32_t seq, weir_rtnl_fn fn, void *arg)
 {
 	_Alignas(struct nlmsghdr) static _Thread_local char buf[ANSWER_BYTES];
 
+	bool is_torn = false;
+
 	for (;;) {
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
 		struct nlmsghdr *h = (void *)buf;
@@ -92,14 +94,16 @@ static int answers(int fd, uint32_t seq, weir_rtnl_fn fn, void *arg)
 			if (h->nlmsg_seq != seq) {
 				continue; /* of a request that timed out */
 			}
-			if (h->nlmsg_type == NLMSG_DONE) {
-				return 0;
-			}
-			if (h->nlmsg_type == NLMSG_ERROR) {
-				const struct nlmsgerr *e = weir_rtnl_fixed(
-					h, sizeof(int));
+			is_torn |= (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+			if (h->nlmsg_type == NLMSG_DONE ||
+			    h->nlmsg_type == NLMSG_ERROR) {
+				/* Both begin with an error number. */
+				const int *e = weir_rtnl_fixed(h, sizeof(*e));
 
-				return e ? e->error : -EBADMSG;
+				if (!e && h->nlmsg_type == NLMSG_ERROR) {
+					return -EBADMSG;
+				}
+				return e && *e ? *e : is_torn ? -EAGAIN : 0;
 			}
 			r = fn ? fn(arg, h) : 0;
 			if (r) {

@@ -28,9 +28,12 @@ void weir_rtnl_begin(struct weir_rtnl_request *rq, uint16_t type,
 /* Requests are small and of known size: overflow is a programming error. */
 void weir_rtnl_add(struct weir_rtnl_request *rq, uint16_t type, const void *p,
 		   size_t n);
+/* How often to dump again after -EAGAIN. */
+#define WEIR_RTNL_TRIES 10
 /* Sends and waits for the acknowledgement: 0 or the kernel's -errno. */
 int weir_rtnl_do(int fd, struct weir_rtnl_request *rq);
-/* 0, -errno, or what fn returned. */
+/* 0, -errno, or what fn returned.  -EAGAIN: what is listed changed meanwhile,
+ * so that something may be missing. */
 int weir_rtnl_dump(int fd, struct weir_rtnl_request *rq, weir_rtnl_fn fn,
 		   void *arg);
 /* The attribute of a message whose fixed part is n bytes; NULL. */

@@ -4,6 +4,7 @@
  * tells of them otherwise, unless their socket is closed first.  Walks weir_udp
  * a bounded step at a time.
  */
+#include <string.h>
 #include <time.h>
 
 #include <bpf/bpf.h>
@@ -39,20 +40,30 @@ static void count_closed(struct weir_kernel *kernel,
 	}
 }
 
+/* The entry for answers goes when its association has gone, or chose anew: a
+ * late answer may still come meanwhile. */
 static void visit(struct weir_kernel *kernel, const struct weir_udp_key *key,
 		  uint64_t now)
 {
 	int fd = kernel->map_fd[WEIR_MAP_UDP];
-	struct weir_udp_key back = {.cookie = key->cookie, .dir = 1};
-	struct weir_udp_val val;
+	struct weir_udp_key other = {.cookie = key->cookie, .dir = !key->dir};
+	struct weir_udp_val val, there;
 
-	if (key->dir != 0 || bpf_map_lookup_elem(fd, key, &val) < 0 ||
-	    now < val.seen_ns + IDLE_NS || bpf_map_delete_elem(fd, key) < 0) {
+	if (bpf_map_lookup_elem(fd, key, &val) < 0 ||
+	    now < val.seen_ns + IDLE_NS) {
 		return;
 	}
-	back.addr = val.addr;
-	back.port_be = val.port_be;
-	bpf_map_delete_elem(fd, &back);
+	other.addr = val.addr;
+	other.port_be = val.port_be;
+	if (key->dir && bpf_map_lookup_elem(fd, &other, &there) == 0 &&
+	    memcmp(&there.addr, &key->addr, sizeof(there.addr)) == 0 &&
+	    there.port_be == key->port_be) {
+		return;
+	}
+	if (bpf_map_delete_elem(fd, key) < 0 || key->dir) {
+		return;
+	}
+	bpf_map_delete_elem(fd, &other);
 	if (val.gid) {
 		count_closed(kernel, &val);
 	}

@@ -619,6 +619,44 @@ static void ports_run_out(void)
 	   "not counted");
 }
 
+/* Entries of a kind whose answers go to client. */
+static int count_kind(uint32_t kind, const char *client)
+{
+	int fd = bpf_map__fd(packet->maps.weir_flow), n = 0;
+	struct weir_tuple t = tuple(client, client);
+	struct weir_flow_key key, *at = NULL;
+	struct weir_flow f;
+
+	while (bpf_map_get_next_key(fd, at, &key) == 0) {
+		at = &key;
+		n += bpf_map_lookup_elem(fd, &key, &f) == 0 &&
+		     (f.state & WEIR_FLOW_KIND) == kind &&
+		     weir_ip_eq(&f.to.daddr, &t.daddr);
+	}
+	return n;
+}
+
+/* A flow that finds no port takes nothing from those that have one. */
+static void ports_of_one_client_run_out(void)
+{
+	const char *client = "10.1.1.30:4000";
+	int served = 0;
+
+	for (int i = 0; i < 130; i++) {
+		char vip[32];
+		struct spec p;
+
+		snprintf(vip, sizeof(vip), "198.51.101.%d:80", i + 1);
+		add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+		p = tcp(client, vip, SYN);
+		served += verdict_of(ingress(), pod, &p) == UNSPEC;
+	}
+	ok(served >= 60 && served <= 101, "%d of 130 on 101 ports", served);
+	ok(count_kind(WEIR_FLOW_REVERSE, client) == served,
+	   "%d ways back for %d flows", count_kind(WEIR_FLOW_REVERSE, client),
+	   served);
+}
+
 static void xdp_translates_what_tc_began(void)
 {
 	char vip[64];
@@ -752,5 +790,5 @@ TAP_MAIN(TEST(empty_tables_change_nothing),
 	 TEST(repeated_syns_keep_their_endpoint),
 	 TEST(datagrams_leave_a_gone_endpoint),
 	 TEST(other_family_is_left_to_the_relay), TEST(ports_run_out),
-	 TEST(xdp_translates_what_tc_began),
+	 TEST(ports_of_one_client_run_out), TEST(xdp_translates_what_tc_began),
 	 TEST(silent_flows_are_reaped_whole), TEST(flows_expire_by_their_state))

@@ -54,7 +54,7 @@ quick() { # NS ARGS...: how long until a single unit has failed, in ms
 		else 99999 end' "$netns_work/load"
 }
 
-tap_plan 49
+tap_plan 50
 
 ip -n "$node1" link add sink type veth peer name drain
 tc -n "$node1" qdisc add dev p1b clsact
@@ -183,6 +183,14 @@ new_source() {
 }
 wait_until 3 new_source
 tap_ok $? "source translation follows the node's address"
+
+ip -n "$node1" route flush table local proto 119
+has_routes() {
+	[ "$(ip -n "$node1" route show table local proto 119 | wc -l)" -eq 2 ] &&
+		packet_all p1b -n 1 "tcp:$packet_v4:9000"
+}
+wait_until 8 has_routes
+tap_ok $? 'local routes that somebody flushes come back'
 
 # ----------------------------------------------------------------- others
 [ "$(foreign_seen p1b ingress)" -gt 0 ] && [ "$(foreign_seen p1b egress)" -gt 0 ]
