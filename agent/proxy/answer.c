@@ -154,7 +154,7 @@ enum weir_step weir_flush_step(struct weir_worker *w, struct weir_client *c)
 		if (!c->end.is_writable) {
 			return WEIR_STEP_WAIT;
 		}
-		n = weir_end_send(&c->end, &iov, 1);
+		n = weir_end_send(&c->end, &iov, 1, 0);
 		if (n == -EAGAIN) {
 			return WEIR_STEP_WAIT;
 		}

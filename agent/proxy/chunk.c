@@ -287,3 +287,26 @@ int weir_body_scan(struct weir_body *b, char *p, size_t n, size_t *ret_used,
 	*ret_kept = n;
 	return 0;
 }
+
+uint64_t weir_body_opaque(const struct weir_body *b)
+{
+	if (b->is_done) {
+		return 0;
+	}
+	if (b->framing == WEIR_FRAMING_CHUNKED) {
+		return b->state == CHUNK_DATA ? b->left : 0;
+	}
+	return b->framing == WEIR_FRAMING_CLOSE ? UINT64_MAX : b->left;
+}
+
+void weir_body_pass(struct weir_body *b, uint64_t n)
+{
+	if (b->framing == WEIR_FRAMING_CLOSE) {
+		return;
+	}
+	b->left -= n;
+	if (b->left == 0) {
+		b->state = CHUNK_DATA_CR;
+		b->is_done = b->framing == WEIR_FRAMING_LENGTH;
+	}
+}

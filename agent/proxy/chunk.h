@@ -34,5 +34,10 @@ void weir_body_init(struct weir_body *b, uint8_t framing, uint64_t length);
  */
 int weir_body_scan(struct weir_body *b, char *p, size_t n, size_t *ret_used,
 		   size_t *ret_kept);
+/* Bytes from here on that are data and need not be looked at; UINT64_MAX: all
+ * until the connection ends. */
+uint64_t weir_body_opaque(const struct weir_body *b);
+/* n of them went by, n <= weir_body_opaque(b). */
+void weir_body_pass(struct weir_body *b, uint64_t n);
 
 #endif

@@ -83,6 +83,7 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 	weir_block_put(&w->blocks, &c->in);
 	weir_block_put(&w->blocks, &c->out);
 	weir_block_put(&w->blocks, &c->head);
+	weir_pipe_put(&w->pipes, &c->pipe);
 	weir_due_disarm(&c->due);
 	if (is_reset) {
 		weir_end_reset(&c->end);

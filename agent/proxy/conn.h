@@ -21,6 +21,7 @@
 #include "stats.h"
 
 struct iovec;
+struct weir_pipe;
 
 enum weir_end_kind {
 	WEIR_END_DEAD, /* closed while events of this batch may name it */
@@ -51,6 +52,7 @@ struct weir_upstream {
 	bool is_connecting;
 	bool is_reused; /* has served a request before this one */
 	bool is_idle;   /* in its endpoint's pool */
+	bool is_bulk; /* the last response was long: read little with a head */
 	struct weir_due due;
 	struct weir_pool_ep *ep;
 	struct weir_proxy_epstat *stat;
@@ -102,6 +104,7 @@ struct weir_client {
 	struct weir_block *in;   /* from the client */
 	struct weir_block *head; /* request head to the upstream */
 	struct weir_block *out;  /* our bytes to the client: heads, answers */
+	struct weir_pipe *pipe;  /* body bytes on their way to the client */
 	uint32_t ready;          /* body bytes at in->start to be sent */
 	uint32_t head_sent;
 	size_t head_scan;
@@ -132,8 +135,9 @@ enum weir_step {
 /* io.c: n > 0 bytes; 0: end (recv only); -EAGAIN; other -errno.  The flags of
  * the end follow. */
 ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n);
+/* flags: MSG_MORE or 0. */
 ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
-		      uint32_t n_iov);
+		      uint32_t n_iov, int flags);
 /* Receives behind block->end, moving what is there to the front if need be.
  * -ENOBUFS when the block is full. */
 ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,

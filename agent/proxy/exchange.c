@@ -15,6 +15,8 @@
 
 #define SEND_ROUNDS 8
 #define RECEIVE_ROUNDS 8
+#define SPLICE_MIN 16384 /* bytes of body for which it is worth a pipe */
+#define BULK_READ 2048   /* with a head whose body will be spliced */
 #define JOIN_MAX 1024 /* body bytes copied behind a head: send() is cheaper */
 
 static enum weir_step gateway_error(struct weir_worker *w,
@@ -126,7 +128,7 @@ static int push_request(struct weir_client *c)
 							  c->in->start,
 					      .iov_len = c->ready};
 	}
-	n = weir_end_send(&c->up->end, iov, n_iov);
+	n = weir_end_send(&c->up->end, iov, n_iov, 0);
 	if (n == -EAGAIN) {
 		return 0;
 	}
@@ -372,6 +374,8 @@ static enum weir_step take_response(struct weir_worker *w,
 	if (scan_response_body(c) < 0) {
 		return gateway_error(w, c, "malformed chunked body");
 	}
+	up->is_bulk = up->ready >= SPLICE_MIN ||
+		      weir_body_opaque(&c->response_body) >= SPLICE_MIN;
 	return WEIR_STEP_AGAIN;
 }
 
@@ -418,7 +422,8 @@ static void join_small_body(const struct weir_worker *w, struct weir_client *c)
 	}
 }
 
-/* Heads of ours, then body bytes, to the client.  1: sent; 0: wait. */
+/* Heads of ours, body bytes that were looked at, then what is in the pipe, to
+ * the client.  1: sent; 0: wait. */
 static int push_response(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_block *in = c->up->in;
@@ -441,7 +446,11 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 		iov[n_iov++] = (struct iovec){.iov_base = in->data + in->start,
 					      .iov_len = c->up->ready};
 	}
-	n = weir_end_send(&c->end, iov, n_iov);
+	if (n_iov) {
+		n = weir_end_send(&c->end, iov, n_iov, c->pipe ? MSG_MORE : 0);
+	} else {
+		n = weir_pipe_drain(c->pipe, &c->end);
+	}
 	if (n == -EAGAIN) {
 		return 0;
 	}
@@ -449,6 +458,12 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
 		weir_client_close(w, c, false);
 		return 0;
+	}
+	if (!n_iov) {
+		if (c->pipe->n == 0) {
+			weir_pipe_put(&w->pipes, &c->pipe);
+		}
+		return 1;
 	}
 	if (of_out > (size_t)n) {
 		of_out = (size_t)n;
@@ -512,7 +527,10 @@ static enum weir_step receive(struct weir_worker *w, struct weir_client *c)
 		return weir_answer(w, c, 503, WEIR_PROXY_OVERLOAD,
 				   "out of buffers");
 	}
-	n = weir_end_fill(&up->end, up->in, w->blocks.size);
+	n = weir_end_fill(&up->end, up->in,
+			  up->is_bulk && !weir_block_len(up->in)
+				  ? BULK_READ
+				  : w->blocks.size);
 	if (n > 0) {
 		weir_count(&up->stat->rx_bytes, (uint64_t)n);
 		return WEIR_STEP_AGAIN;
@@ -529,12 +547,43 @@ static enum weir_step receive(struct weir_worker *w, struct weir_client *c)
 	return upstream_ended(w, c, n < 0);
 }
 
+/* Body bytes that nobody looks at into a pipe.  AGAIN: the response ended or
+ * broke off. */
+static enum weir_step splice_body(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_upstream *up = c->up;
+	uint64_t opaque = weir_body_opaque(&c->response_body);
+	ssize_t n;
+
+	if (c->pipe || opaque < SPLICE_MIN || !up->end.is_readable ||
+	    !c->is_answered || !c->end.is_writable ||
+	    weir_block_len(up->in) != up->ready) {
+		return WEIR_STEP_WAIT;
+	}
+	c->pipe = weir_pipe_get(&w->pipes);
+	if (!c->pipe) {
+		return WEIR_STEP_WAIT;
+	}
+	n = weir_pipe_fill(c->pipe, &up->end, opaque);
+	if (n > 0) {
+		weir_count(&up->stat->rx_bytes, (uint64_t)n);
+		weir_body_pass(&c->response_body, (uint64_t)n);
+		return WEIR_STEP_WAIT;
+	}
+	weir_pipe_put(&w->pipes, &c->pipe);
+	return n == -EAGAIN ? WEIR_STEP_WAIT : upstream_ended(w, c, n < 0);
+}
+
 /* The response's direction. */
 static enum weir_step relay_response(struct weir_worker *w,
 				     struct weir_client *c)
 {
 	for (int i = 0; i < RECEIVE_ROUNDS; i++) {
-		if (weir_block_len(c->out) || c->up->ready) {
+		(void)splice_body(w, c);
+		if (c->phase != WEIR_PHASE_EXCHANGE) {
+			return WEIR_STEP_WAIT;
+		}
+		if (weir_block_len(c->out) || c->up->ready || c->pipe) {
 			if (!push_response(w, c)) {
 				return WEIR_STEP_WAIT;
 			}

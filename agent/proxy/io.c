@@ -37,7 +37,7 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 }
 
 ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
-		      uint32_t n_iov)
+		      uint32_t n_iov, int flags)
 {
 	size_t want = 0;
 	ssize_t r;
@@ -48,13 +48,13 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 	do {
 		if (n_iov == 1) {
 			r = send(end->fd, iov->iov_base, iov->iov_len,
-				 MSG_NOSIGNAL);
+				 flags | MSG_NOSIGNAL);
 		} else {
 			struct msghdr msg = {
 				.msg_iov = (struct iovec *)(uintptr_t)iov,
 				.msg_iovlen = n_iov};
 
-			r = sendmsg(end->fd, &msg, MSG_NOSIGNAL);
+			r = sendmsg(end->fd, &msg, flags | MSG_NOSIGNAL);
 		}
 	} while (r < 0 && errno == EINTR);
 	if (r < 0) {

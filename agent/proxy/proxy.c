@@ -243,6 +243,8 @@ int weir_proxy_run(const struct weir_proxy_config *config)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* splice() has no MSG_NOSIGNAL. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	p.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p.control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = p.signal_fd < 0 || p.control_fd < 0 ? -errno : start_workers(&p);

@@ -35,7 +35,7 @@ static int drain_block(struct pump *p)
 		if (!p->to->is_writable) {
 			return -EAGAIN;
 		}
-		n = weir_end_send(p->to, &iov, 1);
+		n = weir_end_send(p->to, &iov, 1, 0);
 		if (n < 0) {
 			return (int)n;
 		}

@@ -72,6 +72,7 @@ static void on_retry_accept(struct weir_worker *w, struct weir_due *due)
 
 static void on_trim(struct weir_worker *w, struct weir_due *due)
 {
+	weir_pipes_trim(&w->pipes);
 	if (weir_blocks_trim(&w->blocks)) {
 		weir_due_arm(&w->wheel, due, w->now_ms + TRIM_MS);
 	}
@@ -340,7 +341,9 @@ static void run(struct weir_worker *w)
 		}
 		weir_wheel_run(w, &w->wheel, w->now_ms);
 		reap(w);
-		if (w->blocks.n_free > WEIR_BLOCKS_KEPT && !w->trim.pprev) {
+		if ((w->blocks.n_free > WEIR_BLOCKS_KEPT ||
+		     w->pipes.n_free > WEIR_PIPES_KEPT) &&
+		    !w->trim.pprev) {
 			weir_due_arm(&w->wheel, &w->trim, w->now_ms + TRIM_MS);
 		}
 	}
@@ -432,6 +435,11 @@ int weir_worker_init(struct weir_worker *w,
 	weir_blocks_init(
 		&w->blocks, l->buffer_bytes,
 		(uint32_t)(buffers / config->n_workers / l->buffer_bytes));
+	w->pipes.max = (uint32_t)(buffers / config->n_workers /
+				  (4 * WEIR_PIPE_BYTES));
+	if (w->pipes.max > WEIR_PIPES_MAX) {
+		w->pipes.max = WEIR_PIPES_MAX;
+	}
 	w->fields = calloc(l->max_headers, sizeof(*w->fields));
 	w->ids = calloc(l->max_headers, sizeof(*w->ids));
 	w->rule_counters = calloc(w->counters.max_rules + 1,
@@ -472,6 +480,7 @@ void weir_worker_fini(struct weir_worker *w)
 		weir_free_ptr(&u);
 	}
 	weir_blocks_fini(&w->blocks);
+	weir_pipes_fini(&w->pipes);
 	weir_counters_fini(&w->counters);
 	weir_free_ptr(&w->fields);
 	weir_free_ptr(&w->ids);

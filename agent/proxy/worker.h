@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "conn.h"
+#include "pipe.h"
 #include "proxy.h"
 #include "udp.h"
 
@@ -32,6 +33,7 @@ struct weir_worker {
 	uint64_t now_ms;
 	struct weir_wheel wheel;
 	struct weir_blocks blocks;
+	struct weir_pipes pipes;
 	struct weir_due trim;
 	struct weir_due retry_accept;
 	struct weir_plan_use *plan; /* NULL until the first */
