@@ -268,6 +268,7 @@ static int open_steps(struct weir_kernel *kernel,
 		return r;
 	}
 	weir_probe(&kernel->features);
+	weir_features_drop(&kernel->features, config->without);
 	weir_config_constants(kernel, &kernel->conf);
 	r = weir_load_maps(kernel);
 	if (r < 0) {

@@ -15,6 +15,14 @@
 
 enum weir_attach { WEIR_ATTACH_AUTO, WEIR_ATTACH_TCX, WEIR_ATTACH_CLSACT };
 
+/* What newer kernels have, to be done without as on an older one: so those
+ * paths are tested on any kernel. */
+#define WEIR_WITHOUT_RETVAL 1u      /* bpf_set_retval: 5.18 */
+#define WEIR_WITHOUT_LOOP 2u        /* bpf_loop: 5.17 */
+#define WEIR_WITHOUT_INGRESS 4u     /* bpf_sk_lookup.ingress_ifindex: 5.17 */
+#define WEIR_WITHOUT_TCX 8u         /* 6.6 */
+#define WEIR_WITHOUT_INIT_PIDNS 16u /* as in a container's pid namespace */
+
 struct weir_kernel_config {
 	const char *pin_dir; /* a bpffs directory; default /sys/fs/bpf/weir */
 	const char *cgroup;  /* cgroup v2 directory for connect and sockops;
@@ -50,6 +58,7 @@ struct weir_kernel_config {
 	bool wants_redirect;   /* past the stack, both directions */
 	bool wants_accounting; /* sockops */
 	bool wants_peer_names; /* getpeername and recvfrom show the frontend */
+	uint32_t without;      /* WEIR_WITHOUT_* */
 	const pid_t *self;     /* processes whose sockets bypass the hooks */
 	size_t n_self;
 };

@@ -163,6 +163,8 @@ int weir_load_share_maps(struct weir_kernel *kernel, struct bpf_object *obj);
 
 /* Tries samples; never fails, what cannot be tried is false. */
 void weir_probe(struct weir_features *ret_features);
+/* Takes away what config says to do without. */
+void weir_features_drop(struct weir_features *features, uint32_t without);
 /* Cookie of the calling thread's network namespace, 0: kernel has none. */
 uint64_t weir_netns_cookie(void);
 

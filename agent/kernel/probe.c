@@ -120,6 +120,15 @@ uint64_t weir_netns_cookie(void)
 	return cookie;
 }
 
+void weir_features_drop(struct weir_features *features, uint32_t without)
+{
+	features->has_retval &= !(without & WEIR_WITHOUT_RETVAL);
+	features->has_loop &= !(without & WEIR_WITHOUT_LOOP);
+	features->has_ingress &= !(without & WEIR_WITHOUT_INGRESS);
+	features->has_tcx &= !(without & WEIR_WITHOUT_TCX);
+	features->is_init_pidns &= !(without & WEIR_WITHOUT_INIT_PIDNS);
+}
+
 void weir_probe(struct weir_features *ret_features)
 {
 	struct stat st;

@@ -529,6 +529,51 @@ static void own_processes_are_left_alone(void)
 	weir_close(&endpoint);
 }
 
+static void begin_without_what_is_newer(void)
+{
+	struct weir_kernel_config config;
+
+	weir_kernel_close(&kernel);
+	world_config(&config);
+	config.without = WEIR_WITHOUT_RETVAL | WEIR_WITHOUT_LOOP |
+			 WEIR_WITHOUT_INGRESS | WEIR_WITHOUT_TCX;
+	kernel = world_kernel(&config);
+}
+
+/* The hook could only say EPERM: the relay refuses, where one can be reached.
+ */
+static void refusals_are_left_to_the_relay(void)
+{
+	static const struct mini_fe fes[] = {
+		{VIP4, IPPROTO_TCP, .proxy_index = 5,
+		 .refs = {{1, NULL, NULL}}},
+		{"10.77.0.2:80", IPPROTO_TCP, .refs = {{1, NULL, NULL}}},
+	};
+	static const struct mini_fe udp[] = {
+		{VIP4, IPPROTO_UDP, .refs = {{1, NULL, NULL}}},
+	};
+	struct sockaddr_storage sa;
+	socklen_t len = world_sockaddr(VIP4, AF_INET, &sa);
+	int fd, peer;
+
+	world_publish(kernel, fes, 2);
+	fd = world_connect(VIP4, AF_INET, SOCK_STREAM);
+	ok(fd >= 0, "%s", strerror(-fd));
+	peer = accept4(world.listener[0], NULL, NULL, SOCK_CLOEXEC);
+	is_name(peer, false, "198.19.240.5:80");
+	is_name(fd, true, VIP4);
+	weir_close(&peer);
+	weir_close(&fd);
+	fd = world_connect("10.77.0.2:80", AF_INET, SOCK_STREAM);
+	ok(fd == -ENETUNREACH, "not untouched: %s", strerror(-fd));
+	world_publish(kernel, udp, 1);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ok(sendto(fd, "x", 1, 0, (struct sockaddr *)&sa, len) < 0 &&
+		   errno == ENETUNREACH,
+	   "a datagram is not untouched: %s", strerror(errno));
+	weir_close(&fd);
+}
+
 static void begin(void)
 {
 	world_begin("connect");
@@ -549,4 +594,8 @@ TAP_MAIN(TEST(begin), TEST(unknown_addresses_pass_untouched),
 	 TEST(datagrams_of_unconnected_sockets),
 	 TEST(an_association_sticks_until_its_endpoint_goes),
 	 TEST(connections_are_counted), TEST(datagram_sockets_are_counted),
-	 TEST(own_processes_are_left_alone), TEST(end))
+	 TEST(own_processes_are_left_alone), TEST(begin_without_what_is_newer),
+	 TEST(connections_go_to_endpoints),
+	 TEST(affinity_stays_with_its_endpoint),
+	 TEST(an_association_sticks_until_its_endpoint_goes),
+	 TEST(refusals_are_left_to_the_relay), TEST(end))

@@ -59,8 +59,18 @@ static bool works(void)
 	return does;
 }
 
-/* An agent of its own; returns when it has published. */
-static pid_t start_agent(void)
+static bool enter(const char *cgroup)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	return world_write(path, "0") == 0;
+}
+
+/* An agent of its own, in cgroup if one is given; returns when it has
+ * published. */
+static pid_t start_agent_in(const char *cgroup,
+			    const struct weir_kernel_config *config)
 {
 	int pipes[2];
 	char byte;
@@ -70,8 +80,10 @@ static pid_t start_agent(void)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		struct weir_kernel *kernel = world_kernel(NULL);
+		struct weir_kernel *kernel;
 
+		must(!cgroup || enter(cgroup), "enter %s", cgroup);
+		kernel = world_kernel(config);
 		byte = world_publish(kernel, fes, 1) == 0 ? 'y' : 'n';
 		fflush(stdout);
 		if (write(pipes[1], &byte, 1) != 1) {
@@ -86,6 +98,11 @@ static pid_t start_agent(void)
 	weir_close(&pipes[0]);
 	world.generation++;
 	return pid;
+}
+
+static pid_t start_agent(void)
+{
+	return start_agent_in(NULL, NULL);
 }
 
 static void stop_agent(pid_t pid)
@@ -255,15 +272,13 @@ static void sizes_of_pinned_maps_stay(void)
 /* Runs works() in a child that enters cgroup first. */
 static bool works_in(const char *cgroup)
 {
-	char path[256];
 	int status = 0;
 	pid_t pid;
 
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
-		_exit(world_write(path, "0") == 0 && works() ? 0 : 1);
+		_exit(enter(cgroup) && works() ? 0 : 1);
 	}
 	waitpid(pid, &status, 0);
 	return status == 0;
@@ -298,6 +313,27 @@ static void excluded_cgroups_are_left_alone(void)
 	rmdir(below);
 	rmdir(skipped);
 	rmdir(free_one);
+}
+
+/* Where BPF and the agent do not mean the same processes by their numbers. */
+static void own_cgroup_is_left_alone(void)
+{
+	char own[192], other[192];
+	struct weir_kernel_config config;
+	pid_t agent;
+
+	snprintf(own, sizeof(own), "%s/own", world.cgroup);
+	snprintf(other, sizeof(other), "%s/other", world.cgroup);
+	mkdir(own, 0755);
+	mkdir(other, 0755);
+	world_config(&config);
+	config.without = WEIR_WITHOUT_INIT_PIDNS;
+	agent = start_agent_in(own, &config);
+	ok(works() && works_in(other), "others are taken");
+	ok(!works_in(own), "its own sockets are not");
+	stop_agent(agent);
+	rmdir(own);
+	rmdir(other);
 }
 
 static void excluded_namespaces_are_left_alone(void)
@@ -369,6 +405,6 @@ static void end(void)
 TAP_MAIN(TEST(begin), TEST(a_second_agent_is_refused),
 	 TEST(planes_outlive_the_agent), TEST(restarts_lose_no_connection),
 	 TEST(foreign_programs_keep_working), TEST(sizes_of_pinned_maps_stay),
-	 TEST(excluded_cgroups_are_left_alone),
+	 TEST(excluded_cgroups_are_left_alone), TEST(own_cgroup_is_left_alone),
 	 TEST(excluded_namespaces_are_left_alone), TEST(detach_leaves_nothing),
 	 TEST(end))

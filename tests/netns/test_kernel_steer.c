@@ -204,6 +204,73 @@ static void without_a_listener_local_addresses_pass(void)
 	is_steered("10.77.1.1:80", AF_INET, world.listener[0], "10.77.1.1:80");
 }
 
+static uint64_t n_dropped(void)
+{
+	uint64_t counts[_WEIR_COUNT_MAX] = {0};
+
+	ok(weir_kernel_counters(kernel, counts) == 0, "counters");
+	return counts[WEIR_COUNT_PACKET_PREFIX_DROP];
+}
+
+/* A connection to the prefix from behind an interface; a child in another
+ * namespace, connected by ig0 here and ig1 there. */
+static int connect_from_behind(void)
+{
+	char command[256];
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		int fd;
+
+		must(unshare(CLONE_NEWNET) == 0, "unshare");
+		raise(SIGSTOP);
+		must(system("ip link set ig1 up && "
+			    "ip addr add 10.78.0.2/24 dev ig1 && "
+			    "ip route add 198.19.240.0/20 via 10.78.0.1") == 0,
+		     "the other side");
+		alarm(1);
+		fd = world_connect("198.19.240.7:80", AF_INET, SOCK_STREAM);
+		_exit(fd >= 0 ? 0 : 1);
+	}
+	waitpid(pid, &status, WUNTRACED);
+	snprintf(command, sizeof(command),
+		 "ip link add ig0 type veth peer name ig1 netns %d && "
+		 "ip addr add 10.78.0.1/24 dev ig0 && ip link set ig0 up",
+		 (int)pid);
+	must(system(command) == 0, "veth");
+	kill(pid, SIGCONT);
+	waitpid(pid, &status, 0);
+	system("ip link del ig0 2>/dev/null");
+	return status;
+}
+
+/* Where the packet plane does not guard the interface. */
+static void the_prefix_is_guarded_twice(void)
+{
+	const char *const ignore[] = {"ig*"};
+	struct weir_kernel_config config;
+	uint64_t before;
+
+	weir_kernel_close(&kernel);
+	world_config(&config);
+	config.ignore = ignore;
+	config.n_ignore = 1;
+	kernel = world_kernel(&config);
+	publish_local(NULL, 0);
+	before = n_dropped();
+	ok(connect_from_behind() != 0, "the proxy was reached");
+	ok(n_dropped() > before, "not counted");
+	weir_kernel_close(&kernel);
+	config.without = WEIR_WITHOUT_INGRESS;
+	kernel = world_kernel(&config);
+	publish_local(NULL, 0);
+	ok(connect_from_behind() == 0,
+	   "the test shows nothing: it is not reached either way");
+}
+
 static void begin(void)
 {
 	world_begin("steer");
@@ -220,4 +287,5 @@ TAP_MAIN(TEST(begin), TEST(local_frontends_reach_the_proxy),
 	 TEST(other_frontends_go_by_the_prefix),
 	 TEST(other_namespaces_are_not_sent_to_the_prefix),
 	 TEST(a_port_of_the_host_is_not_stolen),
-	 TEST(without_a_listener_local_addresses_pass), TEST(end))
+	 TEST(without_a_listener_local_addresses_pass),
+	 TEST(the_prefix_is_guarded_twice), TEST(end))
