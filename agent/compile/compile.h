@@ -35,10 +35,11 @@ int weir_compile(struct weir_store *store,
 		 struct weir_compiled *ret_compiled);
 /*
  * The same result, sooner where it can be had from what was compiled before:
- * if since then only weights of backendRefs changed, the blocks are copied and
- * patched.  since: weir_store_version() at that time; before: its blocks, which
- * may be stamped, or NULL; compiled: what it gave, of which the diagnostics
- * stay (blocks that are still there are freed).  On failure nothing changes.
+ * if since then only weights of backendRefs and endpoints of slices changed,
+ * the blocks are copied and patched.  since: weir_store_version() at that time;
+ * before: its blocks, which may be stamped, or NULL; compiled: what it gave, of
+ * which the diagnostics stay (blocks that are still there are freed).  On
+ * failure nothing changes.
  */
 int weir_recompile(struct weir_store *store,
 		   const struct weir_compile_options *options, uint64_t since,

@@ -589,46 +589,26 @@ static int emit_rules_block(struct ir *c, void **ret_block, size_t *ret_size)
 	return 0;
 }
 
-static int emit_eps_block(struct ir *c, uint64_t groups_hash, void **ret_block,
-			  size_t *ret_size)
+static int emit_eps_block(struct ir *c, uint64_t groups_hash,
+			  struct weir_eps **ret_eps, size_t *ret_size)
 {
-	struct weir_span *sets = weir_ir_alloc(c, c->n_groups, sizeof(*sets));
-	struct weir_writer w;
-	struct weir_span span;
-	void *block;
-	int r;
+	struct ir_set *sets = weir_ir_alloc(c, c->n_groups, sizeof(*sets));
 
 	if (!sets) {
 		return -ENOMEM;
 	}
-	weir_writer_init(&w, sizeof(struct weir_eps));
 	for (const struct ir_group *g = c->groups; g; g = g->next_all) {
-		struct weir_endpoint *v;
-
-		sets[g->index] = weir_writer_reserve(&w, g->n_endpoints,
-						     sizeof(*v));
-		v = weir_writer_at(&w, sets[g->index]);
-		for (uint32_t i = 0; i < sets[g->index].n; i++) {
-			v[i].addr = g->endpoints[i].addr;
-			v[i].port_be = g->endpoints[i].port_be;
-			v[i].flags = g->endpoints[i].flags;
-		}
+		sets[g->index] = (struct ir_set){.endpoints = g->endpoints,
+						 .n = g->n_endpoints};
 	}
-	span = weir_writer_add(&w, sets, c->n_groups, sizeof(*sets));
-	r = weir_writer_finish(&w, WEIR_EPS_MAGIC, &block, ret_size);
-	if (r < 0) {
-		return r;
-	}
-	((struct weir_eps *)block)->sets = span;
-	((struct weir_eps *)block)->groups_hash = groups_hash;
-	*ret_block = block;
-	return 0;
+	return weir_ir_write_eps(sets, c->n_groups, groups_hash, ret_eps,
+				 ret_size);
 }
 
 int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled)
 {
 	_cleanup_free_ void *rules = NULL;
-	void *eps = NULL;
+	struct weir_eps *eps = NULL;
 	size_t rules_size = 0;
 	size_t eps_size = 0;
 	int r;

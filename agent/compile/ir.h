@@ -394,11 +394,20 @@ struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 const struct weir_service_port *
 weir_ir_service_port(const struct weir_object *service, uint32_t port,
 		     const char *protocol);
+/* Its endpoints, from the slices of the Service. */
+void weir_ir_fill_group(struct ir *c, const struct ir_service *service,
+			const struct weir_service_port *port,
+			struct ir_group *g);
+/* What weir_ir_group() gives it for a key. */
+uint64_t weir_ir_group_key(const struct weir_object *service,
+			   const struct weir_service_port *port);
 /* Some slice of the Service has the port, whether an endpoint is ready or
  * not. */
 bool weir_ir_has_slice_port(const struct ir *c,
 			    const struct ir_service *service,
 			    const struct weir_service_port *port);
+/* The Service of Knative's activator. */
+bool weir_ir_is_activator(struct weir_str ns, struct weir_str name);
 /* Nothing, or Knative's activator, serves it. */
 bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group);
 /* HTTP/2 without TLS, by appProtocol or Knative's port name. */
@@ -483,5 +492,25 @@ void weir_ir_plan_planes(struct ir *c);
 /* Row of a rule.  slots: room for n_refs; n_slots get filled. */
 void weir_ir_slots(const struct ir_rule *rule, struct weir_slot *slots);
 int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled);
+
+/* ------------------------------------------------------------------ eps.c */
+
+/* The endpoints of a group: new ones, or as they were (then before is set). */
+struct ir_set {
+	const struct ir_endpoint *endpoints;
+	const struct weir_endpoint *before;
+	uint32_t n;
+};
+/* 0, -ENOMEM or -EFBIG. */
+int weir_ir_write_eps(const struct ir_set *sets, uint32_t n,
+		      uint64_t groups_hash, struct weir_eps **ret_eps,
+		      size_t *ret_size);
+/* The block before with the endpoints of the Services of these slices anew;
+ * -EAGAIN where they may decide more than that. */
+int weir_ir_patch_eps(struct weir_store *store,
+		      const struct weir_compile_options *options,
+		      const struct weir_object *const *slices, size_t n_slices,
+		      const struct weir_plan_view *before,
+		      struct weir_eps **ret_eps, size_t *ret_size);
 
 #endif

@@ -247,7 +247,8 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 	} else if (port) {
 		r->group = weir_ir_group(c, service, port);
 		r->state = r->group ? WEIR_REF_OK : WEIR_REF_UNREADY;
-		r->is_bare = !weir_ir_has_slice_port(c, service, port);
+		r->is_bare = r->group && r->group->n_endpoints == 0 &&
+			     !weir_ir_has_slice_port(c, service, port);
 	}
 	add_split_filters(c, path, s, r);
 }

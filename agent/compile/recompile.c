@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An edit of weights alone: the plan before is copied, the rows of the routes
- * in question are built anew, and everything stamped is taken back, so that the
- * bytes are those of a full compilation (tests/unit/test_compile_recompile.c
- * holds it to that).  Where that is not certain, the compilation is full.
+ * An edit of weights or endpoints alone: the plan before is copied, the rows of
+ * the routes or the endpoints of the Services in question are built anew, and
+ * everything stamped is taken back, so that the bytes are those of a full
+ * compilation (tests/unit/test_compile_recompile.c holds it to that).  Where
+ * that is not certain, the compilation is full.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,15 +20,12 @@ static void *copy_block(const void *block, size_t size)
 	return copy ? memcpy(copy, block, size) : NULL;
 }
 
-static void unstamp(struct weir_plan *rules, struct weir_eps *eps)
+static void unstamp_rules(struct weir_plan *rules)
 {
 	char *base = (char *)rules;
 	struct weir_rule *rule = (struct weir_rule *)(base + rules->rules.off);
-	struct weir_span *sets = (struct weir_span *)((char *)eps +
-						      eps->sets.off);
 
 	rules->generation = 0;
-	eps->generation = 0;
 	for (uint32_t i = 0; i < rules->rules.n; i++) {
 		struct weir_ref *ref = (struct weir_ref *)(base +
 							   rule[i].refs.off);
@@ -42,6 +40,14 @@ static void unstamp(struct weir_plan *rules, struct weir_eps *eps)
 			slot[k].stat = 0;
 		}
 	}
+}
+
+static void unstamp_eps(struct weir_eps *eps)
+{
+	struct weir_span *sets = (struct weir_span *)((char *)eps +
+						      eps->sets.off);
+
+	eps->generation = 0;
 	for (uint32_t i = 0; i < eps->sets.n; i++) {
 		struct weir_endpoint *v = (struct weir_endpoint *)((char *)eps +
 								   sets[i].off);
@@ -147,28 +153,59 @@ static int patch_route(struct weir_plan *p, const struct weir_object *route)
 	return is_known && object == WEIR_NONE ? -EAGAIN : 0;
 }
 
-static int patch(const struct weir_store *store, uint64_t since,
+/* The slices of n edits to the front; how many. */
+static size_t slices_first(const struct weir_object **edits, size_t n)
+{
+	size_t n_slices = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct weir_object *o = edits[i];
+
+		if (o->kind == WEIR_KIND_ENDPOINT_SLICE) {
+			edits[i] = edits[n_slices];
+			edits[n_slices++] = o;
+		}
+	}
+	return n_slices;
+}
+
+static int patch(struct weir_store *store,
+		 const struct weir_compile_options *options, uint64_t since,
 		 const struct weir_plan_view *before,
 		 struct weir_compiled *compiled)
 {
-	const struct weir_object *routes[WEIR_STORE_REWEIGHTED_MAX];
+	const struct weir_object *edits[WEIR_STORE_SMALL_EDITS_MAX];
 	_cleanup_free_ struct weir_plan *rules = NULL;
 	_cleanup_free_ struct weir_eps *eps = NULL;
+	size_t eps_size = before->eps->size;
+	size_t n_slices;
 	size_t n;
 	int r;
 
-	r = weir_store_reweighted(store, since, routes, &n);
+	r = weir_store_small_edits(store, since, edits, &n);
 	if (r < 0) {
 		return r;
 	}
+	n_slices = slices_first(edits, n);
+	if (n_slices) {
+		r = weir_ir_patch_eps(store, options, edits, n_slices, before,
+				      &eps, &eps_size);
+		if (r < 0) {
+			return r;
+		}
+	} else {
+		eps = copy_block(before->eps, eps_size);
+		if (eps) {
+			unstamp_eps(eps);
+		}
+	}
 	rules = copy_block(before->rules, before->rules->size);
-	eps = copy_block(before->eps, before->eps->size);
 	if (!rules || !eps) {
 		return -ENOMEM;
 	}
-	unstamp(rules, eps);
-	for (size_t i = 0; i < n; i++) {
-		r = patch_route(rules, routes[i]);
+	unstamp_rules(rules);
+	for (size_t i = n_slices; i < n; i++) {
+		r = patch_route(rules, edits[i]);
 		if (r < 0) {
 			return r;
 		}
@@ -176,7 +213,7 @@ static int patch(const struct weir_store *store, uint64_t since,
 	weir_free_ptr(&compiled->rules);
 	weir_free_ptr(&compiled->eps);
 	compiled->rules_size = rules->size;
-	compiled->eps_size = eps->size;
+	compiled->eps_size = eps_size;
 	compiled->rules = TAKE_PTR(rules);
 	compiled->eps = TAKE_PTR(eps);
 	return 0;
@@ -188,7 +225,8 @@ int weir_recompile(struct weir_store *store,
 		   struct weir_compiled *compiled)
 {
 	struct weir_compiled fresh;
-	int r = before ? patch(store, since, before, compiled) : -EAGAIN;
+	int r = before ? patch(store, options, since, before, compiled)
+		       : -EAGAIN;
 
 	if (r != -EAGAIN) {
 		return r;

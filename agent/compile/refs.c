@@ -356,7 +356,6 @@ static void add_group(struct build *b, struct ir_service *service,
 		add_invalid(b, service);
 		return;
 	}
-	say_endpoints(b, service, port);
 	r = add_ref(b, WEIR_REF_OK);
 	if (!r) {
 		return;
@@ -367,6 +366,9 @@ static void add_group(struct build *b, struct ir_service *service,
 	}
 	if (!r->group) {
 		r->state = WEIR_REF_INVALID;
+	}
+	if (!r->group || r->group->n_endpoints == 0) {
+		say_endpoints(b, service, port);
 	}
 	add_own_filters(b, &r->filters);
 	if (service->object->service->has_client_affinity) {

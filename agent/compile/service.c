@@ -11,6 +11,8 @@
 
 #define SERVING_GROUP "serving.knative.dev"
 #define ROUTE_LABEL "serving.knative.dev/route"
+#define ACTIVATOR_NS "knative-serving"
+#define ACTIVATOR_NAME "activator-service"
 #define SKS_LABEL "networking.internal.knative.dev/serverlessservice"
 
 /* Knative's placeholder of a Route or of one of its tags (serving
@@ -295,12 +297,18 @@ static uint64_t address_hash(const struct weir_ip *ip)
 	return weir_hash64(ip, sizeof(*ip), 7);
 }
 
+bool weir_ir_is_activator(struct weir_str ns, struct weir_str name)
+{
+	return weir_str_is(ns, ACTIVATOR_NS) &&
+	       weir_str_is(name, ACTIVATOR_NAME);
+}
+
 /* Serving's activator stands in for a revision that sleeps: where the public
  * Service's endpoints are the activator's, nothing can go straight to pods. */
 static void load_activators(struct ir *c)
 {
-	const struct ir_service *s = find_service(
-		c, WEIR_STR("knative-serving"), WEIR_STR("activator-service"));
+	const struct ir_service *s = find_service(c, WEIR_STR(ACTIVATOR_NS),
+						  WEIR_STR(ACTIVATOR_NAME));
 
 	c->has_activators = true;
 	for (uint32_t i = s ? s->slices : 0; i; i = c->slice_next[i - 1]) {
@@ -332,8 +340,9 @@ bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group)
 	return group->n_endpoints == 0;
 }
 
-static void fill_group(struct ir *c, const struct ir_service *service,
-		       const struct weir_service_port *port, struct ir_group *g)
+void weir_ir_fill_group(struct ir *c, const struct ir_service *service,
+			const struct weir_service_port *port,
+			struct ir_group *g)
 {
 	struct ir_endpoint *v;
 	size_t max = 0;
@@ -354,12 +363,27 @@ static void fill_group(struct ir *c, const struct ir_service *service,
 	g->n_endpoints = (uint32_t)sort_endpoints(v, count);
 }
 
+static uint64_t group_key(uint64_t service_hash,
+			  const struct weir_service_port *port)
+{
+	bool is_udp = weir_str_is(port->protocol, "UDP");
+	uint8_t proto = is_udp ? IPPROTO_UDP : IPPROTO_TCP;
+	uint32_t id = (uint32_t)port->port << 8 | proto;
+
+	return weir_hash64(&service_hash, sizeof(service_hash), id);
+}
+
+uint64_t weir_ir_group_key(const struct weir_object *service,
+			   const struct weir_service_port *port)
+{
+	return group_key(service_hash(service->ns, service->name), port);
+}
+
 struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 			       const struct weir_service_port *port)
 {
 	bool is_udp = weir_str_is(port->protocol, "UDP");
 	uint8_t proto = is_udp ? IPPROTO_UDP : IPPROTO_TCP;
-	uint32_t id = (uint32_t)port->port << 8 | proto;
 	struct ir_group *g;
 
 	for (g = service->groups; g; g = g->next) {
@@ -371,7 +395,7 @@ struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 	if (!g) {
 		return NULL;
 	}
-	g->key = weir_hash64(&service->hash, sizeof(service->hash), id);
+	g->key = group_key(service->hash, port);
 	g->object = service->object_id;
 	g->port = port->port;
 	g->port_name = port->name;
@@ -381,6 +405,6 @@ struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 	service->groups = g;
 	*c->groups_tail = g;
 	c->groups_tail = &g->next_all;
-	fill_group(c, service, port, g);
+	weir_ir_fill_group(c, service, port, g);
 	return g;
 }

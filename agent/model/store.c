@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "cleanup.h"
-#include "reweight.h"
+#include "small_edit.h"
 
 struct slot {
 	const struct weir_object *object;
@@ -35,8 +35,8 @@ struct weir_store {
 	bool slices_are_fresh;
 	uint64_t version;
 	/* The last changes: [version % MAX] is what led to version; NULL if it
-	 * was more than weights. */
-	const struct weir_object *reweighted[WEIR_STORE_REWEIGHTED_MAX];
+	 * was more than a small edit. */
+	const struct weir_object *edited[WEIR_STORE_SMALL_EDITS_MAX];
 };
 
 static void free_slot(struct slot *slot)
@@ -116,27 +116,26 @@ static size_t place_of(const struct shelf *shelf, struct weir_str ns,
 }
 
 /* gone is freed: what names it names what took its place, or nothing. */
-static void replace_reweighted(struct weir_store *s,
-			       const struct weir_object *gone,
-			       const struct weir_object *by)
+static void replace_edited(struct weir_store *s, const struct weir_object *gone,
+			   const struct weir_object *by)
 {
-	for (size_t i = 0; i < WEIR_STORE_REWEIGHTED_MAX; i++) {
-		if (s->reweighted[i] == gone) {
-			s->reweighted[i] = by;
+	for (size_t i = 0; i < WEIR_STORE_SMALL_EDITS_MAX; i++) {
+		if (s->edited[i] == gone) {
+			s->edited[i] = by;
 		}
 	}
 }
 
-/* reweighted: the object if the change was of its weights only, else NULL. */
+/* edited: the object if the edit of it was small, else NULL. */
 static void changed(struct weir_store *s, enum weir_kind kind,
-		    const struct weir_object *reweighted)
+		    const struct weir_object *edited)
 {
 	s->shelves[kind].is_fresh = false;
-	if (kind == WEIR_KIND_ENDPOINT_SLICE) {
+	if (kind == WEIR_KIND_ENDPOINT_SLICE && !edited) {
 		s->slices_are_fresh = false;
 	}
 	s->version++;
-	s->reweighted[s->version % WEIR_STORE_REWEIGHTED_MAX] = reweighted;
+	s->edited[s->version % WEIR_STORE_SMALL_EDITS_MAX] = edited;
 }
 
 static int grow(void **v, size_t *cap, size_t want, size_t size)
@@ -159,10 +158,45 @@ static int grow(void **v, size_t *cap, size_t want, size_t size)
 	return 0;
 }
 
+static int compare_service(const struct weir_object *a, struct weir_str ns,
+			   struct weir_str service)
+{
+	int r = weir_str_cmp(a->ns, ns);
+
+	return r ? r : weir_str_cmp(a->slice->service, service);
+}
+
+static int compare_slices(const void *a, const void *b)
+{
+	const struct weir_object *x = *(const struct weir_object *const *)a;
+	const struct weir_object *y = *(const struct weir_object *const *)b;
+	int r = compare_service(x, y->ns, y->slice->service);
+
+	return r ? r : weir_str_cmp(x->name, y->name);
+}
+
+/* One that only changed its endpoints keeps its place among the slices of its
+ * Service. */
+static void replace_slice(struct weir_store *s, const struct weir_object *gone,
+			  const struct weir_object *by)
+{
+	const struct weir_object **at;
+
+	if (gone->kind != WEIR_KIND_ENDPOINT_SLICE || !s->slices_are_fresh ||
+	    gone->slice->service.n == 0) {
+		return;
+	}
+	at = bsearch(&gone, s->slices, s->n_slices,
+		     sizeof(struct weir_object *), compare_slices);
+	if (at) {
+		*at = by;
+	}
+}
+
 int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 		   const struct weir_object *object)
 {
-	const struct weir_object *reweighted = NULL;
+	const struct weir_object *edited = NULL;
 	struct shelf *shelf;
 	bool is_there;
 	size_t at;
@@ -175,10 +209,11 @@ int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 	if (is_there) {
 		const struct weir_object *gone = shelf->v[at].object;
 
-		if (weir_object_is_reweighted(gone, object)) {
-			reweighted = object;
+		if (weir_object_is_small_edit(gone, object)) {
+			edited = object;
+			replace_slice(store, gone, object);
 		}
-		replace_reweighted(store, gone, reweighted);
+		replace_edited(store, gone, edited);
 		free_slot(&shelf->v[at]);
 	} else {
 		void *v = shelf->v;
@@ -194,7 +229,7 @@ int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 	}
 	shelf->v[at] = (struct slot){object, arena->chunk};
 	*arena = (struct weir_arena){0};
-	changed(store, object->kind, reweighted);
+	changed(store, object->kind, edited);
 	return 0;
 }
 
@@ -213,7 +248,7 @@ bool weir_store_remove(struct weir_store *store, enum weir_kind kind,
 	if (!is_there) {
 		return false;
 	}
-	replace_reweighted(store, shelf->v[at].object, NULL);
+	replace_edited(store, shelf->v[at].object, NULL);
 	free_slot(&shelf->v[at]); /* ns and name may die here */
 	memmove(&shelf->v[at], &shelf->v[at + 1],
 		(shelf->n - at - 1) * sizeof(*shelf->v));
@@ -258,23 +293,6 @@ weir_store_list(struct weir_store *store, enum weir_kind kind, size_t *ret_n)
 	}
 	*ret_n = shelf->n;
 	return shelf->n ? shelf->list : &nothing;
-}
-
-static int compare_service(const struct weir_object *a, struct weir_str ns,
-			   struct weir_str service)
-{
-	int r = weir_str_cmp(a->ns, ns);
-
-	return r ? r : weir_str_cmp(a->slice->service, service);
-}
-
-static int compare_slices(const void *a, const void *b)
-{
-	const struct weir_object *x = *(const struct weir_object *const *)a;
-	const struct weir_object *y = *(const struct weir_object *const *)b;
-	int r = compare_service(x, y->ns, y->slice->service);
-
-	return r ? r : weir_str_cmp(x->name, y->name);
 }
 
 static int index_slices(struct weir_store *s)
@@ -341,20 +359,21 @@ uint64_t weir_store_version(const struct weir_store *store)
 	return store->version;
 }
 
-int weir_store_reweighted(
+int weir_store_small_edits(
 	const struct weir_store *store, uint64_t since,
-	const struct weir_object *ret_objects[static WEIR_STORE_REWEIGHTED_MAX],
+	const struct weir_object
+		*ret_objects[static WEIR_STORE_SMALL_EDITS_MAX],
 	size_t *ret_n)
 {
 	size_t n = 0;
 
 	if (since > store->version ||
-	    store->version - since > WEIR_STORE_REWEIGHTED_MAX) {
+	    store->version - since > WEIR_STORE_SMALL_EDITS_MAX) {
 		return -EAGAIN;
 	}
 	for (uint64_t v = since + 1; v <= store->version; v++) {
 		const struct weir_object *o =
-			store->reweighted[v % WEIR_STORE_REWEIGHTED_MAX];
+			store->edited[v % WEIR_STORE_SMALL_EDITS_MAX];
 
 		if (!o) {
 			return -EAGAIN;

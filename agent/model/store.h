@@ -37,13 +37,14 @@ const struct weir_object *const *weir_store_slices(struct weir_store *store,
 /* Counts every put and remove: unchanged means nothing to compile. */
 uint64_t weir_store_version(const struct weir_store *store);
 
-/* The objects replaced since version `since`, if each of those changes was of
- * weights alone (reweight.h); an object may be named twice.  -EAGAIN: something
- * else changed, or too much. */
-#define WEIR_STORE_REWEIGHTED_MAX 16
-int weir_store_reweighted(
+/* The objects replaced since version `since`, if each of those edits was of
+ * weights or of endpoints alone (small_edit.h); an object may be named twice.
+ * -EAGAIN: something else changed, or too much. */
+#define WEIR_STORE_SMALL_EDITS_MAX 16
+int weir_store_small_edits(
 	const struct weir_store *store, uint64_t since,
-	const struct weir_object *ret_objects[static WEIR_STORE_REWEIGHTED_MAX],
+	const struct weir_object
+		*ret_objects[static WEIR_STORE_SMALL_EDITS_MAX],
 	size_t *ret_n);
 
 #endif

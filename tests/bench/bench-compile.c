@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPU time of a full compilation, and of one after the edit of a weight.
+ * CPU time of a full compilation, and of one after the edit of a weight or of
+ * an endpoint.
  * HTTPRoutes of one rule and two backends, each with its own hostname or its
  * own path; each backend has a Service and an EndpointSlice of its own.
  *
@@ -50,6 +51,29 @@ static void add(struct weir_store *store, const struct weir_buf *text)
 	weir_arena_fini(&arena);
 }
 
+static void add_slice(struct weir_store *store, unsigned i, char which,
+		      unsigned n)
+{
+	_cleanup_buf_ struct weir_buf b = {0};
+
+	weir_buf_printf(
+		&b,
+		"apiVersion: discovery.k8s.io/v1\nkind: "
+		"EndpointSlice\nmetadata:\n"
+		"  name: svc-%05u-%c-abcde\n  labels:\n"
+		"    kubernetes.io/service-name: svc-%05u-%c\n"
+		"addressType: IPv4\nports:\n- name: http\n  port: 8080\n"
+		"endpoints:\n",
+		i, which, i, which);
+	for (unsigned k = 0; k < n; k++) {
+		weir_buf_printf(&b,
+				"- addresses: [10.%u.%u.%u]\n"
+				"  conditions: {ready: true}\n",
+				100 + (which - 'a') * 50 + k, i / 250, i % 250);
+	}
+	add(store, &b);
+}
+
 static void add_service(struct weir_store *store, unsigned i, char which,
 			unsigned n)
 {
@@ -60,21 +84,10 @@ static void add_service(struct weir_store *store, unsigned i, char which,
 		"apiVersion: v1\nkind: Service\nmetadata:\n  name: "
 		"svc-%05u-%c\n"
 		"spec:\n  clusterIP: 10.96.%u.%u\n  ports:\n  - name: http\n"
-		"    port: 80\n---\n"
-		"apiVersion: discovery.k8s.io/v1\nkind: "
-		"EndpointSlice\nmetadata:\n"
-		"  name: svc-%05u-%c-abcde\n  labels:\n"
-		"    kubernetes.io/service-name: svc-%05u-%c\n"
-		"addressType: IPv4\nports:\n- name: http\n  port: 8080\n"
-		"endpoints:\n",
-		i, which, i / 250 % 250, i % 250, i, which, i, which);
-	for (unsigned k = 0; k < n; k++) {
-		weir_buf_printf(&b,
-				"- addresses: [10.%u.%u.%u]\n"
-				"  conditions: {ready: true}\n",
-				100 + (which - 'a') * 50 + k, i / 250, i % 250);
-	}
+		"    port: 80\n",
+		i, which, i / 250 % 250, i % 250);
 	add(store, &b);
+	add_slice(store, i, which, n);
 }
 
 static void add_route(struct weir_store *store, unsigned i, bool by_path)
@@ -121,9 +134,9 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* One weight changes; the plan before is stamped, as the agent's is. */
-static void edit(struct weir_store *store, bool by_path, unsigned routes,
-		 unsigned rounds, double *ms)
+/* One weight, or the endpoints of one Service, change. */
+static void edit(struct weir_store *store, bool by_path, bool of_endpoints,
+		 unsigned routes, unsigned rounds, double *ms)
 {
 	struct weir_compile_options options = {.node_name = WEIR_STR("")};
 	struct weir_compiled out;
@@ -139,7 +152,11 @@ static void edit(struct weir_store *store, bool by_path, unsigned routes,
 		double begin;
 
 		weight = i % 2 ? 90 : 50;
-		add_route(store, i % routes, by_path);
+		if (of_endpoints) {
+			add_slice(store, i % routes, 'a', 1 + i % 3);
+		} else {
+			add_route(store, i % routes, by_path);
+		}
 		before = (struct weir_plan_view){out.rules, out.eps};
 		old_rules = TAKE_PTR(out.rules);
 		old_eps = TAKE_PTR(out.eps);
@@ -153,8 +170,9 @@ static void edit(struct weir_store *store, bool by_path, unsigned routes,
 	}
 	weir_compiled_fini(&out);
 	qsort(ms, rounds, sizeof(*ms), compare);
-	printf("  one weight: median %.2f ms, min %.2f, max %.2f\n",
-	       ms[rounds / 2], ms[0], ms[rounds - 1]);
+	printf("  one %s: median %.2f ms, min %.2f, max %.2f\n",
+	       of_endpoints ? "slice" : "weight", ms[rounds / 2], ms[0],
+	       ms[rounds - 1]);
 }
 
 static void run(bool by_path, unsigned routes, unsigned endpoints,
@@ -201,7 +219,8 @@ static void run(bool by_path, unsigned routes, unsigned endpoints,
 	       "%.2f, max %.2f, plan %zu bytes\n",
 	       routes, by_path ? "path" : "host", routes * 2 * endpoints,
 	       ms[rounds / 2], ms[0], ms[rounds - 1], size);
-	edit(store, by_path, routes, rounds, ms);
+	edit(store, by_path, false, routes, rounds, ms);
+	edit(store, by_path, true, routes, rounds, ms);
 	weir_store_free(&store);
 	weir_free_ptr(&ms);
 }

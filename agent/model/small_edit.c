@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The most frequent edit of all: a weight of a backendRef.  Tells it from every
- * other by comparing the two objects field by field.
+ * Weights of backendRefs and endpoints of slices change all the time; all else
+ * rarely.  Tells these edits from others by comparing the two objects field by
+ * field.
  */
-#include "reweight.h"
+#include "small_edit.h"
 
 static bool strs_eq(struct weir_strs a, struct weir_strs b)
 {
@@ -135,23 +136,46 @@ static bool route_eq(const struct weir_route_spec *a,
 	return true;
 }
 
-bool weir_object_is_reweighted(const struct weir_object *before,
-			       const struct weir_object *after)
+/* All but the endpoints. */
+static bool slice_eq(const struct weir_slice_spec *a,
+		     const struct weir_slice_spec *b)
 {
-	switch (before->kind) {
+	if (!weir_str_eq(a->service, b->service) || a->n_ports != b->n_ports) {
+		return false;
+	}
+	for (size_t i = 0; i < a->n_ports; i++) {
+		if (!weir_str_eq(a->ports[i].name, b->ports[i].name) ||
+		    !weir_str_eq(a->ports[i].protocol, b->ports[i].protocol) ||
+		    a->ports[i].port != b->ports[i].port) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool spec_eq(const struct weir_object *a, const struct weir_object *b)
+{
+	switch (a->kind) {
 	case WEIR_KIND_HTTP_ROUTE:
 	case WEIR_KIND_TCP_ROUTE:
 	case WEIR_KIND_UDP_ROUTE:
-		break;
+		return a->route && b->route && route_eq(a->route, b->route);
+	case WEIR_KIND_ENDPOINT_SLICE:
+		return a->slice && b->slice && slice_eq(a->slice, b->slice);
 	default:
 		return false;
 	}
-	return after->kind == before->kind && before->route && after->route &&
+}
+
+bool weir_object_is_small_edit(const struct weir_object *before,
+			       const struct weir_object *after)
+{
+	return after->kind == before->kind &&
 	       weir_str_eq(before->ns, after->ns) &&
 	       weir_str_eq(before->name, after->name) &&
 	       before->created_s == after->created_s &&
 	       before->line == after->line &&
 	       weir_str_eq(before->source, after->source) &&
 	       pairs_eq(before->annotations, after->annotations) &&
-	       route_eq(before->route, after->route);
+	       spec_eq(before, after);
 }
