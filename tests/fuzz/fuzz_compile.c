@@ -2,7 +2,9 @@
 /*
  * Manifests from a stranger, all the way: decoded, compiled, opened, looked up.
  * Whatever is decoded must compile, to the same bytes twice, and to a plan that
- * opens; a recompilation after nothing must give these bytes as well.
+ * opens; a recompilation after nothing must give these bytes as well.  What
+ * stands after a form feed is put into the store afterwards: the recompilation
+ * of that must give the bytes of a full one.
  */
 #include <netinet/in.h>
 #include <stdint.h>
@@ -102,6 +104,24 @@ static bool is_same(const struct weir_compiled *a,
 	       !memcmp(a->eps, b->eps, a->eps_size);
 }
 
+/* compiled: what was compiled before, as view. */
+static void check_edit(struct weir_store *store,
+		       const struct weir_plan_view *view, const uint8_t *data,
+		       size_t size, struct weir_compiled *compiled)
+{
+	struct weir_compile_options options = {.node_name = WEIR_STR("node-a")};
+	uint64_t since = weir_store_version(store);
+	struct weir_compiled full;
+
+	decode(store, data, size);
+	if (weir_recompile(store, &options, since, view, compiled) < 0 ||
+	    weir_compile(store, &options, &full) < 0 ||
+	    !is_same(compiled, &full)) {
+		abort();
+	}
+	weir_compiled_fini(&full);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct weir_compile_options options = {.node_name = WEIR_STR("node-a")};
@@ -110,11 +130,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct weir_compiled second;
 	struct weir_plan_view view;
 	_cleanup_buf_ struct weir_buf text = {0};
+	const uint8_t *edit;
 
 	if (weir_store_new(&store) < 0) {
 		return 0;
 	}
-	decode(store, data, size);
+	edit = size ? memchr(data, '\f', size) : NULL;
+	decode(store, data, edit ? (size_t)(edit - data) : size);
 	if (weir_compile(store, &options, &first) < 0 ||
 	    weir_compile(store, &options, &second) < 0 ||
 	    weir_plan_open(first.rules, first.rules_size, first.eps,
@@ -129,6 +151,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	look_up(&view);
 	weir_plan_print(&view, &text);
+	if (edit) {
+		check_edit(store, &view, edit + 1,
+			   size - (size_t)(edit + 1 - data), &second);
+	}
 	weir_compiled_fini(&first);
 	weir_compiled_fini(&second);
 	weir_store_free(&store);
