@@ -59,6 +59,7 @@ DRIVER_BIN := $(patsubst tests/harness/%.c,$(B)/tests/%,$(filter %-driver.c,$(TO
 TOOL_BIN  := $(TOOL_SRC:tests/harness/%.c=$(B)/tests/%)
 TEST_SRC  := $(sort $(wildcard tests/*/test_*.c))
 TEST_BIN  := $(TEST_SRC:%.c=$(B)/%)
+DIFFER_SRC := $(sort $(wildcard tests/differential/*.c))
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 BENCH_BIN := $(BENCH_SRC:tests/bench/%.c=$(B)/bench/%)
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -148,8 +149,13 @@ $(BENCH_BIN): $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libweir.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(AGENT_LIBS) -lm -o $@
 
-.PHONY: test-tools unit-tools unit check test
-test-tools: all $(TOOL_BIN) $(TEST_BIN)
+# Weir's parser beside others, which are programs of their own.
+$(B)/differential: $(call obj,$(DIFFER_SRC)) $(B)/libweir.a $(B)/libharness.a
+	$(call msg,TOOL,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(AGENT_LIBS) -lm -o $@
+
+.PHONY: test-tools unit-tools unit check test differential
+test-tools: all $(TOOL_BIN) $(TEST_BIN) $(B)/differential
 unit-tools: all $(TOOL_BIN) $(filter $(B)/tests/unit/%,$(TEST_BIN))
 
 unit: unit-tools ## unit tests only (no root needed)
@@ -160,6 +166,10 @@ check: lint unit ## lint and unit tests
 test: ## every test: lint, unit, fuzz corpora, kernel and proxy tiers (root)
 	$(Q)scripts/setup build test
 	$(Q)scripts/test --build $(B)
+
+STREAMS ?= 1000000
+differential: $(B)/differential $(TOOL_BIN) ## STREAMS (10^6) of requests through weir's parser and others
+	$(Q)tests/differential/run --build $(B) --streams $(STREAMS)
 
 # ---------------------------------------------------------------- fuzzing
 # What the targets reach is compiled once.  A target may include a .c file to
@@ -230,5 +240,5 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
--include $(patsubst %.c,$(B)/%.d,$(sort $(AGENT_SRC) $(CTL_SRC) $(HARNESS_SRC) $(TEST_SRC) $(BENCH_SRC)))
+-include $(patsubst %.c,$(B)/%.d,$(sort $(AGENT_SRC) $(CTL_SRC) $(HARNESS_SRC) $(TEST_SRC) $(BENCH_SRC) $(DIFFER_SRC)))
 -include $(BPF_OBJ:.o=.d) $(FUZZ_LIB_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/fuzz/obj/%.d)

@@ -6,6 +6,10 @@
  * client sent alone, with every byte of the backend sent alone.
  *
  *	weir-proxy-cases CLIENT-ADDR:PORT BACKEND-ADDR:PORT FILE...
+ *	weir-proxy-cases --sends FILE...
+ *
+ * --sends plays nothing: for each case it writes what the client sends, as a
+ * u32 of its size and its bytes.
  *
  * A file (tests/proxy/README.md):
  *	case NAME			begins a case
@@ -612,6 +616,30 @@ static int open_backend(const char *text)
 	return fd;
 }
 
+static int print_sends(void)
+{
+	for (size_t i = 0; i < n_cases; i++) {
+		const struct script *script = &cases[i];
+		uint32_t size = 0;
+
+		for (size_t k = 0; k < script->n; k++) {
+			size += script->steps[k].kind == STEP_SEND
+					? (uint32_t)script->steps[k].n
+					: 0;
+		}
+		fwrite(&size, sizeof(size), 1, stdout);
+		for (size_t k = 0; k < script->n; k++) {
+			const struct step *s = &script->steps[k];
+
+			for (size_t b = 0; s->kind == STEP_SEND && b < s->n;
+			     b++) {
+				putchar(s->v[b]);
+			}
+		}
+	}
+	return fflush(stdout) == 0 ? 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const modes[_MODE_MAX] = {
@@ -620,6 +648,12 @@ int main(int argc, char **argv)
 	struct sockaddr_storage target;
 	int failed = 0;
 
+	if (argc >= 3 && strcmp(argv[1], "--sends") == 0) {
+		for (int i = 2; i < argc; i++) {
+			load(argv[i]);
+		}
+		return print_sends();
+	}
 	if (argc < 4) {
 		fprintf(stderr,
 			"usage: weir-proxy-cases CLIENT BACKEND FILE...\n");

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two readings of one stream, and what their difference means. */
+#ifndef WEIR_DIFFERENTIAL_COMPARE_H
+#define WEIR_DIFFERENTIAL_COMPARE_H
+
+#include "reading.h"
+
+#define CLASSES(X)                                                             \
+	X(SAME, "same", "both read the same")                                  \
+	X(STRICTER, "stricter", "weir refuses or waits, the peer goes on")     \
+	X(CLOSED, "closed", "weir ends the connection after this request")     \
+	X(ALLOWED, "allowed", "the peer refuses, for a reason in the list")    \
+	X(LAXER, "laxer", "the peer refuses, for a reason not in the list")    \
+	X(MEANING, "meaning", "both accept: method, target or Host differ")    \
+	X(FRAMING, "framing", "both accept: a message ends elsewhere")         \
+	X(COMPLETED, "completed", "the peer serves what weir had refused")
+
+enum class {
+#define CLASS_ENUM(name, text, help) CLASS_##name,
+	CLASSES(CLASS_ENUM)
+#undef CLASS_ENUM
+		_CLASS_MAX
+};
+
+enum side {
+	SIDE_RAW,  /* the stream itself */
+	SIDE_SENT, /* what weir makes of it for a backend */
+};
+
+struct allowed {
+	char peer[16];
+	char side[8]; /* "raw", "sent" or "*" */
+	char reason[64];
+	uint64_t n; /* times it was used */
+};
+
+/* Reads "PEER SIDE REASON: why" lines (glob patterns); -errno or how many. */
+int allowed_load(const char *file, struct allowed *list, int max);
+/* On ALLOWED, *ret_used is the line that allows it. */
+enum class compare(const struct reading *weir, const struct reading *peer,
+		   enum side side, const char *name, struct allowed *list,
+		   int n, struct allowed **ret_used);
+const char *class_name(enum class c);
+const char *class_help(enum class c);
+/* Classes that must stay empty. */
+bool class_is_failure(enum class c);
+
+#endif

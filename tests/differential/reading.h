@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a parser reads a stream of requests: the same few numbers from weir and
+ * from every peer, so that two readings can be compared field by field.
+ */
+#ifndef WEIR_DIFFERENTIAL_READING_H
+#define WEIR_DIFFERENTIAL_READING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define READING_MAX 64 /* messages of a stream */
+
+/* CRC-32 of what was read: enough to tell two readings apart. */
+struct message {
+	uint32_t method;
+	uint32_t target;
+	uint32_t host;
+	uint32_t body_n;
+	uint32_t body;
+	bool any_host; /* the host has two sources: not compared */
+};
+
+/* How a reading ends. */
+enum ending {
+	END_CLEAN = '.',  /* between two messages */
+	END_HEAD = 'H',   /* in a head that may go on */
+	END_BODY = 'B',   /* in a body that may go on */
+	END_CLOSE = 'C',  /* the last message was to be the last */
+	END_REFUSE = 'E', /* the next head is refused */
+	END_BROKEN = 'F', /* the body of the last message is refused */
+};
+
+struct reading {
+	uint32_t n; /* messages, one without its end (B, F) among them */
+	enum ending end;
+	char reason[64]; /* of E and F, without blanks */
+	struct message v[READING_MAX];
+};
+
+/* Bytes that weir would send on. */
+struct forwarded {
+	char *p;
+	size_t n;
+	size_t cap;
+};
+
+uint32_t reading_crc(uint32_t crc, const void *p, size_t n);
+/*
+ * Reads p[0..n) as the proxy does, bodies in pieces that seed decides: ret_raw
+ * is what it read, ret_sent how it means what it would send to a backend, and
+ * those bytes are appended to out.
+ */
+void reading_of_weir(const char *p, size_t n, uint64_t seed,
+		     struct reading *ret_raw, struct reading *ret_sent,
+		     struct forwarded *out);
+
+#endif
