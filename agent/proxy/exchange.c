@@ -16,8 +16,8 @@
 #define SEND_ROUNDS 8
 #define RECEIVE_ROUNDS 8
 #define SPLICE_MIN 16384 /* bytes of body for which it is worth a pipe */
-#define BULK_READ 2048   /* with a head whose body will be spliced */
-#define JOIN_MAX 1024 /* body bytes copied behind a head: send() is cheaper */
+#define BULK_READ 1024   /* with a head before a body to splice: below an MSS */
+#define JOIN_MAX 2048 /* body bytes copied behind a head: send() is cheaper */
 
 static enum weir_step gateway_error(struct weir_worker *w,
 				    struct weir_client *c, const char *text)
@@ -478,11 +478,30 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 	return 1;
 }
 
+/* Nothing may follow a response: it would be taken for the next one. */
+static bool is_clean(struct weir_upstream *up)
+{
+	char byte;
+
+	if (weir_block_len(up->in) || up->end.is_hup || up->end.is_broken) {
+		return false;
+	}
+	if (!up->end.is_readable) {
+		return true;
+	}
+	/* The last read took just what was wanted. */
+	if (recv(up->end.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+	    errno != EAGAIN) {
+		return false;
+	}
+	up->end.is_readable = false;
+	return true;
+}
+
 static enum weir_step finish(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_upstream *up = c->up;
-	bool is_reusable = c->is_sent && !c->up_closing && !up->end.is_hup &&
-			   !up->end.is_broken && !weir_block_len(up->in);
+	bool is_reusable = c->is_sent && !c->up_closing && is_clean(up);
 
 	weir_upstream_release(w, c, is_reusable);
 	if (!c->request_body.is_done) {
@@ -518,6 +537,7 @@ static enum weir_step digest(struct weir_worker *w, struct weir_client *c)
 static enum weir_step receive(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_upstream *up = c->up;
+	uint32_t room = w->blocks.size;
 	ssize_t n;
 
 	if (!up->in) {
@@ -527,10 +547,10 @@ static enum weir_step receive(struct weir_worker *w, struct weir_client *c)
 		return weir_answer(w, c, 503, WEIR_PROXY_OVERLOAD,
 				   "out of buffers");
 	}
-	n = weir_end_fill(&up->end, up->in,
-			  up->is_bulk && !weir_block_len(up->in)
-				  ? BULK_READ
-				  : w->blocks.size);
+	if (up->is_bulk && !c->is_answered && room - up->in->end > BULK_READ) {
+		room = up->in->end + BULK_READ;
+	}
+	n = weir_end_fill(&up->end, up->in, room);
 	if (n > 0) {
 		weir_count(&up->stat->rx_bytes, (uint64_t)n);
 		return WEIR_STEP_AGAIN;
