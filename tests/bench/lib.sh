@@ -1,25 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # tag, core, work, out, B, rounds, seconds: set by run
-# Topology, targets and bookkeeping of tests/bench/run.
+# Topology and bookkeeping of tests/bench/run.
 #
-#   c --- r|n|h|p|x|w --- b     one gateway namespace per hop, so that one
-#    \--------------------/     target's hooks and conntrack do not touch another
-#         direct                (10.99.9.0/24); k holds the connect-plane agent
+#   c --- one gateway each --- b    so that one target's hooks, listeners and
+#    \------------------------/     conntrack do not touch another's
+#         direct                    (10.99.9.0/24); k has the connect-plane agent
+#
+# Gateway number i: 10.99.(10+i).0/24 to the clients, 10.99.(30+i).0/24 to the
+# backends, 10.99.(50+i).1 the address that weir and nft serve there.
 
-gateways='r n h p x w'
+gateways='r n h s g e f p x w'
 
 note() {
 	if [ -t 2 ]; then printf '\r\033[K%s' "$*" >&2; else printf '%s\n' "$*" >&2; fi
 }
 
+die() {
+	echo "bench: $*" >&2
+	exit 1
+}
+
 # Not "ip netns exec": that mounts another /sys, without bpffs and cgroups.
+# Descriptor 9 is the lock, which must not outlive the runner.
 in_ns() {
 	local ns=$1
 	shift
-	nsenter --net="/run/netns/$tag-$ns" -- taskset -c "$core" "$@"
+	nsenter --net="/run/netns/$tag-$ns" -- taskset -c "$core" "$@" 9>&-
 }
 
+# All that is measured is in this run's cgroup, to tell it from strangers.
+enter_cgroup() {
+	echo "$BASHPID" >"$cgroup/without/cgroup.procs"
+}
+
+# In the background; its pid and output in $work/NAME.{pid,log}.
+spawn() { # NAME NAMESPACE COMMAND...
+	local name=$1 ns=$2
+	shift 2
+	(enter_cgroup && exec nsenter --net="/run/netns/$tag-$ns" -- taskset -c "$core" "$@" \
+		>"$work/$name.log" 2>&1 9>&-) &
+	echo $! >"$work/$name.pid"
+}
+
+stop_spawned() { # NAME
+	local pid tries=100
+	[ -e "$work/$1.pid" ] || return 0
+	pid=$(cat "$work/$1.pid")
+	kill "$pid" 2>/dev/null || true
+	while kill -0 "$pid" 2>/dev/null; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || kill -9 "$pid" 2>/dev/null || true
+		sleep 0.05
+	done
+	rm -f "$work/$1.pid"
+}
+
+# ----------------------------------------------------------------- cleaning up
 # What an earlier run or this one left; nothing in here may stop it half-way.
 cleanup_all() {
 	cgroup=$(cgroup2_root)/$tag
@@ -29,7 +66,9 @@ cleanup_all() {
 cleanup_each() {
 	local p ns d
 	for p in /tmp/"$tag".*/*.pid; do
-		[ -e "$p" ] && kill "$(cat "$p")" 2>/dev/null
+		# The number may be somebody else's by now.
+		[ -e "$p" ] && grep -qs "$tag" "/proc/$(cat "$p")/cmdline" &&
+			kill "$(cat "$p")" 2>/dev/null
 	done
 	for ns in $(ip netns list 2>/dev/null | awk -v t="^$tag-" '$1 ~ t {print $1}'); do
 		ip netns pids "$ns" | xargs -r kill -9 2>/dev/null
@@ -54,6 +93,7 @@ cgroup2_root() {
 	awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts
 }
 
+# -------------------------------------------------------------------- topology
 # link NS_A DEV ADDR_A NS_B DEV ADDR_B
 link() {
 	ip -n "$tag-$1" link add "$2" type veth peer name "$5" netns "$tag-$4"
@@ -72,14 +112,14 @@ topology() {
 	done
 	link c direct 10.99.9.1/24 b direct 10.99.9.2/24
 	for g in $gateways; do
-		i=$((i + 1))
-		link c "to-$g" "10.99.1$i.1/24" "$g" client "10.99.1$i.2/24"
-		link b "to-$g" "10.99.2$i.2/24" "$g" back "10.99.2$i.1/24"
-		ip -n "$tag-b" addr add "10.99.2$i.3/24" dev "to-$g"
+		i=$(index_of "$g")
+		link c "to-$g" "10.99.$((10 + i)).1/24" "$g" client "10.99.$((10 + i)).2/24"
+		link b "to-$g" "10.99.$((30 + i)).2/24" "$g" back "10.99.$((30 + i)).1/24"
+		ip -n "$tag-b" addr add "$(backend "$g" 3)/24" dev "to-$g"
 		in_ns "$g" sysctl -qw net.ipv4.ip_forward=1
-		ip -n "$tag-c" route add "10.99.2$i.0/24" via "10.99.1$i.2"
-		ip -n "$tag-b" route add "10.99.1$i.0/24" via "10.99.2$i.1"
-		ip -n "$tag-c" route add "$(vip "$g")/32" via "10.99.1$i.2"
+		ip -n "$tag-c" route add "10.99.$((30 + i)).0/24" via "$(client_side "$g")"
+		ip -n "$tag-b" route add "10.99.$((10 + i)).0/24" via "10.99.$((30 + i)).1"
+		ip -n "$tag-c" route add "$(vip "$g")/32" via "$(client_side "$g")"
 	done
 	# The kernel's default may be BBR, which costs bulk a factor of 2-6 on veth.
 	for g in c b k $gateways; do
@@ -95,220 +135,51 @@ index_of() {
 	local i=0 g
 	for g in $gateways; do
 		i=$((i + 1))
-		[ "$g" = "$1" ] && echo $i && return
+		if [ "$g" = "$1" ]; then echo $i && return; fi
 	done
 }
 
-vip() { echo "10.99.3$(index_of "$1").1"; }
-backend() { echo "10.99.2$(index_of "$1").$2"; }
+vip() { echo "10.99.$((50 + $(index_of "$1"))).1"; }
+client_side() { echo "10.99.$((10 + $(index_of "$1"))).2"; }
+backend() { echo "10.99.$((30 + $(index_of "$1"))).$2"; } # GATEWAY 2|3
 
-# Each path has its own backend port: with one port, TIME_WAIT of one path
-# makes the backend drop SYNs of another (PAWS).
+# Each path has its own backend ports, ten of them: with one port, TIME_WAIT of
+# one path makes the backend drop SYNs of another (PAWS).
+direct_port=8000
+connect_port=8010
+port_of() { echo $((8000 + 20 * $(index_of "$1"))); }
+
 start_backends() {
-	local p
+	local p g
 	mkdir -p "$work/www"
+	head -c 65536 /dev/urandom >"$work/www/64k"
 	head -c 1048576 /dev/urandom >"$work/www/1m"
 	{
-		echo "worker_processes 1; daemon off; pid $work/nginx.pid;"
-		echo "error_log $work/nginx.err; events { worker_connections 8192; }"
+		echo "worker_processes 1; daemon off; pid $work/backend-nginx.pid;"
+		echo "error_log $work/backend.err; events { worker_connections 16000; }"
+		echo "worker_rlimit_nofile $(ulimit -Hn);"
 		echo "http { access_log off; sendfile on; keepalive_requests 1000000000;"
-		echo "keepalive_timeout 600; client_body_temp_path $work/t1;"
-		echo "proxy_temp_path $work/t2; fastcgi_temp_path $work/t3;"
-		echo "uwsgi_temp_path $work/t4; scgi_temp_path $work/t5; server {"
-		for p in $(seq 8001 8008); do echo "listen $p reuseport backlog=4096;"; done
-		echo "location /1m { root $work/www; }"
-		# shellcheck disable=SC2016 # nginx's variable
-		echo 'location / { default_type text/plain; return 200 "$server_addr "; } } }'
-	} >"$work/nginx.conf"
-	in_ns b nginx -p "$work" -c "$work/nginx.conf" &
-	echo $! >"$work/nginx-main.pid"
-	wait_http_ns c 10.99.9.2:8001 x 5000
+		nginx_temp_paths
+		echo "keepalive_timeout 600; server { listen $direct_port reuseport backlog=4096;"
+		echo "listen $connect_port reuseport backlog=4096;"
+		for g in $gateways; do
+			for p in $(seq "$(port_of "$g")" $(($(port_of "$g") + 9))); do
+				echo "listen $p reuseport backlog=4096;"
+			done
+		done
+		echo "location /64k { root $work/www; } location /1m { root $work/www; }"
+		# shellcheck disable=SC2016 # nginx's variables
+		echo 'location / { default_type text/plain; return 200 "$server_addr:$server_port "; } } }'
+	} >"$work/backend.conf"
+	spawn backend b nginx -p "$work" -c "$work/backend.conf"
+	wait_answer direct 5000
 }
 
-start_nft() {
-	in_ns n nft -f - <<-EOF
-		table ip bench {
-			chain pre {
-				type nat hook prerouting priority dstnat;
-				ip daddr $(vip n) tcp dport 80 dnat to numgen random mod 10 map {
-					0-8 : $(backend n 2) . 8003, 9 : $(backend n 3) . 8003 }
-			}
-		}
-	EOF
-}
-
-start_haproxy() {
-	cat >"$work/haproxy.cfg" <<-EOF
-		global
-			nbthread 1
-			maxconn 4000
-		defaults
-			mode http
-			timeout connect 5s
-			timeout client 60s
-			timeout server 60s
-			http-reuse always
-			option splice-response
-		frontend f
-			bind $(backend_side h):80
-			acl api path_beg /
-			use_backend b if api
-		backend b
-			server s1 $(backend h 2):8008 weight 90
-			server s2 $(backend h 3):8008 weight 10
-	EOF
-	in_ns h haproxy -f "$work/haproxy.cfg" -db >"$work/haproxy.log" 2>&1 &
-	echo $! >"$work/haproxy.pid"
-}
-
-backend_side() { echo "10.99.1$(index_of "$1").2"; }
-
-url() {
-	case $1 in
-	direct) echo 10.99.9.2:8001 ;;
-	routed) echo "$(backend r 2):8002" ;;
-	nft) echo "$(vip n):80" ;;
-	haproxy) echo "$(backend_side h):80" ;;
-	weir-connect) echo 10.99.100.1:80 ;;
-	weir-packet) echo "$(vip p):80" ;;
-	weir-packet-redirect) echo "$(vip x):80" ;;
-	weir-proxy) echo "$(vip w):80" ;;
-	esac
-}
-
-# ------------------------------------------------------------------ manifests
-service() { # NAME PORT ADDR...
-	local name=$1 port=$2 a
-	shift 2
-	cat <<-EOF
-		---
-		apiVersion: v1
-		kind: Service
-		metadata: {name: $name, namespace: default}
-		spec: {ports: [{port: $port, protocol: ${proto:-TCP}}]}
-		---
-		apiVersion: discovery.k8s.io/v1
-		kind: EndpointSlice
-		metadata:
-		  name: $name
-		  namespace: default
-		  labels: {kubernetes.io/service-name: $name}
-		addressType: IPv4
-		ports: [{port: $port, protocol: ${proto:-TCP}}]
-		endpoints:
-	EOF
-	for a in "$@"; do echo "- {addresses: [$a], nodeName: bench}"; done
-}
-
-gateway() { # ADDRESS PROTOCOL:PORT...
-	local address=$1 l
-	shift
-	cat <<-EOF
-		---
-		apiVersion: gateway.networking.k8s.io/v1
-		kind: GatewayClass
-		metadata: {name: weir}
-		spec: {controllerName: weir.dev/gateway-controller}
-		---
-		apiVersion: gateway.networking.k8s.io/v1
-		kind: Gateway
-		metadata: {name: gw, namespace: default}
-		spec:
-		  gatewayClassName: weir
-		  addresses: [{value: $address}]
-		  listeners:
-	EOF
-	for l in "$@"; do
-		echo "  - {name: l${l#*:}, protocol: ${l%:*}, port: ${l#*:}}"
+nginx_temp_paths() {
+	local t
+	for t in client_body proxy fastcgi uwsgi scgi; do
+		echo "${t}_temp_path $work/temp-$t;"
 	done
-}
-
-route() { # KIND NAME LISTENER BACKEND:PORT:WEIGHT...
-	local kind=$1 name=$2 section=$3 b version=v1 refs=''
-	shift 3
-	case $kind in TCPRoute | UDPRoute) version=v1alpha2 ;; esac
-	for b in "$@"; do
-		refs="$refs{name: ${b%%:*}, port: $(echo "$b" | cut -d: -f2), weight: ${b##*:}}, "
-	done
-	cat <<-EOF
-		---
-		apiVersion: gateway.networking.k8s.io/$version
-		kind: $kind
-		metadata: {name: $name, namespace: default}
-		spec:
-		  parentRefs: [{name: gw, sectionName: $section}]
-		  ${hostname:+hostnames: [$hostname]}
-		  rules: [{backendRefs: [${refs%, }]}]
-	EOF
-}
-
-manifests_connect() {
-	local dir=$work/m-connect
-	mkdir -p "$dir"
-	{
-		gateway 10.99.100.1 TCP:80 UDP:5353
-		service web 8004 10.99.9.2
-		# 64 endpoints, as the bar asks; a UDP connect sends nothing.
-		# shellcheck disable=SC2046
-		proto=UDP service dns 5353 $(seq -f '10.99.9.%g' 2 65)
-		route TCPRoute web l80 web:8004:1
-		route UDPRoute dns l5353 dns:5353:1
-	} >"$dir/all.yaml"
-	echo "$dir"
-}
-
-manifests_packet() { # GATEWAY PORT
-	local dir=$work/m-$1
-	mkdir -p "$dir"
-	{
-		gateway "$(vip "$1")" TCP:80
-		service a "$2" "$(backend "$1" 2)"
-		service b "$2" "$(backend "$1" 3)"
-		route TCPRoute web l80 "a:$2:90" "b:$2:10"
-	} >"$dir/all.yaml"
-	echo "$dir"
-}
-
-manifests_proxy() { # GATEWAY
-	local dir=$work/m-$1
-	mkdir -p "$dir"
-	{
-		gateway "$(vip "$1")" HTTP:80
-		service a 8007 "$(backend "$1" 2)"
-		service b 8007 "$(backend "$1" 3)"
-		route HTTPRoute web l80 a:8007:90 b:8007:10
-	} >"$dir/all.yaml"
-	echo "$dir"
-}
-
-# 5 000 HTTPRoutes, each a host and two weighted backends, over 1 000 Services
-# with 10 endpoints each: one file per object.
-manifests_5000() {
-	local dir=$work/m5000
-	mkdir -p "$dir"
-	gateway "$(vip "$1")" HTTP:80 >"$dir/gateway.yaml"
-	service a 8007 "$(backend "$1" 2)" >"$dir/service-a.yaml"
-	service b 8007 "$(backend "$1" 3)" >"$dir/service-b.yaml"
-	awk -v dir="$dir" 'BEGIN {
-		for (i = 1; i <= 1000; i++) {
-			f = dir "/service-" i ".yaml"
-			printf "apiVersion: v1\nkind: Service\nmetadata: {name: s%d, namespace: default}\nspec:\n  ports:\n  - port: 80\n", i > f
-			close(f)
-			f = dir "/slice-" i ".yaml"
-			printf "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: s%d\n  namespace: default\n  labels:\n    kubernetes.io/service-name: s%d\naddressType: IPv4\nports:\n- port: 8080\nendpoints:\n", i, i > f
-			for (j = 0; j < 10; j++)
-				printf "- addresses: [10.%d.%d.%d]\n  nodeName: node-%d\n", 100 + int(i / 250), i % 250, j + 1, j > f
-			close(f)
-		}
-		for (i = 2; i <= 5000; i++) {
-			f = dir "/route-" i ".yaml"
-			printf "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata:\n  name: r%d\n  namespace: default\nspec:\n  parentRefs:\n  - name: gw\n  hostnames:\n  - r%d.example.com\n  rules:\n  - matches:\n    - path:\n        type: PathPrefix\n        value: /\n    backendRefs:\n    - name: s%d\n      port: 80\n      weight: 90\n    - name: s%d\n      port: 80\n      weight: 10\n", i, i, i % 1000 + 1, (i + 7) % 1000 + 1 > f
-			close(f)
-		}
-	}'
-	hostname=r1.example.com route HTTPRoute r1 l80 a:8007:1 b:8007:0 >"$work/edit-a.yaml"
-	hostname=r1.example.com route HTTPRoute r1 l80 a:8007:0 b:8007:1 >"$work/edit-b.yaml"
-	cp "$work/edit-a.yaml" "$dir/route-1.yaml"
 }
 
 # ---------------------------------------------------------------------- agent
@@ -323,25 +194,23 @@ agent_command() { # NAME MANIFESTS OPTIONS...; sets agent_cmd
 start_agent() {
 	local name=$1
 	agent_command "$@"
-	taskset -c "$core" "${agent_cmd[@]}" >"$work/agent-$name.log" 2>&1 &
+	(enter_cgroup && exec taskset -c "$core" "${agent_cmd[@]}" \
+		>"$work/agent-$name.log" 2>&1 9>&-) &
 	echo $! >"$work/agent-$name.pid"
 }
 
 stop_agent() {
-	local name=$1 pid
+	local name=$1
 	[ -e "$work/agent-$name.pid" ] || return 0
-	pid=$(cat "$work/agent-$name.pid")
-	kill "$pid" 2>/dev/null || true
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	stop_spawned "agent-$name"
 	"$B/weir-agent" --detach --netns "/run/netns/$tag-$name" \
 		--pin-dir "/sys/fs/bpf/$tag-$name" >/dev/null 2>&1 || true
-	rm -f "$work/agent-$name.pid"
 }
 
-# Anonymous PSS of the parent and its children, KiB.
-anon_pss() {
+# Anonymous PSS of a process and its children, KiB.
+anon_pss() { # NAME of its pid file
 	local parent pid sum=0
-	parent=$(cat "$work/agent-$1.pid")
+	parent=$(cat "$work/$1.pid")
 	for pid in $parent $(pgrep -P "$parent"); do
 		sum=$((sum + $(awk '/^Pss_Anon/ {print $2}' "/proc/$pid/smaps_rollup")))
 	done
@@ -353,37 +222,10 @@ map_kib() {
 		grep -o '"map_bytes": *[0-9]*' | head -1 | awk -F'[: ]+' '{print int($NF / 1024)}'
 }
 
-wait_http() { wait_http_ns w "$@"; }
-
-# wait_http_ns NS ADDR:PORT HOST MS
-wait_http_ns() {
-	local deadline=$(($(date +%s%3N) + $4))
-	until in_ns "$1" curl -s -o /dev/null -m 1 -f -H "Host: $3" "http://$2/"; do
-		if [ "$(date +%s%3N)" -gt $deadline ]; then
-			echo "bench: no answer from $2" >&2
-			tail -5 "$work"/agent-*.log >&2 2>/dev/null
-			exit 1
-		fi
-		sleep 0.05
-	done
-}
-
-# Every target must answer before anything is measured.
-wait_route() {
-	local deadline=$(($(date +%s%3N) + 10000))
-	until load_shell "$1" curl -s -o /dev/null -m 1 -f "http://$(url "$1")/"; do
-		[ "$(date +%s%3N)" -lt $deadline ] || {
-			echo "bench: $1 does not answer" >&2
-			tail -n 20 "$work"/*.log "$work/nginx.err" >&2 2>/dev/null
-			exit 1
-		}
-		sleep 0.1
-	done
-}
-
+# ------------------------------------------------------------ clients, answers
 # Runs a client for a target: in the cgroup with weir's hooks only if the
 # target is the connect plane.
-load_shell() {
+client() { # TARGET COMMAND...
 	local target=$1 where=without
 	shift
 	[ "$target" = weir-connect ] && where=with
@@ -391,59 +233,123 @@ load_shell() {
 	in_ns c bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' - "$cgroup/$where" "$@"
 }
 
-# --------------------------------------------------------------------- record
+# Every target must answer before anything is measured.
+wait_answer() { # TARGET MS [CURL-OPTION...]
+	local target=$1 deadline=$(($(date +%s%3N) + $2))
+	shift 2
+	until client "$target" curl -s -o /dev/null -m 1 -f "$@" "http://$(url "$target")/"; do
+		[ "$(date +%s%3N)" -lt $deadline ] || {
+			tail -n 20 "$work"/*.log "$work"/*.err >&2 2>/dev/null
+			die "$target does not answer"
+		}
+		sleep 0.05
+	done
+}
+
+# What arrives must be what the backend has.
+check_body() { # TARGET PATH
+	case $2 in /64k | /1m) ;; *) return 0 ;; esac
+	client "$1" curl -s -f "http://$(url "$1")$2" | cmp -s - "$work/www$2" ||
+		die "$1: $2 is not what the backend has"
+}
+
+# --------------------------------------------------------------------- measure
 record() { # LOAD TARGET METRIC VALUE UNIT
+	[ -n "$4" ] || die "$1, $2: no value for $3"
 	printf '%s\t%s\t%s\t%s\t%s\n' "$@" >>"$work/records.tsv"
 }
 
-run_wrk() { # LOAD TARGET -c N [--path P] [--close]
-	local load=$1 target=$2 conns=1 path=/ header=() text
+# "NOW IDLE OURS", microseconds: the time, how long the core was idle so far,
+# and what this run's processes have used of it.  Busy is time less idle: idle
+# time is exact, the kernel counts the others by ticks.
+core_clock() {
+	awk -v "cpu=cpu$core" -v "now=$(date +%s%N)" -v "hz=$(getconf CLK_TCK)" '
+		$1 == cpu {idle = ($5 + $6 + $9) * 1000000 / hz}
+		$1 == "usage_usec" {printf "%.0f %.0f %.0f\n", now / 1000, idle, $2}' \
+		/proc/stat "$cgroup/cpu.stat"
+}
+
+# Work of the whole core, the kernel's included, for one request; and the share
+# of it that was no process of ours, for which strangers are the first suspects.
+record_cpu() { # LOAD TARGET "CLOCK BEFORE" "CLOCK AFTER" REQUESTS
+	local per_request others
+	read -r per_request others < <(awk -v "n=$5" '
+		{now = $1 - now; idle = $2 - idle; ours = $3 - ours}
+		END {if (n > 0) printf "%.3f %.1f\n", (now - idle) / n, \
+			(now - idle - ours) * 100 / now}' <<<"$3
+$4") || die "$1, $2: no request was answered"
+	record "$1" "$2" cpu_us_per_request "$per_request" us
+	record "$1" "$2" others_percent "$others" %
+}
+
+run_wrk() { # LOAD TARGET -c N [--path P] [--close] [--headers10] [--routes N]
+	local load=$1 target=$2 conns=1 path=/ header=() script=() tail=() text before
 	shift 2
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-c) conns=$2 && shift 2 ;;
 		--path) path=$2 && shift 2 ;;
 		--close) header=(-H 'Connection: close') && shift ;;
+		--headers10) header=("${headers10[@]}") && shift ;;
+		--routes) script=(-s "$here/routes.lua") && tail=("$2") && shift 2 ;;
 		esac
 	done
-	text=$(load_shell "$target" wrk -t 1 -c "$conns" -d "${seconds}s" --latency \
-		"${header[@]}" "http://$(url "$target")$path")
+	before=$(core_clock)
+	text=$(client "$target" wrk -t 1 -c "$conns" -d "${seconds}s" --latency \
+		"${header[@]}" "${script[@]}" "http://$(url "$target")$path" "${tail[@]}")
+	record_cpu "$load" "$target" "$before" "$(core_clock)" \
+		"$(awk '/ requests in / {print $1}' <<<"$text")"
 	record "$load" "$target" rps "$(awk '/^Requests\/sec/ {print $2}' <<<"$text")" 1/s
-	record "$load" "$target" p99_us "$(awk '$1 == "99%" {
-		v = $2; if (v ~ /ms/) v *= 1000; else if (v ~ /us/) v += 0; else v *= 1000000
-		print v + 0}' <<<"$text")" us
+	record "$load" "$target" p50_us "$(wrk_quantile 50% <<<"$text")" us
+	record "$load" "$target" p99_us "$(wrk_quantile 99% <<<"$text")" us
 	record "$load" "$target" errors "$(awk '
 		/Non-2xx/ {n += $NF} /Socket errors/ {gsub(",", ""); n += $4 + $6 + $8 + $10}
 		END {print n + 0}' <<<"$text")" 1
 }
 
+wrk_quantile() {
+	awk -v "q=$1" '$1 == q {
+		v = $2; if (v ~ /ms/) v *= 1000; else if (v ~ /us/) v += 0; else v *= 1000000
+		print v + 0}'
+}
+
+# About 630 bytes, as a browser sends them.
+headers10=(
+	-H 'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0'
+	-H 'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8'
+	-H 'Accept-Language: en-US,en;q=0.5'
+	-H 'Accept-Encoding: gzip, deflate, br, zstd'
+	-H 'Referer: https://shop.example.com/catalogue/garden/tools?page=3&sort=price'
+	-H 'Cookie: session=8f14e45fceea167a5a36dedd4bea2543; theme=dark; cart=45c48cce2e2d7fbdea1afc51c7c6ad26'
+	-H 'Upgrade-Insecure-Requests: 1'
+	-H 'Sec-Fetch-Dest: document'
+	-H 'Sec-Fetch-Mode: navigate'
+	-H 'If-None-Match: "d3d9446802a44259755d38e6d163e820"'
+)
+
+# --------------------------------------------------------------------- results
 versions() {
-	printf '"linux": "%s", "haproxy": "%s", "nginx": "%s", "nft": "%s", "wrk": "%s", "weir": "%s", "rounds": %d, "seconds": %d' \
+	printf '{"linux": "%s", "haproxy": "%s", "nginx": "%s", "envoy": "%s", "nft": "%s", "wrk": "%s", "weir": "%s", "rounds": %d, "seconds": %s}\n' \
 		"$(uname -r)" "$(haproxy -v | awk 'NR == 1 {print $3}')" \
-		"$(nginx -v 2>&1 | cut -d/ -f2)" "$(nft -v | awk '{print $2}')" \
+		"$(nginx -v 2>&1 | cut -d/ -f2)" "$envoy_version" \
+		"$(nft -v | awk '{print $2}')" \
 		"$(wrk -v 2>&1 | awk 'NR == 1 {print $2}')" \
 		"$("$B/weir-agent" --version | awk '{print $2}')" "$rounds" "$seconds"
 }
 
-# Medians and ratios (of the medians) to JSON, a table and a plot.
+# Medians and ratios (of the medians) to JSON, a plot, a table, the bars.
 summarise() {
 	note ''
 	awk -F'\t' -v plot="$work/plot.tsv" -f "$here/summary.awk" "$work/records.tsv" \
 		>"$out/results.json"
-	versions | sed 's/^/{/; s/$/}/' >"$out/versions.json"
+	versions >"$out/versions.json"
 	if [ -s "$work/plot.tsv" ] && command -v gnuplot >/dev/null; then
-		gnuplot -e "set terminal svg size 900,420; set output '$out/results.svg';
-			set style data histograms; set style fill solid 0.8;
-			set ylabel 'requests per second, ratio to routed'; set grid ytics;
-			set xtics rotate by -20; set key off; set yrange [0:*];
-			set title 'one core, medians of $rounds interleaved rounds';
-			plot '$work/plot.tsv' using 2:xtic(1)" 2>/dev/null || true
+		gnuplot -e "data='$work/plot.tsv'; image='$out/results.svg'; rounds=$rounds" \
+			"$here/plot.gp" || true
 	fi
-	awk -F'"' '/"load"/ {
-		value = $0; sub(/.*"value": /, "", value); sub(/,.*/, "", value)
-		ratio = $0; sub(/.*"ratio": /, "", ratio); sub(/}$/, "", ratio); sub(/},?$/, "}", ratio)
-		gsub(/[{}"]/, "", ratio)
-		printf "%-11s %-28s %-14s %14s %-4s %s\n", $4, $8, $12, value, $18, ratio
-	}' "$out/results.json"
+	awk -F'\t' -f "$here/table.awk" "$here/bars.tsv" "$out/results.json"
+	awk -F'\t' '$3 == "others_percent" {n++; bad += $4 > 8}
+		END {if (bad) printf "%d of %d runs shared their core with strangers (over 8 %% of it): repeat them\n", bad, n}' \
+		"$work/records.tsv"
 	echo "written: $out/results.json"
 }
