@@ -8,10 +8,12 @@
  *
  * Values: workers=N and fields of struct weir_proxy_limits.  Prints "ready";
  * then reads commands from standard input: "reload" compiles again and prints
- * "acked GENERATION", "stats" prints counters; the end of input ends it.
+ * "acked GENERATION", "stats" prints counters, among them how often the proxy
+ * has allocated memory; the end of input ends it.
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,41 @@
 #define MAX_WORKERS 8
 #define MAX_LISTENERS 8
 #define MAX_IDS 20000
+
+/* Shared with the proxy process, which counts its allocations here. */
+static atomic_ullong *allocations;
+static bool is_proxy;
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+
+static void count(void)
+{
+	if (is_proxy) {
+		atomic_fetch_add_explicit(allocations, 1, memory_order_relaxed);
+	}
+}
+
+void *malloc(size_t n)
+{
+	count();
+	return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	count();
+	return __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+	count();
+	return __libc_realloc(p, n);
+}
+#endif
 
 struct driver {
 	const char *dir;
@@ -155,6 +192,11 @@ static void make_stats(struct driver *d)
 	if (d->stats == MAP_FAILED) {
 		fail("mmap", -errno);
 	}
+	allocations = mmap(NULL, sizeof(*allocations), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (allocations == MAP_FAILED) {
+		fail("mmap", -errno);
+	}
 	d->stats->max_rules = MAX_IDS;
 	d->stats->max_refs = MAX_IDS;
 	d->stats->max_endpoints = MAX_IDS;
@@ -218,7 +260,8 @@ static void print_stats(const struct driver *d)
 	}
 	printf("clients_opened=%llu clients_closed=%llu requests=%llu "
 	       "pool_hits=%llu pool_misses=%llu pool_idle=%llu "
-	       "in_flight=%llu upstreams=%llu associations=%llu",
+	       "in_flight=%llu upstreams=%llu associations=%llu "
+	       "allocations=%llu",
 	       (unsigned long long)t->clients_opened,
 	       (unsigned long long)t->clients_closed,
 	       (unsigned long long)t->requests,
@@ -226,7 +269,8 @@ static void print_stats(const struct driver *d)
 	       (unsigned long long)t->pool_misses,
 	       (unsigned long long)t->pool_idle, (unsigned long long)in_flight,
 	       (unsigned long long)open,
-	       (unsigned long long)t->udp_associations);
+	       (unsigned long long)t->udp_associations,
+	       (unsigned long long)atomic_load(allocations));
 #define PRINT_REASON(name, help)                                               \
 	printf(" " #name "=%llu",                                              \
 	       (unsigned long long)t->reason[WEIR_PROXY_##name]);
@@ -298,6 +342,7 @@ static void start(struct driver *d)
 		int r;
 
 		signal(SIGCHLD, SIG_DFL);
+		is_proxy = true;
 		weir_close(&d->ipc[0]);
 		r = weir_proxy_run(&d->config);
 		/* exit, not _exit: sanitizers report leaks on the way out. */
