@@ -187,9 +187,12 @@ static int parse_request(const struct weir_ctl *ctl, struct request *r,
 	int error = weir_url_parse(weir_str_of(url), &r->url);
 
 	if (error < 0 || set_host(r, r->url.host) < 0) {
-		weir_ctl_fail("%s: %s", url,
-			      error == -EPROTONOSUPPORT ? "only http and https"
-							: "not a URL");
+		weir_ctl_fail(
+			"%s: %s", url,
+			error == -EPROTONOSUPPORT
+				? "only http and https"
+				: "not a URL; expected HOST[:PORT][/PATH], "
+				  "also after http://");
 		return -EINVAL;
 	}
 	r->request.method = has_method ? weir_str_of(ctl->args.v[0])

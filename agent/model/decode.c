@@ -486,11 +486,32 @@ need_text(struct weir_decode *d, const struct weir_node *map, const char *key)
 	return node;
 }
 
+/* What may have been meant, where the one of kind and group is right and the
+ * other nearly. */
+static const struct weir_kind_rule *near_rule(struct weir_str kind,
+					      struct weir_str api)
+{
+	ptrdiff_t slash = weir_str_find(api, '/');
+	struct weir_str group = {api.p, slash < 0 ? 0 : (size_t)slash};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		struct weir_str k = weir_str_of(weir_kind_text(rules[i].kind));
+		struct weir_str g = weir_str_of(weir_kind_group(rules[i].kind));
+
+		if ((weir_str_eq(group, g) && weir_schema_is_near(kind, k)) ||
+		    (weir_str_eq(kind, k) && weir_schema_is_near(group, g))) {
+			return &rules[i];
+		}
+	}
+	return NULL;
+}
+
 static int report_unknown_kind(struct job *job, struct weir_decode *d,
 			       const struct weir_node *kind,
 			       struct weir_str api)
 {
 	uint64_t hash = weir_str_hash(kind->text, weir_str_hash(api, 7));
+	const struct weir_kind_rule *near = near_rule(kind->text, api);
 	char shown_kind[WEIR_SHOWN_MAX];
 	char shown_api[WEIR_SHOWN_MAX];
 	uint64_t old;
@@ -500,6 +521,18 @@ static int report_unknown_kind(struct job *job, struct weir_decode *d,
 	}
 	if (weir_map_put(&job->reported, hash, 1) < 0) {
 		return -ENOMEM;
+	}
+	if (near) {
+		const char *group = weir_kind_group(near->kind);
+
+		weir_decode_report(
+			d, WEIR_DIAG_WARNING, kind, NULL, "UnknownKind",
+			"%s of %s is not used by weir, ignored, expected %s of "
+			"%s?",
+			weir_shown(kind->text, shown_kind),
+			weir_shown(api, shown_api), weir_kind_text(near->kind),
+			*group ? group : "core");
+		return 0;
 	}
 	weir_decode_report(d, WEIR_DIAG_WARNING, kind, NULL, "UnknownKind",
 			   "%s of %s is not used by weir, ignored",

@@ -370,8 +370,7 @@ static void check_duplicates(struct weir_decode *d, const struct weir_node *map)
 	weir_map_fini(&seen);
 }
 
-/* Edit distance up to 2, for "did you mean". */
-static bool is_near(struct weir_str a, struct weir_str b)
+bool weir_schema_is_near(struct weir_str a, struct weir_str b)
 {
 	unsigned char row[2][34];
 
@@ -420,7 +419,7 @@ static void report_unknown(struct weir_decode *d, const struct weir_node *node,
 		return;
 	}
 	for (const struct weir_field *f = fields; f->name.n; f++) {
-		if (is_near(node->key, f->name)) {
+		if (weir_schema_is_near(node->key, f->name)) {
 			weir_decode_report(d, WEIR_DIAG_WARNING, node, NULL,
 					   "UnknownField",
 					   "unknown and ignored, expected "

@@ -72,6 +72,9 @@ void weir_schema_check(struct weir_decode *d, const struct weir_node *map,
 bool weir_schema_has_shape(struct weir_decode *d, const struct weir_node *node,
 			   enum weir_shape shape);
 
+/* Edit distance up to 2, whatever the case, for "did you mean". */
+bool weir_schema_is_near(struct weir_str a, struct weir_str b);
+
 /* node: the field, or with sub not NULL the map in which sub is (missing). */
 __attribute__((format(printf, 6, 7))) void
 weir_decode_report(struct weir_decode *d, enum weir_severity severity,

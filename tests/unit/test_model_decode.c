@@ -77,6 +77,22 @@ static void unknown_kinds_are_told_once(void)
 		 "apiVersion: networking.k8s.io/v1\nkind: Ingress\n",
 		 "2 warning UnknownKind kind: Ingress of networking.k8s.io/v1 "
 		 "is not used by weir, ignored\n"},
+		{"a slip in the kind", GW "kind: HttpRoutes\n",
+		 "2 warning UnknownKind kind: HttpRoutes of "
+		 "gateway.networking.k8s.io/v1 is not used by weir, ignored, "
+		 "expected HTTPRoute of gateway.networking.k8s.io?\n"},
+		{"a slip in the group",
+		 "apiVersion: gateway.network.k8s.io/v1\nkind: Gateway\n",
+		 "2 warning UnknownKind kind: Gateway of "
+		 "gateway.network.k8s.io/v1 is not used by weir, ignored\n"},
+		{"a smaller slip in the group",
+		 "apiVersion: discovery.k8s.oi/v1\nkind: EndpointSlice\n",
+		 "2 warning UnknownKind kind: EndpointSlice of "
+		 "discovery.k8s.oi/v1 is not used by weir, ignored, expected "
+		 "EndpointSlice of discovery.k8s.io?\n"},
+		{"a slip in a core kind", "apiVersion: v1\nkind: Servcie\n",
+		 "2 warning UnknownKind kind: Servcie of v1 is not used by "
+		 "weir, ignored, expected Service of core?\n"},
 	};
 
 	MODEL_CASES(cases, false);
@@ -111,6 +127,15 @@ static void lists_are_their_items(void)
 static void metadata_is_checked(void)
 {
 	static const struct model_case cases[] = {
+		{"annotations of weir's prefix",
+		 "apiVersion: v1\nkind: Namespace\nmetadata:\n name: a\n"
+		 " annotations:\n  weir.dev/splt: connection\n"
+		 "  weir.dev/split: connection\n  weir.dev/forwarded: none\n"
+		 "  example.com/splt: x\n",
+		 "6 warning UnknownAnnotation "
+		 "metadata.annotations[weir.dev/splt]: unknown and ignored, "
+		 "expected weir.dev/split or weir.dev/forwarded\nNamespace "
+		 "/a\n"},
 		{"number as label",
 		 "apiVersion: v1\nkind: Namespace\nmetadata:\n name: a\n"
 		 " labels:\n  x/y: 1\n",
@@ -206,6 +231,12 @@ static void gateways_are_checked(void)
 static void services_and_slices_are_checked(void)
 {
 	static const struct model_case cases[] = {
+		{"policies", SERVICE(" internalTrafficPolicy: Cluster\n"),
+		 "Service default/s\n"},
+		{"a policy", SERVICE(" internalTrafficPolicy: Local\n"),
+		 "5 warning NotServedYet spec.internalTrafficPolicy: found "
+		 "Local, not served yet: endpoints of all nodes are used\n"
+		 "Service default/s\n"},
 		{"address", SERVICE(" clusterIP: x\n"),
 		 "5 error InvalidValue spec.clusterIP: found \"x\", expected "
 		 "an IPv4 or IPv6 address, None or nothing\n"},

@@ -212,6 +212,12 @@ static void unknown_fields_are_ignored_once(void)
 		 "7 warning UnknownField spec.rules[0].colour: unknown and "
 		 "ignored, expected one of matches, backendRefs, filters, "
 		 "name, timeouts, retry, sessionPersistence\n" GOOD},
+		{"default Gateways", HTTP " useDefaultGateways: All\n",
+		 "5 warning NotServedYet spec.useDefaultGateways: default "
+		 "Gateways are not served yet, expected the Gateways in "
+		 "parentRefs\n" GOOD},
+		{"no default Gateways", HTTP " useDefaultGateways: None\n",
+		 GOOD},
 		{"known but not used",
 		 HTTP " rules: []\nstatus: {parents: []}\n", GOOD},
 	};
