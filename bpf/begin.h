@@ -14,7 +14,8 @@ enum begin {
 	BEGIN_OK,    /* the flow is in the table */
 	BEGIN_RELAY, /* the proxy shall carry it to the endpoint */
 	BEGIN_DROP,
-	BEGIN_REFUSE,
+	BEGIN_RESET,       /* a SYN: is answered by us */
+	BEGIN_UNREACHABLE, /* a datagram: is answered by the stack */
 };
 
 /*
@@ -390,6 +391,35 @@ static __always_inline int relay(struct draft *d, const struct weir_fe_key *fe)
 	return weir_insert();
 }
 
+/*
+ * Nobody is there for a datagram.  At the base of the proxy prefix nobody ever
+ * is: the stack answers that its port is unreachable (RFC 1122 section 4.1.3.1)
+ * and REVERSE makes that the frontend's.  Without FORWARD, so that the next
+ * datagram chooses anew.
+ */
+static __always_inline int refuse_datagram(struct draft *d,
+					   const struct weir_fe_key *fe)
+{
+	struct weir_tuple to = d->pkt.key.from;
+
+	weir_proxy_addr(&fe->addr, 0, &to.daddr);
+	if (!weir_in_prefix(&to.daddr)) {
+		return BEGIN_DROP; /* there is no prefix */
+	}
+	d->choice.ep_id = 0;
+	d->choice.stat = 0;
+	fill(d, WEIR_FLOW_REVERSE);
+	weir_tuple_reverse(&d->pkt.key.from, &d->f.to);
+	weir_tuple_reverse(&to, &d->k.from);
+	d->k.proto = IPPROTO_UDP;
+	d->k.dir = WEIR_DIR_EGRESS;
+	if (bpf_map_update_elem(&weir_flow, &d->k, &d->f, BPF_ANY)) {
+		return BEGIN_DROP;
+	}
+	d->f.to = to;
+	return BEGIN_UNREACHABLE;
+}
+
 /* The drafted packet, which no entry of the table translates: does it begin a
  * flow?  enum begin. */
 __noinline int weir_begin(struct __sk_buff *skb)
@@ -421,7 +451,8 @@ __noinline int weir_begin(struct __sk_buff *skb)
 			      client_of(&d->pkt.key.from.saddr), &d->choice);
 	if (verdict == WEIR_REFUSE) {
 		weir_count_event(WEIR_COUNT_PACKET_REFUSED);
-		return key.proto == IPPROTO_TCP ? BEGIN_REFUSE : BEGIN_DROP;
+		return key.proto == IPPROTO_TCP ? BEGIN_RESET
+						: refuse_datagram(d, &key);
 	}
 	if (verdict == WEIR_TO_PROXY) {
 		weir_count_event(WEIR_COUNT_PACKET_PROXIED);

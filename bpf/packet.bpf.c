@@ -268,8 +268,10 @@ static __always_inline int first_packet(struct __sk_buff *skb,
 		break;
 	case BEGIN_DROP:
 		return TC_ACT_SHOT;
-	case BEGIN_REFUSE:
+	case BEGIN_RESET:
 		return weir_reset(skb, pkt);
+	case BEGIN_UNREACHABLE:
+		return translate(skb, pkt, &d->f);
 	default:
 		return TC_ACT_UNSPEC;
 	}

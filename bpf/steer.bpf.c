@@ -3,7 +3,8 @@
  * sk_lookup: new connections to an address that weir holds on this node, or to
  * the proxy prefix, go to the proxy's listener of their family, whatever their
  * port.  Runs once per connection, and per datagram for unconnected receivers;
- * datagrams are not steered.  Kernel floor 5.15.
+ * datagrams are not steered, and none reaches a socket by the prefix.  Kernel
+ * floor 5.15.
  */
 #include "core.h"
 
@@ -56,7 +57,8 @@ int weir_steer(struct bpf_sk_lookup *ctx)
 		return SK_DROP;
 	}
 	if (ctx->protocol != IPPROTO_TCP) {
-		return SK_PASS;
+		/* The stack says that its port is unreachable. */
+		return is_prefix ? SK_DROP : SK_PASS;
 	}
 	if (!is_prefix) {
 		key.port_be = bpf_htons(ctx->local_port);

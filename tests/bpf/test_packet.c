@@ -268,7 +268,7 @@ static void icmp_redirects_are_dropped(void)
 	   "one that is not about us is");
 }
 
-static void no_endpoint_is_reset(void)
+static void no_endpoint_is_refused(void)
 {
 	static struct frame a, b;
 	char vip[64];
@@ -299,9 +299,27 @@ static void no_endpoint_is_reset(void)
 		   "MAC addresses");
 		ok(ref_of(id).refused == 1, "not counted");
 		strcpy(vip, fresh(is_v6));
-		add_frontend(vip, IPPROTO_UDP, NULL, false, 0);
+		client = is_v6 ? "[2001:db8:1::21]:4030" : "192.0.2.21:4030";
+		id = add_frontend(vip, IPPROTO_UDP, NULL, false, 0);
 		p = udp(client, vip);
-		ok(verdict_of(ingress(), ext, &p) == SHOT, "UDP not dropped");
+		becomes(ingress(), ext, &p,
+			tuple(client, is_v6 ? "[fd77:6569:7200::]:80"
+					    : "198.19.240.0:80"));
+		/* The answer of the stack to that. */
+		p = udp(client,
+			is_v6 ? "[fd77:6569:7200::]:80" : "198.19.240.0:80");
+		error_becomes(egress(), ext,
+			      is_v6 ? ICMP6_DST_UNREACH : ICMP_DEST_UNREACH,
+			      is_v6 ? "[fd77:6569:7200::]:0" : "198.19.240.0:0",
+			      client, &p, vip, client, tuple(client, vip));
+		/* There is somebody now. */
+		set_endpoint(id, is_v6 ? LOCAL6 : LOCAL4, true);
+		put_elem(packet->maps.weir_row, 2 * id + 1,
+			 &(struct weir_slot){
+				 .threshold = ~0u, .group = id, .stat = id});
+		p = udp(client, vip);
+		becomes(ingress(), ext, &p,
+			tuple(client, is_v6 ? LOCAL6 : LOCAL4));
 	}
 }
 
@@ -778,7 +796,7 @@ TAP_MAIN(TEST(empty_tables_change_nothing),
 	 TEST(udp_without_checksum_stays_without),
 	 TEST(options_and_extensions_are_skipped),
 	 TEST(fragments_follow_the_first), TEST(icmp_errors_are_translated),
-	 TEST(icmp_redirects_are_dropped), TEST(no_endpoint_is_reset),
+	 TEST(icmp_redirects_are_dropped), TEST(no_endpoint_is_refused),
 	 TEST(prefix_is_unreachable_from_outside),
 	 TEST(proxied_frontends_keep_their_port),
 	 TEST(remote_endpoints_see_the_node), TEST(pods_keep_their_address),

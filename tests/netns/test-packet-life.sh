@@ -54,7 +54,7 @@ quick() { # NS ARGS...: how long until a single unit has failed, in ms
 		else 99999 end' "$netns_work/load"
 }
 
-tap_plan 50
+tap_plan 53
 
 ip -n "$node1" link add sink type veth peer name drain
 tc -n "$node1" qdisc add dev p1b clsact
@@ -71,10 +71,19 @@ for to in "$packet_v4:9030" "$packet_v6:9030"; do
 done
 [ "$(packet_count PACKET_REFUSED)" -ge 2 ]
 tap_ok $? 'and that is counted'
-before=$(packet_count PACKET_REFUSED)
-ms=$(quick out "udp:$packet_v4:9030")
-[ "$ms" -ge 3000 ] && [ "$(packet_count PACKET_REFUSED)" -gt "$before" ]
-tap_ok $? 'no endpoint: datagrams are dropped and counted'
+spawn node1 "$packet_tools/weir-echo" --name wild udp:0.0.0.0:9030 \
+	>"$netns_work/wild" 2>&1
+wait_until 5 test -s "$netns_work/wild"
+for ns in out p1b; do
+	for to in "$packet_v4:9030" "$packet_v6:9030"; do
+		before=$(packet_count PACKET_REFUSED)
+		ms=$(quick $ns "udp:$to")
+		[ "$ms" -lt 1000 ] &&
+			[ "$(packet_count PACKET_REFUSED)" -gt "$before" ]
+		tap_ok $? "no endpoint: datagrams of $ns to $to are reported"
+	done
+done
+kill "$spawned"
 
 ip -n "$netns_run-out" route add 198.19.240.0/20 via 192.0.2.11
 ip -n "$netns_run-out" route add fd77:6569:7200::/112 via 2001:db8:1::11
