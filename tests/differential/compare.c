@@ -48,8 +48,9 @@ int allowed_load(const char *file, struct allowed *list, int max)
 		if (line[0] == '#' || line[0] == '\n') {
 			continue;
 		}
-		if (n == max || sscanf(line, "%15s %7s %62[^: \n]:", a->peer,
-				       a->side, a->reason) != 3) {
+		if (n == max ||
+		    sscanf(line, "%15s %7s %62s %15[^:\n]:", a->peer, a->side,
+			   a->reason, a->oddity) != 4) {
 			fclose(f);
 			return -EBADMSG;
 		}
@@ -67,19 +68,41 @@ static bool is_whole(const struct reading *r, uint32_t i)
 	       (i + 1 == r->n && r->end != END_BODY && r->end != END_BROKEN);
 }
 
-static enum class refused(const struct reading *peer, enum side side,
-			  const char *name, struct allowed *list, int n,
+static bool has_oddity(const struct message *m, const char *name)
+{
+	static const char *const names[] = {
+#define ODDITY_NAME(name, text) text,
+		ODDITIES(ODDITY_NAME)
+#undef ODDITY_NAME
+	};
+
+	for (int i = 0; i < _ODDITY_MAX; i++) {
+		if (strcmp(names[i], name) == 0) {
+			return m->oddities & 1u << i;
+		}
+	}
+	return false;
+}
+
+/* Weir takes its message i, the peer refuses it. */
+static enum class refused(const struct sides *s, uint32_t i,
 			  struct allowed **ret_used) {
+	const struct reading *peer = s->peer;
 	const char *reason = peer->end == END_CLOSE ? "closes" : peer->reason;
 
-	for (int i = 0; i < n; i++){
-		struct allowed *a = &list[i];
+	/* A peer that closes does so because of the message before. */
+	if (peer->end == END_CLOSE && i > 0){i--;}
+for (int k = 0; k < s->n_allowed; k++)
+{
+	struct allowed *a = &s->allowed[k];
 
-		if (strcmp(a->peer, name) == 0 &&
-		    fnmatch(a->side, side == SIDE_RAW ? "raw" : "sent", 0) ==
-			    0 &&
-		    fnmatch(a->reason, reason, 0) == 0){ *ret_used = a;
-							 return CLASS_ALLOWED;}
+	if (strcmp(a->peer, s->name) == 0 &&
+	    fnmatch(a->side, s->side == SIDE_RAW ? "raw" : "sent", 0) == 0 &&
+	    fnmatch(a->reason, reason, 0) == 0 &&
+	    has_oddity(&s->weir->v[i], a->oddity)) {
+		*ret_used = a;
+		return CLASS_ALLOWED;
+	}
 }
 return CLASS_LAXER;
 }
@@ -111,46 +134,51 @@ static bool means_the_same(const struct message *a, const struct message *b)
 	       (a->any_host || a->host == b->host);
 }
 
-enum class compare(const struct reading *weir, const struct reading *peer,
-		   enum side side, const char *name, struct allowed *list,
-		   int n, struct allowed **ret_used) {
+/* Message i, which one of both sees without its end. */
+static enum class one_is_partial(const struct sides *s, uint32_t i,
+				 struct allowed **ret_used) {
+	const struct reading *weir = s->weir;
+	const struct reading *peer = s->peer;
+
+	if (is_whole(weir, i)){return peer->end == END_BROKEN
+					      ? refused(s, i, ret_used)
+					      : CLASS_FRAMING;}
+if (!is_whole(peer, i))
+{
+	return weir->end == peer->end    ? CLASS_SAME
+	       : weir->end == END_BROKEN ? CLASS_STRICTER
+					 : refused(s, i, ret_used);
+}
+if (s->side == SIDE_SENT) {
+	return CLASS_COMPLETED;
+}
+return weir->end == END_BROKEN ? CLASS_STRICTER : CLASS_FRAMING;
+}
+
+enum class compare(const struct sides *s, struct allowed **ret_used) {
+	const struct reading *weir = s->weir;
+	const struct reading *peer = s->peer;
+
 	for (uint32_t i = 0; i < weir->n;
 	     i++){const struct message *a = &weir->v[i];
 		  const struct message *b = &peer->v[i];
 
 		  if (i >= peer->n){return is_refusal(peer)
-						   ? refused(peer, side, name,
-							     list, n, ret_used)
+						   ? refused(s, i, ret_used)
 						   : CLASS_FRAMING;}
 if (!means_the_same(a, b))
 {
 	return CLASS_MEANING;
 }
-if (is_whole(weir, i) && is_whole(peer, i)) {
-	if (a->body_n != b->body_n || a->body != b->body) {
-		return CLASS_FRAMING;
-	}
-	continue;
+if (!is_whole(weir, i) || !is_whole(peer, i)) {
+	return one_is_partial(s, i, ret_used);
 }
-if (is_whole(weir, i)) {
-	return peer->end == END_BROKEN
-		       ? refused(peer, side, name, list, n, ret_used)
-		       : CLASS_FRAMING;
+if (a->body_n != b->body_n || a->body != b->body) {
+	return CLASS_FRAMING;
 }
-/* Weir's reading ends here, in a body. */
-if (!is_whole(peer, i)) {
-	return weir->end == peer->end ? CLASS_SAME
-	       : weir->end == END_BROKEN
-		       ? CLASS_STRICTER
-		       : refused(peer, side, name, list, n, ret_used);
-}
-if (side == SIDE_SENT) {
-	return CLASS_COMPLETED;
-}
-return weir->end == END_BROKEN ? CLASS_STRICTER : CLASS_FRAMING;
 }
 if (peer->n > weir->n) {
-	return peer_goes_on(weir, side);
+	return peer_goes_on(weir, s->side);
 }
 return weir->end == END_REFUSE && peer->end != END_REFUSE ? CLASS_STRICTER
 							  : CLASS_SAME;

@@ -31,15 +31,23 @@ struct allowed {
 	char peer[16];
 	char side[8]; /* "raw", "sent" or "*" */
 	char reason[64];
-	uint64_t n; /* times it was used */
+	char oddity[16]; /* of the message that is refused */
+	uint64_t n;      /* times it was used */
 };
 
-/* Reads "PEER SIDE REASON: why" lines (glob patterns); -errno or how many. */
+struct sides {
+	const struct reading *weir;
+	const struct reading *peer;
+	enum side side;
+	const char *name; /* of the peer */
+	struct allowed *allowed;
+	int n_allowed;
+};
+
+/* Reads "PEER SIDE REASON ODDITY: why" lines; -errno or how many. */
 int allowed_load(const char *file, struct allowed *list, int max);
 /* On ALLOWED, *ret_used is the line that allows it. */
-enum class compare(const struct reading *weir, const struct reading *peer,
-		   enum side side, const char *name, struct allowed *list,
-		   int n, struct allowed **ret_used);
+enum class compare(const struct sides *sides, struct allowed **ret_used);
 const char *class_name(enum class c);
 const char *class_help(enum class c);
 /* Classes that must stay empty. */

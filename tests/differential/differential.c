@@ -190,8 +190,14 @@ static void judge(struct run *run, uint32_t i, enum side side, uint32_t k)
 	if (r < 0) {
 		die(peer->name, r);
 	}
-	c = compare(side == SIDE_RAW ? &s->raw : &s->sent, &theirs, side,
-		    peer->name, run->allowed, run->n_allowed, &used);
+	c = compare(
+		&(struct sides){.weir = side == SIDE_RAW ? &s->raw : &s->sent,
+				.peer = &theirs,
+				.side = side,
+				.name = peer->name,
+				.allowed = run->allowed,
+				.n_allowed = run->n_allowed},
+		&used);
 	if (used) {
 		used->n++;
 	}
@@ -248,8 +254,8 @@ static int report(const struct run *run)
 	for (int i = 0; i < run->n_allowed; i++) {
 		const struct allowed *a = &run->allowed[i];
 
-		printf("# allowed %s %s %s: %llu\n", a->peer, a->side,
-		       a->reason, (unsigned long long)a->n);
+		printf("# allowed %s %s %s %s: %llu\n", a->peer, a->side,
+		       a->reason, a->oddity, (unsigned long long)a->n);
 	}
 	return status;
 }

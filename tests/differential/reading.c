@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "chunk.h"
 #include "random.h"
@@ -87,6 +88,90 @@ static void send_head(const struct weir_http1_head *h, struct forwarded *out)
 	append(out, room, (size_t)(o.p - room));
 }
 
+static bool has_token(struct weir_str s, const char *token)
+{
+	size_t n = strlen(token);
+
+	for (size_t i = 0; i + n <= s.n; i++) {
+		if (strncasecmp(s.p + i, token, n) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "chunked" once, and around it nothing but c's. */
+static bool is_chunked_among(struct weir_str s, const char *set)
+{
+	size_t i = 0;
+
+	while (i < s.n && strchr(set, s.p[i])) {
+		i++;
+	}
+	if (s.n - i < 7 || strncasecmp(s.p + i, "chunked", 7) != 0) {
+		return false;
+	}
+	for (i += 7; i < s.n && s.p[i] && strchr(set, s.p[i]); i++) {
+	}
+	return i == s.n;
+}
+
+/* The field's line from its colon on, with the blanks that are no value. */
+static struct weir_str rest_of_line(const struct weir_header *f)
+{
+	const char *p = f->name.p + f->name.n + 1;
+	const char *end = memchr(p, '\r', MAX_HEAD);
+
+	return (struct weir_str){p, end ? (size_t)(end - p) : 0};
+}
+
+static uint32_t oddities_of_field(const struct weir_header *f)
+{
+	struct weir_str rest = rest_of_line(f);
+	uint32_t odd = 0;
+
+	switch (f->name.n) {
+	case 14: /* Content-Length */
+		odd |= (uint32_t)(weir_str_find(rest, '\t') >= 0) << ODDITY_TAB;
+		break;
+	case 17: /* Transfer-Encoding */
+		odd |= (uint32_t)is_chunked_among(rest, ", \t")
+		       << ODDITY_CODING;
+		break;
+	case 16:
+		odd |= (uint32_t)has_token(f->name, "proxy-connection")
+		       << ODDITY_PROXY;
+		break;
+	default:
+		break;
+	}
+	return odd;
+}
+
+static uint32_t oddities_of(const char *p, const struct weir_http1_head *h)
+{
+	static const char *const usual[] = {"GET",     "HEAD",   "POST",
+					    "PUT",     "DELETE", "PATCH",
+					    "OPTIONS", "TRACE",  "CONNECT"};
+	const char *line_end = memchr(h->method.p, '\n', MAX_HEAD);
+	uint32_t odd = 1u << ODDITY_METHOD;
+
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		if (weir_str_is(h->method, usual[i])) {
+			odd = 0;
+		}
+	}
+	odd |= (uint32_t)(*p == '\r') << ODDITY_LINE;
+	if (line_end) {
+		odd |= (uint32_t)(line_end[-2] > '1') << ODDITY_VERSION;
+		odd |= (uint32_t)(line_end[-2] == '0') << ODDITY_HTTP10;
+	}
+	for (uint32_t i = 0; i < h->n_fields; i++) {
+		odd |= oddities_of_field(&h->fields[i]);
+	}
+	return odd;
+}
+
 /* The target as it stands in the line, and the Host field's value. */
 static void note_raw(const struct weir_http1_head *h, struct message *m)
 {
@@ -145,6 +230,10 @@ static bool read_body(struct weir_body *b, const char *p, size_t n,
 			return false;
 		}
 		append(out, piece, kept);
+		/* What was dropped was an extension. */
+		if (kept < used) {
+			m->oddities |= 1u << ODDITY_EXTENSION;
+		}
 		at += used;
 	}
 	*ret_used = at;
@@ -180,7 +269,10 @@ static size_t read_head(const char *p, size_t n, struct weir_http1_head *h,
 	memset(&raw->v[raw->n], 0, sizeof(raw->v[0]));
 	memset(&sent->v[sent->n], 0, sizeof(sent->v[0]));
 	note_raw(h, &raw->v[raw->n++]);
-	note_sent(h, &sent->v[sent->n++]);
+	raw->v[raw->n - 1].oddities = oddities_of(p, h);
+	note_sent(h, &sent->v[sent->n]);
+	sent->v[sent->n++].oddities = raw->v[raw->n - 1].oddities &
+				      1u << ODDITY_METHOD;
 	return size;
 }
 

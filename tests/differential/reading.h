@@ -12,6 +12,28 @@
 
 #define READING_MAX 64 /* messages of a stream */
 
+/*
+ * What a message has that weir takes on purpose and others may refuse.  Found
+ * by other means than weir's parser, so that a line of "allowed" excuses only
+ * what it is about.
+ */
+#define ODDITIES(X)                                                            \
+	X(METHOD, "method")       /* none of RFC 9110 9.3 or 5789 */           \
+	X(VERSION, "version")     /* HTTP/1.2 and up */                        \
+	X(LINE, "line")           /* an empty line before the first */         \
+	X(CODING, "coding")       /* chunked among commas, blanks, tabs */     \
+	X(TAB, "tab")             /* beside a Content-Length */                \
+	X(EXTENSION, "extension") /* of a chunk, or blanks */                  \
+	X(HTTP10, "http10")       /* and keep-alive */                         \
+	X(PROXY, "proxy")         /* Proxy-Connection */
+
+enum oddity {
+#define ODDITY_ENUM(name, text) ODDITY_##name,
+	ODDITIES(ODDITY_ENUM)
+#undef ODDITY_ENUM
+		_ODDITY_MAX
+};
+
 /* CRC-32 of what was read: enough to tell two readings apart. */
 struct message {
 	uint32_t method;
@@ -19,7 +41,8 @@ struct message {
 	uint32_t host;
 	uint32_t body_n;
 	uint32_t body;
-	bool any_host; /* the host has two sources: not compared */
+	uint32_t oddities; /* bits; weir's readings only */
+	bool any_host;     /* the host has two sources: not compared */
 };
 
 /* How a reading ends. */
