@@ -3,8 +3,6 @@
  * The packet plane's programs, packet by packet through BPF_PROG_RUN: what goes
  * in, what comes out, every checksum verified.
  */
-#include <time.h>
-
 #include "packet_world.h"
 
 /* ----------------------------------------------------------------- tests */
@@ -21,18 +19,6 @@ static void empty_tables_change_nothing(void)
 	p = tcp("198.51.100.200:80", CLIENT4, ACK);
 	stays(egress(), ext, &p);
 	stays(packet->progs.weir_egress, pod, &p);
-}
-
-static int count_flows(void)
-{
-	int fd = bpf_map__fd(packet->maps.weir_flow), n = 0;
-	struct weir_flow_key key, *at = NULL;
-
-	while (bpf_map_get_next_key(fd, at, &key) == 0) {
-		at = &key;
-		n++;
-	}
-	return n;
 }
 
 static void frames_for_others_are_left_alone(void)
@@ -366,30 +352,6 @@ static void proxied_frontends_keep_their_port(void)
 	ok(run_frame(egress(), ext, &a, &b) == SHOT, "an error about one");
 }
 
-/* An outside client, an endpoint on another node: the tuple that leaves. */
-static struct weir_tuple snat_out(const char *client, const char *vip,
-				  const char *endpoint)
-{
-	static struct frame a, b;
-	struct spec p = tcp(client, vip, SYN), got;
-
-	becomes(ingress(), ext, &p, tuple(client, endpoint));
-	p = tcp(client, endpoint, SYN);
-	build(&a, &p);
-	ok(run_frame(egress(), ext, &a, &b) == UNSPEC, "dropped");
-	read_frame(&b, &got, NULL);
-	ok(got.is_sum_right, "a checksum is wrong");
-	return got.t;
-}
-
-static void reverse_of(const struct weir_tuple *t, struct weir_tuple *ret)
-{
-	ret->saddr = t->daddr;
-	ret->daddr = t->saddr;
-	ret->sport_be = t->dport_be;
-	ret->dport_be = t->sport_be;
-}
-
 static void remote_endpoints_see_the_node(void)
 {
 	char vip[64];
@@ -701,95 +663,6 @@ static void xdp_translates_what_tc_began(void)
 	}
 }
 
-/* ---------------------------------------------------------------- expiry */
-
-static uint64_t coarse_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * WEIR_SECOND_NS + (uint64_t)t.tv_nsec;
-}
-
-static uint32_t reap_key(const struct weir_flow_key *key, uint64_t now)
-{
-	struct {
-		uint32_t n, removed;
-		uint64_t now;
-	} ctx = {.n = 1, .now = now};
-	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx,
-			    .ctx_size_in = sizeof(ctx));
-
-	put_elem(reap->maps.weir_reapq, 0, key);
-	must(bpf_prog_test_run_opts(bpf_program__fd(reap->progs.weir_reap),
-				    &opts) == 0,
-	     "reap: %s", strerror(errno));
-	return ctx.removed;
-}
-
-static void silent_flows_are_reaped_whole(void)
-{
-	struct weir_flow_key key = {.proto = IPPROTO_TCP};
-	const char *client = "192.0.2.21:5100";
-	uint64_t now = coarse_ns();
-	char vip[64];
-	struct weir_tuple out;
-	struct spec p;
-	int before = count_flows();
-	uint32_t id;
-
-	strcpy(vip, fresh(false));
-	id = add_frontend(vip, IPPROTO_TCP, REMOTE4, false, 0);
-	out = snat_out(client, vip, REMOTE4);
-	ok(count_flows() == before + 4, "four entries");
-	p = tcp(REMOTE4, client, SYN | ACK);
-	reverse_of(&out, &p.t);
-	becomes(ingress(), ext, &p, tuple(REMOTE4, client));
-	p = tcp(REMOTE4, client, SYN | ACK);
-	becomes(egress(), ext, &p, tuple(vip, client));
-	key.from = tuple(client, vip);
-	ok(reap_key(&key, now + 7000 * WEIR_SECOND_NS) == 0,
-	   "established, but gone before two hours");
-	/* Parts of a living flow stay whatever their age. */
-	reverse_of(&out, &key.from);
-	ok(reap_key(&key, now + 8000 * WEIR_SECOND_NS) == 0, "UNSNAT went");
-	key.from = tuple(REMOTE4, client);
-	key.dir = WEIR_DIR_EGRESS;
-	ok(reap_key(&key, now + 8000 * WEIR_SECOND_NS) == 0, "REVERSE went");
-	key.from = tuple(client, vip);
-	key.dir = WEIR_DIR_INGRESS;
-	ok(reap_key(&key, now + 8000 * WEIR_SECOND_NS) == 1, "still there");
-	ok(count_flows() == before, "%d left", count_flows() - before);
-	ok(ref_of(id).opened == 1 && ref_of(id).closed == 1, "not counted");
-	ok(reap_key(&key, now + 8000 * WEIR_SECOND_NS) == 0, "gone twice");
-}
-
-static void flows_expire_by_their_state(void)
-{
-	const struct {
-		uint32_t state;
-		bool is_udp;
-		uint32_t least_s, most_s;
-	} rows[] = {
-		{WEIR_FLOW_REPLY, false, 7440, 86400},
-		{0, false, 60, 300},
-		{WEIR_FLOW_REPLY | WEIR_FLOW_FIN_FWD, false, 60, 300},
-		{WEIR_FLOW_REPLY | WEIR_FLOW_FIN_FWD | WEIR_FLOW_FIN_REV, false,
-		 10, 60},
-		{WEIR_FLOW_REPLY | WEIR_FLOW_RST, false, 1, 10},
-		{WEIR_FLOW_REPLY, true, 120, 300},
-		{0, true, 120, 300},
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		uint64_t s = weir_flow_idle_ns(rows[i].state, rows[i].is_udp) /
-			     WEIR_SECOND_NS;
-
-		ok(s >= rows[i].least_s && s <= rows[i].most_s,
-		   "row %zu: %llu s", i, (unsigned long long)s);
-	}
-}
-
 TAP_MAIN(TEST(empty_tables_change_nothing),
 	 TEST(frames_for_others_are_left_alone),
 	 TEST(tcp_is_translated_both_ways), TEST(udp_is_translated_both_ways),
@@ -808,5 +681,4 @@ TAP_MAIN(TEST(empty_tables_change_nothing),
 	 TEST(repeated_syns_keep_their_endpoint),
 	 TEST(datagrams_leave_a_gone_endpoint),
 	 TEST(other_family_is_left_to_the_relay), TEST(ports_run_out),
-	 TEST(ports_of_one_client_run_out), TEST(xdp_translates_what_tc_began),
-	 TEST(silent_flows_are_reaped_whole), TEST(flows_expire_by_their_state))
+	 TEST(ports_of_one_client_run_out), TEST(xdp_translates_what_tc_began))

@@ -347,4 +347,42 @@ static inline void exchange(const char *client, const char *vip,
 	becomes(egress(), in, &p, tuple(vip, client));
 }
 
+/* Entries in the table. */
+static inline int count_flows(void)
+{
+	int fd = bpf_map__fd(packet->maps.weir_flow), n = 0;
+	struct weir_flow_key key, *at = NULL;
+
+	while (bpf_map_get_next_key(fd, at, &key) == 0) {
+		at = &key;
+		n++;
+	}
+	return n;
+}
+
+/* An outside client, an endpoint on another node: the tuple that leaves. */
+static inline struct weir_tuple snat_out(const char *client, const char *vip,
+					 const char *endpoint)
+{
+	static struct frame a, b;
+	struct spec p = tcp(client, vip, SYN), got;
+
+	becomes(ingress(), ext, &p, tuple(client, endpoint));
+	p = tcp(client, endpoint, SYN);
+	build(&a, &p);
+	ok(run_frame(egress(), ext, &a, &b) == UNSPEC, "dropped");
+	read_frame(&b, &got, NULL);
+	ok(got.is_sum_right, "a checksum is wrong");
+	return got.t;
+}
+
+static inline void reverse_of(const struct weir_tuple *t,
+			      struct weir_tuple *ret)
+{
+	ret->saddr = t->daddr;
+	ret->daddr = t->saddr;
+	ret->sport_be = t->dport_be;
+	ret->dport_be = t->sport_be;
+}
+
 #endif
