@@ -273,6 +273,35 @@ static void edits_of_endpoints_give_the_bytes_of_a_full_compilation(void)
 	weir_ids_free(&ids);
 }
 
+/* The bytes could be patched; what was said would be stale. */
+static void a_rule_without_weights_is_said_at_once(void)
+{
+	static const struct {
+		unsigned weights[3];
+		size_t said;
+		bool is_short;
+	} edits[] = {
+		{{1, 0, 0}, 0, true},  {{0, 0, 0}, 1, false},
+		{{0, 0, 0}, 1, true},  {{0, 5, 0}, 0, false},
+		{{90, 5, 0}, 0, true},
+	};
+	_cleanup_(site_fini) struct site s;
+
+	init(&s);
+	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		uint64_t since = weir_store_version(s.store);
+		bool is_short;
+
+		put_route(&s, "HTTPRoute", 2, edits[i].weights, 3, "a.example");
+		is_short = check(&s, since, "edit");
+		ok(is_short == edits[i].is_short, "edit %zu: %s", i,
+		   is_short ? "patched" : "compiled");
+		ok(site_said(&s, "NoBackend", "spec.rules[0].backendRefs") ==
+			   edits[i].said,
+		   "edit %zu: told", i);
+	}
+}
+
 static void only_small_edits_take_the_short_way(void)
 {
 	static const unsigned before[] = {90, 10, 0};
@@ -328,4 +357,5 @@ static void only_small_edits_take_the_short_way(void)
 
 TAP_MAIN(TEST(any_sequence_of_edits_gives_the_bytes_of_a_full_compilation),
 	 TEST(edits_of_endpoints_give_the_bytes_of_a_full_compilation),
+	 TEST(a_rule_without_weights_is_said_at_once),
 	 TEST(only_small_edits_take_the_short_way))
