@@ -121,7 +121,7 @@ topology() {
 		ip -n "$tag-b" route add "10.99.$((10 + i)).0/24" via "10.99.$((30 + i)).1"
 		ip -n "$tag-c" route add "$(vip "$g")/32" via "$(client_side "$g")"
 	done
-	# The kernel's default may be BBR, which costs bulk a factor of 2-6 on veth.
+	# Where the default is BBR, bulk transfers over veth would measure BBR.
 	for g in c b k $gateways; do
 		ip -n "$tag-$g" route show | while read -r d; do
 			# shellcheck disable=SC2086
@@ -296,7 +296,10 @@ run_wrk() { # LOAD TARGET -c N [--path P] [--close] [--headers10] [--routes N]
 	done
 	before=$(core_clock)
 	text=$(client "$target" wrk -t 1 -c "$conns" -d "${seconds}s" --latency \
-		"${header[@]}" "${script[@]}" "http://$(url "$target")$path" "${tail[@]}")
+		"${header[@]}" "${script[@]}" "http://$(url "$target")$path" "${tail[@]}") || {
+		tail -n 20 "$work"/*.log >&2
+		die "$load: wrk found $target gone"
+	}
 	record_cpu "$load" "$target" "$before" "$(core_clock)" \
 		"$(awk '/ requests in / {print $1}' <<<"$text")"
 	record "$load" "$target" rps "$(awk '/^Requests\/sec/ {print $2}' <<<"$text")" 1/s
