@@ -161,10 +161,7 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 		return;
 	case WEIR_PHASE_EXCHANGE:
 		if (c->connect_at && c->connect_at <= w->now_ms) {
-			weir_count(&c->up->stat->failed, 1);
-			weir_upstream_release(w, c, false);
-			c->connect_at = 0;
-			c->attempts++;
+			weir_upstream_failed(w, c);
 			(void)weir_exchange_connect(w, c);
 			break;
 		}
@@ -173,10 +170,7 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 		break;
 	case WEIR_PHASE_TUNNEL:
 		if (c->connect_at && c->connect_at <= w->now_ms) {
-			weir_count(&c->up->stat->failed, 1);
-			weir_upstream_release(w, c, false);
-			c->connect_at = 0;
-			c->attempts++;
+			weir_upstream_failed(w, c);
 			(void)weir_exchange_connect(w, c);
 			break;
 		}

@@ -56,6 +56,7 @@ struct weir_upstream {
 	struct weir_due due;
 	struct weir_pool_ep *ep;
 	struct weir_proxy_epstat *stat;
+	uint32_t stat_id;
 	struct weir_client *client;
 	struct weir_upstream *next; /* idle list, free list */
 	struct weir_upstream **pprev;
@@ -199,6 +200,8 @@ const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 			  const struct weir_endpoint *endpoint, bool wants_new,
 			  bool must_be_live);
+/* c->up could not be connected: counts it and lets it go. */
+void weir_upstream_failed(struct weir_worker *w, struct weir_client *c);
 /* Gives c->up back to its pool, or closes it. */
 void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 			   bool is_reusable);

@@ -79,9 +79,7 @@ enum weir_step weir_exchange_connected(struct weir_worker *w,
 	}
 	if (getsockopt(up->end.fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0 ||
 	    error || up->end.is_broken) {
-		weir_count(&up->stat->failed, 1);
-		weir_upstream_release(w, c, false);
-		c->attempts++;
+		weir_upstream_failed(w, c);
 		return weir_exchange_connect(w, c);
 	}
 	up->is_connecting = false;

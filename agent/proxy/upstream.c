@@ -151,6 +151,36 @@ void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u)
 	}
 }
 
+/* What speaks against an endpoint: requests of all workers under way there,
+ * and having been unreachable just now, lest it looks idle for that. */
+static uint64_t burden_of(struct weir_worker *w, const struct weir_endpoint *e)
+{
+	uint64_t failed_ms = w->failed_ms[e->stat % WEIR_FAILED_SLOTS];
+	uint64_t n = __atomic_load_n(
+		&weir_epstat_of(&w->counters, e->stat)->in_flight,
+		__ATOMIC_RELAXED);
+
+	return failed_ms && w->now_ms - failed_ms < WEIR_FAILED_MS
+		       ? n + (1ull << 32)
+		       : n;
+}
+
+/*
+ * The less burdened one of endpoint i and another one: two choices are enough
+ * to keep what is slow from collecting requests (Mitzenmacher, "The power of
+ * two choices").  When nothing is under way it stays with i, and so with equal
+ * shares.
+ */
+static uint32_t less_burdened(struct weir_worker *w,
+			      const struct weir_endpoint *eps, uint32_t n,
+			      uint32_t i)
+{
+	uint32_t x = weir_mix32(w->n_draws++, w->index);
+	uint32_t k = (i + 1 + weir_scale(x, n - 1)) % n;
+
+	return burden_of(w, &eps[k]) < burden_of(w, &eps[i]) ? k : i;
+}
+
 const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 					       struct weir_client *c)
 {
@@ -168,6 +198,10 @@ const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 				       view->rules->groups, c->ref->group);
 		c->first_endpoint = weir_worker_endpoint_x(w, c->rule, &c->peer,
 							   group->key, eps, n);
+		if (n > 1 && !(c->rule->flags & WEIR_RULE_AFFINITY)) {
+			c->first_endpoint = less_burdened(w, eps, n,
+							  c->first_endpoint);
+		}
 	}
 	return &eps[(c->first_endpoint + c->attempts) % n];
 }
@@ -238,6 +272,12 @@ take_idle(struct weir_worker *w, struct weir_pool_ep *ep, bool must_be_live)
 	return NULL;
 }
 
+static void note_failed(struct weir_worker *w, struct weir_upstream *u)
+{
+	weir_count(&u->stat->failed, 1);
+	w->failed_ms[u->stat_id % WEIR_FAILED_SLOTS] = w->now_ms;
+}
+
 int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 			  const struct weir_endpoint *endpoint, bool wants_new,
 			  bool must_be_live)
@@ -264,9 +304,10 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 		}
 		u->ep = ep;
 		u->stat = stat;
+		u->stat_id = endpoint->stat;
 		r = dial(w, u, endpoint);
 		if (r < 0) {
-			weir_count(&stat->failed, 1);
+			note_failed(w, u);
 			u->is_connecting = true; /* it was never opened */
 			close_upstream(w, u);
 			return r;
@@ -317,6 +358,14 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	ep->n_idle++;
 	weir_count(&w->counters.shared->totals.pool_idle, 1);
 	weir_due_arm(&w->wheel, &u->due, w->now_ms + w->limits->pool_idle_ms);
+}
+
+void weir_upstream_failed(struct weir_worker *w, struct weir_client *c)
+{
+	note_failed(w, c->up);
+	weir_upstream_release(w, c, false);
+	c->connect_at = 0;
+	c->attempts++;
 }
 
 void weir_pool_follow_plan(struct weir_worker *w)

@@ -337,6 +337,9 @@ static void run(struct weir_worker *w)
 		}
 		run_queue(w);
 		for (int i = 0; i < n; i++) {
+			if (i + 1 < n) {
+				__builtin_prefetch(events[i + 1].data.ptr);
+			}
 			dispatch(w, events[i].data.ptr, events[i].events);
 		}
 		weir_wheel_run(w, &w->wheel, w->now_ms);

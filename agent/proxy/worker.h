@@ -13,6 +13,8 @@
 #define WEIR_GROUP_COUNTERS 4096
 #define WEIR_LISTENERS_MAX 8 /* of one worker */
 #define WEIR_CONNECT_TRIES 3 /* endpoints for one request */
+#define WEIR_FAILED_SLOTS 256
+#define WEIR_FAILED_MS 1000 /* an endpoint that refused is second choice */
 
 struct weir_pool {
 	struct weir_pool_ep **buckets;
@@ -61,6 +63,9 @@ struct weir_worker {
 	/* Choices made so far, by rule stat id and by hash of the group. */
 	uint32_t *rule_counters;
 	uint32_t group_counters[WEIR_GROUP_COUNTERS];
+	uint32_t n_draws; /* second choices */
+	/* When an endpoint was last found unreachable, by its stat id. */
+	uint64_t failed_ms[WEIR_FAILED_SLOTS];
 	/* Shared with the control thread. */
 	_Atomic(struct weir_plan_ref *) next_plan;
 	_Atomic uint64_t generation; /* followed */

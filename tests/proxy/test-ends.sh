@@ -61,6 +61,17 @@ exec 4>&-
 wait $!
 unserve
 
+# One of two endpoints accepts and never answers: with two choices it collects
+# about half of those at a time, and the other half goes on.
+socat "TCP-LISTEN:9130,bind=127.0.2.1,reuseaddr,fork,backlog=100" "SYSTEM:sleep 8" 2>/dev/null 3>&- &
+others+=($!)
+backend A=http:127.0.2.2:9130
+"$bin/weir-load" --connect "$gw:8080" -c 20 -t 2 --keepalive --timeout 6000 \
+	http://pair/x >"$dir/load" 2>/dev/null
+completed=$(sed -n 's/.*"completed":\([0-9]*\).*/\1/p' "$dir/load")
+ok "an endpoint that hangs does not stop the other ($completed served)" \
+	[ "${completed:-0}" -gt 500 ]
+
 # Without descriptors nothing dies, and who waits is served when there are some.
 backend A=http:127.0.1.1:9101
 prlimit --pid "$pid" --nofile=40:40
