@@ -228,7 +228,7 @@ struct weir_if {
 	X(PACKET_FLOWS, "packet: flows begun")                                 \
 	X(PACKET_PROXIED, "packet: flows sent to the proxy prefix")            \
 	X(PACKET_SNAT, "packet: flows that needed source translation")         \
-	X(PACKET_REFUSED, "packet: no backend, reset or dropped")              \
+	X(PACKET_REFUSED, "packet: no backend, reset or unreachable")          \
 	X(PACKET_NO_PORT, "packet: no source port free, dropped")              \
 	X(PACKET_NO_FLOW, "packet: flow table insert failed, passed up")       \
 	X(PACKET_MIDSTREAM, "packet: segment of an unknown flow, passed up")   \

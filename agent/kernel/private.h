@@ -233,7 +233,7 @@ int weir_routes_detach(const struct weir_kernel_config *config);
 
 /* ---- flows.c */
 
-/* Arms a timer on kernel->loop that walks weir_flow, weir_frag in bounded
+/* Arms a timer on kernel->loop that walks weir_flow in bounded
  * steps and removes what is over; counts closed. Called by weir_packet_start.
  */
 int weir_flows_start(struct weir_kernel *kernel);
