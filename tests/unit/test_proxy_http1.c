@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Heads and bodies, byte by byte; whole exchanges are in tests/proxy/cases. */
+#include "addr.h"
 #include "chunk.h"
 #include "http1.h"
 #include "rewrite.h"
@@ -237,6 +238,52 @@ static void length_takes_no_byte_too_many(void)
 	   "then none");
 }
 
+static void what_need_not_be_looked_at(void)
+{
+	struct weir_body b;
+	char text[] = "4\r\nabcd\r\n0\r\n\r\n";
+	size_t used;
+	size_t kept;
+
+	weir_body_init(&b, WEIR_FRAMING_LENGTH, 10);
+	ok(weir_body_opaque(&b) == 10, "all of a body with a length");
+	weir_body_pass(&b, 4);
+	ok(weir_body_opaque(&b) == 6 && !b.is_done, "less what went by");
+	weir_body_pass(&b, 6);
+	ok(weir_body_opaque(&b) == 0 && b.is_done, "to its end");
+	weir_body_init(&b, WEIR_FRAMING_CLOSE, 0);
+	weir_body_pass(&b, 1000);
+	ok(weir_body_opaque(&b) == UINT64_MAX, "until the end of connection");
+	weir_body_init(&b, WEIR_FRAMING_NONE, 0);
+	ok(weir_body_opaque(&b) == 0, "nothing of none");
+	weir_body_init(&b, WEIR_FRAMING_CHUNKED, 0);
+	ok(weir_body_opaque(&b) == 0, "never a chunk's size");
+	ok(weir_body_scan(&b, text, 3, &used, &kept) == 0 &&
+		   weir_body_opaque(&b) == 4,
+	   "but its data");
+	weir_body_pass(&b, 4);
+	ok(weir_body_opaque(&b) == 0 && !b.is_done, "and not what follows");
+	ok(weir_body_scan(&b, text + 7, 7, &used, &kept) == 0 && b.is_done,
+	   "which is looked at again");
+}
+
+static void location_without_a_host(void)
+{
+	static const struct weir_plan plan;
+	static const struct weir_rule rule;
+	static const struct weir_filter filter = {.type = WEIR_FILTER_REDIRECT};
+	struct weir_frontend f = {.port_be = htons(8080)};
+	struct weir_rewrite rw = {.plan = &plan, .frontend = &f, .rule = &rule};
+	struct weir_http1_head h = {.path = WEIR_STR("/x")};
+	char room[100];
+	struct weir_out o = {.p = room, .end = room + sizeof(room)};
+
+	ok(weir_ip_parse(WEIR_STR("2001:db8::1"), &f.addr) == 0, "address");
+	weir_rewrite_location(&rw, &filter, &h, &o);
+	*o.p = 0;
+	ok(strcmp(room, "http://[2001:db8::1]:8080/x") == 0, "%s", room);
+}
+
 static void writer_is_bounded(void)
 {
 	char room[8];
@@ -253,4 +300,5 @@ TAP_MAIN(TEST(end_is_found_at_any_segmentation), TEST(bare_lf_is_seen_at_once),
 	 TEST(value_bytes_are_checked_in_every_lane), TEST(hosts_are_judged),
 	 TEST(chunked_is_the_same_at_any_segmentation),
 	 TEST(chunk_extensions_are_bounded),
-	 TEST(length_takes_no_byte_too_many), TEST(writer_is_bounded))
+	 TEST(length_takes_no_byte_too_many), TEST(what_need_not_be_looked_at),
+	 TEST(location_without_a_host), TEST(writer_is_bounded))
