@@ -40,17 +40,17 @@ fi
 python=/usr/bin/python3 # Debian's modules are for Debian's
 for module in requests httpx; do
 	if client_is $module "$python -c 'import $module'"; then
-		client "$python" "$here/clients/requests_client.py" $module "$url"
+		client $module "$python" "$here/clients/requests_client.py" $module "$url"
 	fi
 done
 if client_is websockets "$python -c 'import websockets'"; then
 	websocket_server
-	client "$python" "$here/clients/websocket.py" client "$ws"
+	client websockets "$python" "$here/clients/websocket.py" client "$ws"
 fi
 if client_is node "command -v node"; then
 	flag=--experimental-websocket
 	{ [ -n "${wspid:-}" ] && node $flag -e 0 2>/dev/null; } || flag=
-	NODE_OPTIONS="--no-warnings $flag" client node "$here/clients/fetch.mjs" "$url" "$ws"
+	NODE_OPTIONS="--no-warnings $flag" client fetch node "$here/clients/fetch.mjs" "$url" "$ws"
 fi
 
 ok "nothing is left in flight" settles in_flight 0

@@ -17,6 +17,8 @@ open_site() {
 	  rules:
 	  - matches: [{path: {type: PathPrefix, value: /ws}}]
 	    backendRefs: [{name: ws, port: 80}]
+	  - matches: [{path: {type: PathPrefix, value: /attack}}]
+	    backendRefs: [{name: attacked, port: 80}]
 	  - backendRefs: [{name: one, port: 80}]
 	---
 	apiVersion: v1
@@ -30,6 +32,18 @@ open_site() {
 	addressType: IPv4
 	ports: [{name: p, port: 9102, protocol: TCP}]
 	endpoints: [{addresses: [127.0.1.2], conditions: {ready: true}}]
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: attacked, namespace: default}
+	spec: {ports: [{name: p, port: 80, targetPort: 9103}]}
+	---
+	apiVersion: discovery.k8s.io/v1
+	kind: EndpointSlice
+	metadata: {name: attacked-1, namespace: default, labels: {kubernetes.io/service-name: attacked}}
+	addressType: IPv4
+	ports: [{name: p, port: 9103, protocol: TCP}]
+	endpoints: [{addresses: [127.0.1.3], conditions: {ready: true}}]
 	YAML
 }
 
@@ -41,9 +55,10 @@ client_is() {
 	return 1
 }
 
-# client COMMAND...: numbers the TAP lines that it prints.
+# client NAME COMMAND...: numbers the TAP lines that it prints.
 client() {
-	local line r=0
+	local name=$1 line r=0
+	shift
 	timeout 60 "$@" >"$dir/client" 2>"$dir/client.err" 3>&- || r=$?
 	while IFS= read -r line; do
 		case $line in
@@ -53,7 +68,7 @@ client() {
 		esac
 	done <"$dir/client"
 	((r == 0)) || tail -n 5 "$dir/client.err" | sed 's/^/# /'
-	ok "${2##*/} ran to its end" [ $r = 0 ]
+	ok "$name: ran to its end" [ $r = 0 ]
 }
 
 websocket_server() {
