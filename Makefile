@@ -154,7 +154,7 @@ $(B)/differential: $(call obj,$(DIFFER_SRC)) $(B)/libweir.a $(B)/libharness.a
 	$(call msg,TOOL,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(AGENT_LIBS) -lm -o $@
 
-.PHONY: test-tools unit-tools unit check test differential
+.PHONY: test-tools unit-tools unit check test test-long differential
 test-tools: all $(TOOL_BIN) $(TEST_BIN) $(B)/differential
 unit-tools: all $(TOOL_BIN) $(filter $(B)/tests/unit/%,$(TEST_BIN))
 
@@ -166,6 +166,10 @@ check: lint unit ## lint and unit tests
 test: ## every test: lint, unit, fuzz corpora, kernel and proxy tiers (root)
 	$(Q)scripts/setup build test
 	$(Q)scripts/test --build $(B)
+
+test-long: test-tools ## what takes minutes: a million streams, 1 GiB bodies, slow clients
+	$(Q)scripts/setup test
+	$(Q)scripts/run-tests --build $(B) tests/long/test-*.sh
 
 STREAMS ?= 1000000
 differential: $(B)/differential $(TOOL_BIN) ## STREAMS (10^6) of requests through weir's parser and others

@@ -48,7 +48,9 @@ func read(stream []byte, out *bytes.Buffer) {
 		body, err := io.ReadAll(q.Body)
 		fmt.Fprintf(&messages, " %x,%x,%x,%d,%x", crc(q.Method), crc(q.RequestURI), crc(q.Host),
 			len(body), crc32.ChecksumIEEE(body))
-		if err != nil && strings.Contains(err.Error(), "unexpected EOF") {
+		// The last is what it says, too, when the stream ends in trailers.
+		if err != nil && (strings.Contains(err.Error(), "unexpected EOF") ||
+			strings.Contains(err.Error(), "suspiciously long trailer")) {
 			end = "B"
 			break
 		}

@@ -131,6 +131,10 @@ static uint32_t oddities_of_field(const struct weir_header *f)
 	uint32_t odd = 0;
 
 	switch (f->name.n) {
+	case 7:
+		odd |= (uint32_t)has_token(f->name, "trailer")
+		       << ODDITY_TRAILER;
+		break;
 	case 14: /* Content-Length */
 		odd |= (uint32_t)(weir_str_find(rest, '\t') >= 0) << ODDITY_TAB;
 		break;
@@ -272,7 +276,8 @@ static size_t read_head(const char *p, size_t n, struct weir_http1_head *h,
 	raw->v[raw->n - 1].oddities = oddities_of(p, h);
 	note_sent(h, &sent->v[sent->n]);
 	sent->v[sent->n++].oddities = raw->v[raw->n - 1].oddities &
-				      1u << ODDITY_METHOD;
+				      (1u << ODDITY_METHOD |
+				       1u << ODDITY_TRAILER);
 	return size;
 }
 

@@ -25,7 +25,8 @@
 	X(TAB, "tab")             /* beside a Content-Length */                \
 	X(EXTENSION, "extension") /* of a chunk, or blanks */                  \
 	X(HTTP10, "http10")       /* and keep-alive */                         \
-	X(PROXY, "proxy")         /* Proxy-Connection */
+	X(PROXY, "proxy")         /* Proxy-Connection */                       \
+	X(TRAILER, "trailer")     /* which announces some */
 
 enum oddity {
 #define ODDITY_ENUM(name, text) ODDITY_##name,
