@@ -578,7 +578,8 @@ void weir_control_stop(struct weir_control *c)
 
 bool weir_control_is_ready(const struct weir_control *c)
 {
-	return c->current.generation && weir_proxy_link_is_up(&c->proxy) &&
+	return c->current.generation && weir_kernel_is_settled(c->kernel) &&
+	       weir_proxy_link_is_up(&c->proxy) &&
 	       c->proxy_generation >= c->current.generation;
 }
 

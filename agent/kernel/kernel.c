@@ -397,6 +397,11 @@ int weir_kernel_publish(struct weir_kernel *kernel,
 	return 0;
 }
 
+bool weir_kernel_is_settled(const struct weir_kernel *kernel)
+{
+	return weir_packet_is_settled(kernel);
+}
+
 uint64_t weir_kernel_generation(const struct weir_kernel *kernel)
 {
 	return kernel->generation;

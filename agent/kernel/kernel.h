@@ -92,6 +92,8 @@ int weir_kernel_set_listeners(struct weir_kernel *kernel,
 int weir_kernel_publish(struct weir_kernel *kernel,
 			const struct weir_plan_view *view,
 			const char **ret_what);
+/* No interface waits to be attached: they come a few at a time. */
+bool weir_kernel_is_settled(const struct weir_kernel *kernel);
 /* Generation published in full; 0: none. */
 uint64_t weir_kernel_generation(const struct weir_kernel *kernel);
 /* A local address whose port a host socket holds: calls fn per frontend that

@@ -36,6 +36,8 @@
 
 #define RESCAN_MS 10       /* after a change: a burst of them is one look */
 #define RETRY_MS 5000      /* after an error, and against what was missed */
+#define ATTACH_FIRST 8     /* interfaces before the first plan */
+#define ATTACH_TURN 2      /* then, in one turn of the loop */
 #define GENERIC ":generic" /* --xdp eth0:generic */
 
 /* -------------------------------------------------------------- programs */
@@ -354,13 +356,19 @@ static void inherit(const struct weir_netdevs *s, struct weir_netdev *d)
 	}
 }
 
-static int rescan(struct weir_netdevs *s)
+/*
+ * Looks at all interfaces and attaches to at most max new ones: every TCX link
+ * waits for a grace period of the kernel under its lock (tcx_entry_sync, some
+ * 10 ms), and a node of a hundred pods must not stand still for it.  The others
+ * are pending.
+ */
+static int rescan(struct weir_netdevs *s, size_t max)
 {
 	_cleanup_free_ struct weir_netdev *devs = NULL;
 	const char *pin_path = s->kernel->pin_path;
 	struct weir_ip ip4, ip6;
+	size_t n, n_tried = 0, n_pending = 0;
 	int failed = 0;
-	size_t n;
 	int r;
 
 	r = weir_netdev_read(s->request_fd, &devs, &n);
@@ -371,6 +379,7 @@ static int rescan(struct weir_netdevs *s)
 	choose_fallback(devs, n, &ip4, &ip6);
 	for (size_t i = 0; i < n; i++) {
 		struct weir_netdev *d = &devs[i];
+		bool has_failed;
 
 		d->is_port = is_port(s, devs, n, d);
 		inherit(s, d);
@@ -382,8 +391,17 @@ static int rescan(struct weir_netdevs *s)
 			}
 			continue;
 		}
+		/* One that failed has had its turn and holds up no other. */
+		has_failed = d->error[WEIR_HOOK_INGRESS] ||
+			     d->error[WEIR_HOOK_EGRESS];
+		d->is_pending = !d->is_attached && !has_failed && n_tried >= max;
+		if (d->is_pending) {
+			n_pending++;
+			continue;
+		}
 		if (!d->is_attached) {
 			attach_dev(s, d);
+			n_tried += !has_failed;
 		}
 		if (!d->is_attached) {
 			failed = -EAGAIN;
@@ -404,6 +422,7 @@ static int rescan(struct weir_netdevs *s)
 	weir_free_ptr(&s->devs);
 	s->devs = TAKE_PTR(devs);
 	s->n = n;
+	s->n_pending = n_pending;
 	return failed;
 }
 
@@ -413,8 +432,8 @@ static void on_rescan(struct weir_timer *timer)
 
 	/* An interface may come and go while it is looked at; what fails for
 	 * good is logged once and tried again. */
-	rescan(s);
-	weir_loop_arm(s->kernel->loop, timer, RETRY_MS);
+	rescan(s, ATTACH_TURN);
+	weir_loop_arm(s->kernel->loop, timer, s->n_pending ? 0 : RETRY_MS);
 }
 
 /* Routes other than default ones come and go by the thousand. */
@@ -467,7 +486,7 @@ static void sweep_published(struct weir_netdevs *s)
 		const struct weir_netdev *d = weir_netdev_find(s->devs, s->n,
 							       next);
 
-		if (!d || !d->is_attached || d->is_port) {
+		if (!d || (!d->is_attached && !d->is_pending) || d->is_port) {
 			unpublish(s, next);
 			at = NULL; /* the walk lost its place */
 			continue;
@@ -495,7 +514,7 @@ static int start_steps(struct weir_netdevs *s)
 	if (r < 0) {
 		return r;
 	}
-	r = rescan(s);
+	r = rescan(s, ATTACH_FIRST);
 	if (r < 0 && r != -EAGAIN) {
 		return r;
 	}
@@ -508,7 +527,7 @@ static int start_steps(struct weir_netdevs *s)
 	if (r < 0) {
 		return r;
 	}
-	weir_loop_arm(k->loop, &s->rescan, RETRY_MS);
+	weir_loop_arm(k->loop, &s->rescan, s->n_pending ? 0 : RETRY_MS);
 	return weir_flows_start(k);
 }
 
@@ -582,6 +601,11 @@ int weir_packet_detach(const struct weir_kernel_config *config,
 
 /* --------------------------------------------------------------- reports */
 
+bool weir_packet_is_settled(const struct weir_kernel *kernel)
+{
+	return !kernel->packet || kernel->packet->n_pending == 0;
+}
+
 static void report_dev(const struct weir_netdev *d, struct weir_buf *json)
 {
 	weir_buf_printf(json, "{\"name\":");
@@ -620,9 +644,11 @@ void weir_packet_report(struct weir_kernel *kernel, struct weir_buf *json)
 		return;
 	}
 	weir_buf_printf(json,
-			"{\"mode\":\"%s\",\"redirect\":%s,\"interfaces\":[",
+			"{\"mode\":\"%s\",\"redirect\":%s,\"pending\":%zu,"
+			"\"interfaces\":[",
 			s->is_clsact ? "clsact" : "tcx",
-			kernel->config.wants_redirect ? "true" : "false");
+			kernel->config.wants_redirect ? "true" : "false",
+			s->n_pending);
 	for (size_t i = 0; i < s->n; i++) {
 		if (!is_wanted(s, &s->devs[i])) {
 			continue;

@@ -31,6 +31,7 @@ struct weir_netdev {
 	struct weir_ip addr6;
 
 	bool is_attached;          /* both directions */
+	bool is_pending;           /* its turn to be attached comes */
 	bool is_generic;           /* XDP only without the driver's help */
 	int error[_WEIR_HOOK_MAX]; /* -errno of the last try, 0 */
 	struct weir_if published;  /* in weir_if */
@@ -47,6 +48,7 @@ struct weir_netdevs {
 	struct weir_timer rescan;
 	struct weir_netdev *devs;
 	size_t n;
+	size_t n_pending;
 	struct weir_flows *flows; /* flows.c */
 };
 

@@ -212,6 +212,8 @@ void weir_packet_stop(struct weir_kernel *kernel);
  * Called before the pinned directory is removed. */
 int weir_packet_detach(const struct weir_kernel_config *config,
 		       const char *pin_path);
+/* No interface is pending. */
+bool weir_packet_is_settled(const struct weir_kernel *kernel);
 /* One JSON object: attach mode, interfaces, flags, errors. */
 void weir_packet_report(struct weir_kernel *kernel, struct weir_buf *json);
 /* Calls fn for each loaded program (fd: not handed over), for the report of
