@@ -189,7 +189,7 @@ churn() {
 	edits=$i
 }
 
-# Begins attempts until 500 ms after FILE was deleted; fails if one that began
+# Begins attempts until 1.5 s after FILE was deleted; fails if one that began
 # more than 100 ms after it succeeded.  none_after FILE CMD...
 none_after() {
 	local file=$1 deleted now late=0 after=0
@@ -197,7 +197,7 @@ none_after() {
 	"$@" || { echo 'does not work before the deletion' && return 1; }
 	rm "$m/$file"
 	deleted=$(date +%s%3N)
-	while now=$(date +%s%3N) && [ $((now - deleted)) -lt 500 ]; do
+	while now=$(date +%s%3N) && [ $((now - deleted)) -lt 1500 ]; do
 		if "$@"; then
 			[ $((now - deleted)) -le 100 ] || late=$((late + 1))
 		fi
