@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "rewrite.h"
@@ -154,7 +155,9 @@ enum weir_step weir_flush_step(struct weir_worker *w, struct weir_client *c)
 		if (!c->end.is_writable) {
 			return WEIR_STEP_WAIT;
 		}
-		n = weir_end_send(&c->end, &iov, 1, 0);
+		/* The end, if it follows, goes along in one segment. */
+		n = weir_end_send(&c->end, &iov, 1,
+				  c->wants_close ? MSG_MORE : 0);
 		if (n == -EAGAIN) {
 			return WEIR_STEP_WAIT;
 		}

@@ -420,6 +420,13 @@ static void join_small_body(const struct weir_worker *w, struct weir_client *c)
 	}
 }
 
+/* Nothing but the end of the connection follows what is sent now, and takes it
+ * along in one segment. */
+static bool is_last(const struct weir_client *c)
+{
+	return c->wants_close && c->is_answered && c->response_body.is_done;
+}
+
 /* Heads of ours, body bytes that were looked at, then what is in the pipe, to
  * the client.  1: sent; 0: wait. */
 static int push_response(struct weir_worker *w, struct weir_client *c)
@@ -445,7 +452,8 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 					      .iov_len = c->up->ready};
 	}
 	if (n_iov) {
-		n = weir_end_send(&c->end, iov, n_iov, c->pipe ? MSG_MORE : 0);
+		n = weir_end_send(&c->end, iov, n_iov,
+				  c->pipe || is_last(c) ? MSG_MORE : 0);
 	} else {
 		n = weir_pipe_drain(c->pipe, &c->end);
 	}
