@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *class_name(enum class c)
+const char *class_name(enum verdict c)
 {
 	static const char *const names[] = {
 #define CLASS_NAME(name, text, help) text,
@@ -17,7 +17,7 @@ const char *class_name(enum class c)
 	return names[c];
 }
 
-const char *class_help(enum class c)
+const char *class_help(enum verdict c)
 {
 	static const char *const helps[] = {
 #define CLASS_HELP(name, text, help) help,
@@ -28,7 +28,7 @@ const char *class_help(enum class c)
 	return helps[c];
 }
 
-bool class_is_failure(enum class c)
+bool class_is_failure(enum verdict c)
 {
 	return c >= CLASS_LAXER;
 }
@@ -84,27 +84,46 @@ static bool has_oddity(const struct message *m, const char *name)
 	return false;
 }
 
+/* The line that excuses reason for message i of weir's reading. */
+static bool is_allowed(const struct sides *s, uint32_t i, const char *reason,
+		       struct allowed **ret_used)
+{
+	for (int k = 0; k < s->n_allowed; k++) {
+		struct allowed *a = &s->allowed[k];
+
+		if (strcmp(a->peer, s->name) == 0 &&
+		    fnmatch(a->side, s->side_name, 0) == 0 &&
+		    fnmatch(a->reason, reason, 0) == 0 &&
+		    has_oddity(&s->weir->v[i], a->oddity)) {
+			*ret_used = a;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Weir takes its message i, the peer refuses it. */
-static enum class refused(const struct sides *s, uint32_t i,
-			  struct allowed **ret_used) {
-	const struct reading *peer = s->peer;
-	const char *reason = peer->end == END_CLOSE ? "closes" : peer->reason;
+static enum verdict refused(const struct sides *s, uint32_t i,
+			    struct allowed **ret_used)
+{
+	bool is_closed = s->peer->end == END_CLOSE;
 
 	/* A peer that closes does so because of the message before. */
-	if (peer->end == END_CLOSE && i > 0){i--;}
-for (int k = 0; k < s->n_allowed; k++)
-{
-	struct allowed *a = &s->allowed[k];
-
-	if (strcmp(a->peer, s->name) == 0 &&
-	    fnmatch(a->side, s->side == SIDE_RAW ? "raw" : "sent", 0) == 0 &&
-	    fnmatch(a->reason, reason, 0) == 0 &&
-	    has_oddity(&s->weir->v[i], a->oddity)) {
-		*ret_used = a;
-		return CLASS_ALLOWED;
-	}
+	return is_allowed(s, is_closed && i > 0 ? i - 1 : i,
+			  is_closed ? "closes" : s->peer->reason, ret_used)
+		       ? CLASS_ALLOWED
+		       : CLASS_LAXER;
 }
-return CLASS_LAXER;
+
+/* Both take message i, and it ends elsewhere.  What a backend says is excused
+ * where weir has the RFC on its side: the client reads what weir sends. */
+static enum verdict framed(const struct sides *s, uint32_t i,
+			   struct allowed **ret_used)
+{
+	return strcmp(s->side_name, "back") == 0 &&
+			       is_allowed(s, i, "framing", ret_used)
+		       ? CLASS_ALLOWED
+		       : CLASS_FRAMING;
 }
 
 /* Weir accepted a head, the peer has no such message. */
@@ -115,17 +134,19 @@ static bool is_refusal(const struct reading *peer)
 }
 
 /* The peer has more messages than weir. */
-static enum class peer_goes_on(const struct reading *weir, enum side side) {
-	if (side == SIDE_SENT){return CLASS_FRAMING;}
-switch (weir->end)
+static enum verdict peer_goes_on(const struct sides *s)
 {
-case END_REFUSE:
-	return CLASS_STRICTER;
-case END_CLOSE:
-	return CLASS_CLOSED;
-default: /* weir would wait for the rest of a head, or has no more */
-	return CLASS_FRAMING;
-}
+	if (s->side == SIDE_SENT) {
+		return CLASS_FRAMING;
+	}
+	switch (s->weir->end) {
+	case END_REFUSE:
+		return CLASS_STRICTER;
+	case END_CLOSE:
+		return CLASS_CLOSED;
+	default: /* weir would wait for the rest of a head, or has no more */
+		return CLASS_FRAMING;
+	}
 }
 
 static bool means_the_same(const struct message *a, const struct message *b)
@@ -135,51 +156,61 @@ static bool means_the_same(const struct message *a, const struct message *b)
 }
 
 /* Message i, which one of both sees without its end. */
-static enum class one_is_partial(const struct sides *s, uint32_t i,
-				 struct allowed **ret_used) {
+static enum verdict one_is_partial(const struct sides *s, uint32_t i,
+				   struct allowed **ret_used)
+{
 	const struct reading *weir = s->weir;
 	const struct reading *peer = s->peer;
 
-	if (is_whole(weir, i)){return peer->end == END_BROKEN
-					      ? refused(s, i, ret_used)
-					      : CLASS_FRAMING;}
-if (!is_whole(peer, i))
-{
-	return weir->end == peer->end    ? CLASS_SAME
-	       : weir->end == END_BROKEN ? CLASS_STRICTER
-					 : refused(s, i, ret_used);
-}
-if (s->side == SIDE_SENT) {
-	return CLASS_COMPLETED;
-}
-return weir->end == END_BROKEN ? CLASS_STRICTER : CLASS_FRAMING;
+	if (is_whole(weir, i)) {
+		return peer->end == END_BROKEN ? refused(s, i, ret_used)
+					       : framed(s, i, ret_used);
+	}
+	if (!is_whole(peer, i)) {
+		return weir->end == peer->end    ? CLASS_SAME
+		       : weir->end == END_BROKEN ? CLASS_STRICTER
+						 : refused(s, i, ret_used);
+	}
+	if (s->side == SIDE_SENT) {
+		return CLASS_COMPLETED;
+	}
+	return weir->end == END_BROKEN ? CLASS_STRICTER
+				       : framed(s, i, ret_used);
 }
 
-enum class compare(const struct sides *s, struct allowed **ret_used) {
+enum verdict compare(const struct sides *s, struct allowed **ret_used)
+{
 	const struct reading *weir = s->weir;
 	const struct reading *peer = s->peer;
 
-	for (uint32_t i = 0; i < weir->n;
-	     i++){const struct message *a = &weir->v[i];
-		  const struct message *b = &peer->v[i];
+	for (uint32_t i = 0; i < weir->n; i++) {
+		const struct message *a = &weir->v[i];
+		const struct message *b = &peer->v[i];
 
-		  if (i >= peer->n){return is_refusal(peer)
-						   ? refused(s, i, ret_used)
-						   : CLASS_FRAMING;}
-if (!means_the_same(a, b))
-{
-	return CLASS_MEANING;
-}
-if (!is_whole(weir, i) || !is_whole(peer, i)) {
-	return one_is_partial(s, i, ret_used);
-}
-if (a->body_n != b->body_n || a->body != b->body) {
-	return CLASS_FRAMING;
-}
-}
-if (peer->n > weir->n) {
-	return peer_goes_on(weir, s->side);
-}
-return weir->end == END_REFUSE && peer->end != END_REFUSE ? CLASS_STRICTER
-							  : CLASS_SAME;
+		if (i >= peer->n) {
+			return is_refusal(peer)
+				       ? refused(s, i, ret_used)
+				       : framed(s, i ? i - 1 : i, ret_used);
+		}
+		if (!means_the_same(a, b)) {
+			return CLASS_MEANING;
+		}
+		if (!is_whole(weir, i) || !is_whole(peer, i)) {
+			return one_is_partial(s, i, ret_used);
+		}
+		if (a->body_n != b->body_n || a->body != b->body) {
+			return framed(s, i, ret_used);
+		}
+	}
+	/* It took bytes of a body for a body, and waits for the rest. */
+	if (peer->n == weir->n && weir->n && weir->end == END_HEAD &&
+	    peer->end == END_BODY) {
+		return framed(s, weir->n - 1, ret_used);
+	}
+	if (peer->n > weir->n) {
+		return peer_goes_on(s);
+	}
+	return weir->end == END_REFUSE && peer->end != END_REFUSE
+		       ? CLASS_STRICTER
+		       : CLASS_SAME;
 }

@@ -15,7 +15,7 @@
 	X(FRAMING, "framing", "both accept: a message ends elsewhere")         \
 	X(COMPLETED, "completed", "the peer serves what weir had refused")
 
-enum class {
+enum verdict {
 #define CLASS_ENUM(name, text, help) CLASS_##name,
 	CLASSES(CLASS_ENUM)
 #undef CLASS_ENUM
@@ -29,7 +29,7 @@ enum side {
 
 struct allowed {
 	char peer[16];
-	char side[8]; /* "raw", "sent" or "*" */
+	char side[8]; /* "raw", "sent", "back", "down" */
 	char reason[64];
 	char oddity[16]; /* of the message that is refused */
 	uint64_t n;      /* times it was used */
@@ -39,6 +39,7 @@ struct sides {
 	const struct reading *weir;
 	const struct reading *peer;
 	enum side side;
+	const char *side_name;
 	const char *name; /* of the peer */
 	struct allowed *allowed;
 	int n_allowed;
@@ -47,10 +48,10 @@ struct sides {
 /* Reads "PEER SIDE REASON ODDITY: why" lines; -errno or how many. */
 int allowed_load(const char *file, struct allowed *list, int max);
 /* On ALLOWED, *ret_used is the line that allows it. */
-enum class compare(const struct sides *sides, struct allowed **ret_used);
-const char *class_name(enum class c);
-const char *class_help(enum class c);
+enum verdict compare(const struct sides *sides, struct allowed **ret_used);
+const char *class_name(enum verdict c);
+const char *class_help(enum verdict c);
 /* Classes that must stay empty. */
-bool class_is_failure(enum class c);
+bool class_is_failure(enum verdict c);
 
 #endif

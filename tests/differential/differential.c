@@ -4,10 +4,14 @@
  * side: the stream itself ("raw") and what weir would send to a backend for it
  * ("sent").
  *
+ * With -r the streams are backends' responses: "back" is the stream, "down"
+ * what weir would send to the client.
+ *
  *	differential [options] NAME[/EVERY]=COMMAND ...
  *
  *	-n STREAMS  -s SEED  -c CORPUS  -a ALLOWED
  *	-o INDEX    only that stream, shown, with every reading
+ *	-r          responses; the peers must have been told, too
  *	-v COUNT    show that many of each failing class (default 3)
  *
  * Exit 1 if a class that must stay empty did not.
@@ -40,6 +44,7 @@ struct run {
 	bool is_only;
 	uint64_t only;
 	uint32_t show;
+	bool is_response;
 	struct corpus corpus;
 	struct peer peers[MAX_PEERS];
 	uint32_t n_peers;
@@ -93,6 +98,14 @@ static void show_reading(const char *name, const struct reading *r)
 	printf("\n");
 }
 
+static const char *side_name(const struct run *run, enum side side)
+{
+	if (run->is_response) {
+		return side == SIDE_RAW ? "back" : "down";
+	}
+	return side == SIDE_RAW ? "raw" : "sent";
+}
+
 /* One record for the peers of each side. */
 static void make(struct run *run, uint32_t i, uint64_t index)
 {
@@ -100,7 +113,10 @@ static void make(struct run *run, uint32_t i, uint64_t index)
 	struct forwarded *raw = &run->records[SIDE_RAW];
 	struct forwarded *sent = &run->records[SIDE_SENT];
 	struct sample *s = &run->batch[i];
-	size_t n = stream_make(run->seed, index, &run->corpus, stream);
+	size_t n = run->is_response
+			   ? stream_make_response(run->seed, index, stream)
+			   : stream_make(run->seed, index, &run->corpus,
+					 stream);
 	uint32_t size = (uint32_t)n;
 	size_t start = sent->n;
 
@@ -109,7 +125,7 @@ static void make(struct run *run, uint32_t i, uint64_t index)
 		raw->cap = 2 * raw->cap + n + 4;
 		raw->p = realloc(raw->p, raw->cap);
 	}
-	if (sent->cap - sent->n < 4) {
+	if (sent->cap - sent->n < 5) {
 		sent->cap = 2 * sent->cap + 4096;
 		sent->p = realloc(sent->p, sent->cap);
 	}
@@ -120,7 +136,15 @@ static void make(struct run *run, uint32_t i, uint64_t index)
 	memcpy(raw->p + raw->n + 4, stream, n);
 	raw->n += n + 4;
 	sent->n += 4;
-	reading_of_weir(stream, n, run->seed ^ index, &s->raw, &s->sent, sent);
+	if (run->is_response) {
+		sent->p[sent->n++] = stream[0]; /* peers must know, too */
+		reading_of_weir_response(stream + 1, n - 1, stream[0] == 'H',
+					 run->seed ^ index, &s->raw, &s->sent,
+					 sent);
+	} else {
+		reading_of_weir(stream, n, run->seed ^ index, &s->raw, &s->sent,
+				sent);
+	}
 	size = (uint32_t)(sent->n - start - 4);
 	memcpy(sent->p + start, &size, 4);
 	run->at[SIDE_RAW][i + 1] = raw->n;
@@ -131,13 +155,13 @@ static void make(struct run *run, uint32_t i, uint64_t index)
 
 static void show(const struct run *run, uint32_t i, enum side side,
 		 const struct peer *peer, const struct reading *theirs,
-		 enum class c)
+		 enum verdict c)
 {
 	const struct sample *s = &run->batch[i];
 	size_t at = run->at[side][i] + 4;
 
 	printf("# %s, %s, %s: seed %llu stream %llu\n", peer->name,
-	       side == SIDE_RAW ? "raw" : "sent", class_name(c),
+	       side_name(run, side), class_name(c),
 	       (unsigned long long)run->seed, (unsigned long long)s->index);
 	if (side == SIDE_SENT && run->is_only) {
 		show_bytes(run->records[0].p + run->at[0][i] + 4,
@@ -184,7 +208,7 @@ static void judge(struct run *run, uint32_t i, enum side side, uint32_t k)
 	struct sample *s = &run->batch[i];
 	struct allowed *used = NULL;
 	struct reading theirs;
-	enum class c;
+	enum verdict c;
 	int r = peer_receive(peer, &theirs);
 
 	if (r < 0) {
@@ -194,6 +218,7 @@ static void judge(struct run *run, uint32_t i, enum side side, uint32_t k)
 		&(struct sides){.weir = side == SIDE_RAW ? &s->raw : &s->sent,
 				.peer = &theirs,
 				.side = side,
+				.side_name = side_name(run, side),
 				.name = peer->name,
 				.allowed = run->allowed,
 				.n_allowed = run->n_allowed},
@@ -233,20 +258,21 @@ static int report(const struct run *run)
 	int status = 0;
 
 	printf("# seed %llu: %llu streams (%u of the corpus), %llu requests "
-	       "accepted, %llu streams refused at some point\n",
+	       "or responses accepted, %llu streams refused at some point\n",
 	       (unsigned long long)run->seed, (unsigned long long)run->n,
 	       run->corpus.n, (unsigned long long)run->messages,
 	       (unsigned long long)run->refused);
 	for (uint32_t k = 0; k < run->n_peers; k++) {
 		for (int side = SIDE_RAW; side <= SIDE_SENT; side++) {
 			printf("# %-5s %-4s", run->peers[k].name,
-			       side == SIDE_RAW ? "raw" : "sent");
+			       side_name(run, (enum side)side));
 			for (int c = 0; c < _CLASS_MAX; c++) {
 				uint64_t n = run->count[k][side][c];
 
-				printf(" %s=%llu", class_name((enum class)c),
+				printf(" %s=%llu", class_name((enum verdict)c),
 				       (unsigned long long)n);
-				status |= n && class_is_failure((enum class)c);
+				status |= n &&
+					  class_is_failure((enum verdict)c);
 			}
 			printf("\n");
 		}
@@ -265,7 +291,7 @@ static void read_options(struct run *run, int argc, char **argv)
 	int c;
 	int r = 0;
 
-	while ((c = getopt(argc, argv, "n:s:c:a:o:v:")) != -1 && r >= 0) {
+	while ((c = getopt(argc, argv, "n:s:c:a:o:v:r")) != -1 && r >= 0) {
 		switch (c) {
 		case 'n':
 			run->n = strtoull(optarg, NULL, 10);
@@ -275,6 +301,9 @@ static void read_options(struct run *run, int argc, char **argv)
 			break;
 		case 'v':
 			run->show = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'r':
+			run->is_response = true;
 			break;
 		case 'o':
 			run->is_only = true;

@@ -66,7 +66,46 @@ func read(stream []byte, out *bytes.Buffer) {
 	fmt.Fprintf(out, "%s %s%s\n", end, reason, messages.String())
 }
 
+func readResponse(stream []byte, out *bytes.Buffer) {
+	var messages strings.Builder
+	end, reason := "C", "-"
+	method := "GET"
+	if stream[0] == 'H' {
+		method = "HEAD"
+	}
+	r := bufio.NewReaderSize(bytes.NewReader(stream[1:]), 32768)
+	for {
+		a, err := http.ReadResponse(r, &http.Request{Method: method})
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			end = "H"
+			break
+		}
+		if err != nil {
+			end, reason = "E", short(err)
+			break
+		}
+		if a.StatusCode < 200 {
+			fmt.Fprintf(&messages, " %x,0,0,0,0", a.StatusCode)
+			continue
+		}
+		body, err := io.ReadAll(a.Body)
+		fmt.Fprintf(&messages, " %x,0,0,%d,%x", a.StatusCode, len(body), crc32.ChecksumIEEE(body))
+		if err != nil && (strings.Contains(err.Error(), "unexpected EOF") ||
+			strings.Contains(err.Error(), "suspiciously long trailer")) {
+			end = "B"
+		} else if err != nil {
+			end, reason = "F", short(err)
+		}
+		break
+	}
+	fmt.Fprintf(out, "%s %s%s\n", end, reason, messages.String())
+}
+
 func main() {
+	one := read
+	if len(os.Args) > 1 && os.Args[1] == "response" {
+		one = readResponse
+	}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	var size [4]byte
 	for {
@@ -80,7 +119,7 @@ func main() {
 		var out bytes.Buffer
 		for len(batch) > 0 {
 			n := binary.LittleEndian.Uint32(batch)
-			read(batch[4:4+n], &out)
+			one(batch[4:4+n], &out)
 			batch = batch[4+n:]
 		}
 		os.Stdout.Write(out.Bytes())

@@ -53,7 +53,39 @@ def read(data):
     return " ".join([end, reason or "-"] + ["%x,%x,%x,%d,%x" % tuple(m) for m in messages])
 
 
+def read_response(data):
+    conn = h11.Connection(h11.CLIENT, max_incomplete_event_size=16384)
+    conn.send(h11.Request(method="HEAD" if data[:1] == b"H" else "GET", target="/",
+                          headers=[("Host", "t")]))
+    conn.send(h11.EndOfMessage())
+    messages = []
+    is_open = False
+    end, reason = "C", "-"
+    try:
+        if data[1:]:
+            conn.receive_data(data[1:])
+        conn.receive_data(b"")
+        while True:
+            event = conn.next_event()
+            if isinstance(event, (h11.InformationalResponse, h11.Response)):
+                messages.append([event.status_code, 0, 0, 0, 0])
+                is_open = isinstance(event, h11.Response)
+            elif isinstance(event, h11.Data):
+                messages[-1][3] += len(event.data)
+                messages[-1][4] = zlib.crc32(event.data, messages[-1][4])
+            else:
+                break
+    except h11.RemoteProtocolError as e:
+        reason = str(e).replace(" ", "_")[:60]
+        end = "F" if is_open else "E"
+        # All of these say that the stream ended too early.
+        if reason.startswith(("peer_closed", "peer_unexpectedly_closed")):
+            end = "B" if is_open else "H"
+    return " ".join([end, reason] + ["%x,%x,%x,%d,%x" % tuple(m) for m in messages])
+
+
 def main():
+    is_response = sys.argv[1:] == ["response"]
     inp, out = sys.stdin.buffer, sys.stdout.buffer
     while True:
         head = inp.read(4)
@@ -64,7 +96,8 @@ def main():
         at = 0
         while at < len(batch):
             n = struct.unpack_from("<I", batch, at)[0]
-            lines.append(read(batch[at + 4:at + 4 + n]) + "\n")
+            stream = batch[at + 4:at + 4 + n]
+            lines.append((read_response if is_response else read)(stream) + "\n")
             at += 4 + n
         out.write("".join(lines).encode("latin-1", "replace"))
         out.flush()

@@ -18,11 +18,18 @@ function crc(c, bytes) {
 }
 const crcText = (s) => crc(0, Buffer.from(s, 'latin1'));
 
-let messages, begun, open, early;
+const isResponse = process.argv[2] === 'response';
+let messages, begun, open, early, isHead, isFinal;
 const parser = new HTTPParser();
 parser[HTTPParser.kOnMessageBegin | 0] = () => { begun = true; early = []; };
 parser[HTTPParser.kOnHeaders | 0] = (headers, url) => { early.push(...headers); early.url = (early.url || '') + url; };
-parser[HTTPParser.kOnHeadersComplete | 0] = (major, minor, headers, method, url) => {
+parser[HTTPParser.kOnHeadersComplete | 0] = (major, minor, headers, method, url, status) => {
+  if (isResponse) {
+    messages.push({ method: status, target: 0, host: 0, n: 0, body: 0 });
+    open = true;
+    isFinal = status >= 200;
+    return isHead ? 1 : 0;
+  }
   const list = headers ? early.concat(headers) : early;
   let host = '';
   for (let i = 0; i < list.length; i += 2) if (list[i].toLowerCase() === 'host') host = list[i + 1];
@@ -36,7 +43,41 @@ parser[HTTPParser.kOnBody | 0] = (b) => {
   m.n += b.length;
   m.body = crc(m.body, b);
 };
-parser[HTTPParser.kOnMessageComplete | 0] = () => { begun = false; open = false; };
+parser[HTTPParser.kOnMessageComplete | 0] = () => {
+  begun = open = false;
+  // What is behind a final response nobody asked for.
+  if (isFinal) throw DONE;
+};
+
+const DONE = new Error('done');
+function readResponse(bytes) {
+  let end = '';
+  let reason = '-';
+  messages = [];
+  begun = open = isFinal = false;
+  isHead = bytes[0] === 0x48;
+  early = [];
+  try {
+    parser.initialize(HTTPParser.RESPONSE, {}, 16384);
+    let r = parser.execute(bytes.subarray(1));
+    if (typeof r === 'number') r = parser.finish();
+    if (r instanceof Error && r.code !== 'HPE_INVALID_EOF_STATE') {
+      reason = r.code || 'error';
+      end = open ? 'F' : 'E';
+    }
+  } catch (e) {
+    if (e !== DONE) throw e;
+    end = 'C';
+  }
+  return line(end, reason);
+}
+
+function line(end, reason) {
+  end = end || (open ? 'B' : begun ? 'H' : '.');
+  const hex = (v) => v.toString(16);
+  return [end, reason, ...messages.map((m) =>
+    `${hex(m.method)},${hex(m.target)},${hex(m.host)},${m.n},${hex(m.body)}`)].join(' ') + '\n';
+}
 
 function read(bytes) {
   let end = '';
@@ -57,10 +98,7 @@ function read(bytes) {
     at += r;
     if (r === 0) break;
   }
-  end = end || (open ? 'B' : begun ? 'H' : '.');
-  const hex = (v) => v.toString(16);
-  return [end, reason, ...messages.map((m) =>
-    `${hex(m.method)},${hex(m.target)},${hex(m.host)},${m.n},${hex(m.body)}`)].join(' ') + '\n';
+  return line(end, reason);
 }
 
 function fill(n) {
@@ -78,7 +116,7 @@ for (;;) {
   const out = [];
   for (let at = 0; at < size;) {
     const n = batch.readUInt32LE(at);
-    out.push(read(batch.subarray(at + 4, at + 4 + n)));
+    out.push((isResponse ? readResponse : read)(batch.subarray(at + 4, at + 4 + n)));
     at += 4 + n;
   }
   const text = Buffer.from(out.join(''));

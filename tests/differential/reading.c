@@ -328,3 +328,112 @@ void reading_of_weir(const char *p, size_t n, uint64_t seed,
 		}
 	}
 }
+
+static void send_response(const struct weir_http1_head *h, uint8_t framing,
+			  struct forwarded *out)
+{
+	static const struct weir_rule rule;
+	static const struct weir_plan plan;
+	static char room[2 * MAX_HEAD];
+	const struct weir_rewrite rw = {.plan = &plan, .rule = &rule};
+	struct weir_str connection = framing == WEIR_FRAMING_CLOSE
+					     ? WEIR_STR("close")
+					     : WEIR_STR_NULL;
+	struct weir_out o = {.p = room, .end = room + sizeof(room)};
+
+	weir_rewrite_response(&rw, h, WEIR_STR("x"), connection, framing, &o);
+	append(out, room, (size_t)(o.p - room));
+}
+
+/* The next response head at p[0..n): 0 and both readings ended, or its size. */
+static size_t read_response_head(const char *p, size_t n,
+				 struct weir_http1_head *h, struct reading *raw,
+				 struct reading *sent)
+{
+	enum weir_http1_error e;
+	size_t pos = 0;
+	size_t size;
+
+	e = weir_http1_find_end(p, n, &pos, &size);
+	if (!e && (size ? size > MAX_HEAD : n >= MAX_HEAD)) {
+		e = WEIR_HTTP1_HEAD_LARGE;
+	}
+	if (!e && size == 0) {
+		ends(raw, n ? END_HEAD : END_CLEAN, "");
+		return 0;
+	}
+	if (!e) {
+		e = weir_http1_parse_response(p, size, h);
+	}
+	if (e || h->status == 101) {
+		ends(raw, END_REFUSE,
+		     e ? weir_http1_error_text(e) : "upgraded unasked");
+		return 0;
+	}
+	memset(&raw->v[raw->n], 0, sizeof(raw->v[0]));
+	raw->v[raw->n].method = h->status;
+	for (uint32_t i = 0; i < h->n_fields; i++) {
+		raw->v[raw->n].oddities |= oddities_of_field(&h->fields[i]);
+	}
+	raw->v[raw->n].oddities |= (uint32_t)(p[7] > '1') << ODDITY_VERSION;
+	if (h->status < 200 && h->framing != WEIR_FRAMING_NONE) {
+		raw->v[raw->n].oddities |= 1u << ODDITY_INTERIM;
+	}
+	sent->v[sent->n] = raw->v[raw->n];
+	sent->v[sent->n++].oddities &= 1u << ODDITY_TRAILER;
+	raw->n++;
+	return size;
+}
+
+void reading_of_weir_response(const char *p, size_t n, bool is_head,
+			      uint64_t seed, struct reading *ret_raw,
+			      struct reading *ret_sent, struct forwarded *out)
+{
+	static struct weir_header fields[MAX_FIELDS];
+	static uint8_t ids[MAX_FIELDS];
+	struct weir_http1_head h = {
+		.fields = fields, .ids = ids, .max_fields = MAX_FIELDS};
+	struct reading *raw = ret_raw;
+	struct reading *sent = ret_sent;
+	struct weir_body body;
+	struct message *m;
+	uint8_t framing;
+	size_t size;
+
+	raw->n = 0;
+	sent->n = 0;
+	end_both(raw, sent, END_CLEAN, "");
+	do {
+		size = read_response_head(p, n, &h, raw, sent);
+		if (size == 0 || raw->n == READING_MAX) {
+			return;
+		}
+		p += size;
+		n -= size;
+		if (h.status < 200) {
+			send_response(&h, WEIR_FRAMING_NONE, out);
+		}
+	} while (h.status < 200);
+	/* As begin_response_body() of exchange.c. */
+	framing = h.framing;
+	weir_body_init(&body, framing, h.length);
+	if (is_head || h.status == 204 || h.status == 304) {
+		weir_body_init(&body, WEIR_FRAMING_NONE, 0);
+		if (h.status == 204 || framing == WEIR_FRAMING_CLOSE) {
+			framing = WEIR_FRAMING_NONE;
+		}
+	}
+	send_response(&h, framing, out);
+	m = &raw->v[raw->n - 1];
+	if (!read_body(&body, p, n, &seed, &size, m, out)) {
+		end_both(raw, sent, END_BROKEN, "malformed body");
+		return;
+	}
+	sent->v[sent->n - 1].body_n = m->body_n;
+	sent->v[sent->n - 1].body = m->body;
+	if (!body.is_done && body.framing != WEIR_FRAMING_CLOSE) {
+		end_both(raw, sent, END_BODY, "");
+	} else {
+		ends(raw, END_CLOSE, "");
+	}
+}

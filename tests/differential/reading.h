@@ -26,7 +26,8 @@
 	X(EXTENSION, "extension") /* of a chunk, or blanks */                  \
 	X(HTTP10, "http10")       /* and keep-alive */                         \
 	X(PROXY, "proxy")         /* Proxy-Connection */                       \
-	X(TRAILER, "trailer")     /* which announces some */
+	X(TRAILER, "trailer")     /* which announces some */                   \
+	X(INTERIM, "interim")     /* response, with a length or coding */
 
 enum oddity {
 #define ODDITY_ENUM(name, text) ODDITY_##name,
@@ -79,5 +80,14 @@ uint32_t reading_crc(uint32_t crc, const void *p, size_t n);
 void reading_of_weir(const char *p, size_t n, uint64_t seed,
 		     struct reading *ret_raw, struct reading *ret_sent,
 		     struct forwarded *out);
+
+/*
+ * The same for what a backend answers to one request: its interim responses
+ * and the final one.  ret_sent: as the client must read it.  A message's
+ * method is the status, its target and host nothing.
+ */
+void reading_of_weir_response(const char *p, size_t n, bool is_head,
+			      uint64_t seed, struct reading *ret_raw,
+			      struct reading *ret_sent, struct forwarded *out);
 
 #endif

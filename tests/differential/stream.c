@@ -596,6 +596,81 @@ size_t stream_make(uint64_t seed, uint64_t index, const struct corpus *corpus,
 	return m.n;
 }
 
+static void put_status_line(struct maker *m)
+{
+	static const struct text odd_versions[] = {
+		T("HTTP/1.0"),   T("HTTP/1.2"),
+		T("HTTP/2.0"),   T("http/1.1"),
+		T("HTTP/1.10"),  T("ICY"),
+		T("HTTP/1.1\t"), T("\r\nHTTP/1.1"),
+		T("HTTP/ 1.1"),  T("")};
+	static const struct text statuses[] = {T("200"), T("200"), T("200"),
+					       T("204"), T("304"), T("404")};
+	static const struct text odd_statuses[] = {
+		T("100"),  T("103"), T("101"),  T("199"), T("205"), T("999"),
+		T("600"),  T("20"),  T("2000"), T("099"), T("+20"), T("000"),
+		T("200 "), T(""),    T(" 200"), T("2x0")};
+	static const struct text reasons[] = {T(" OK"), T(" Not Found")};
+	static const struct text odd_reasons[] = {
+		T(""),   T(" "),    T(" a\tb"), T(" \x80"), T(" a\0b"),
+		T("OK"), T("\tOK"), T(" a\rb"), T(" a\nb"), T(" a\x7f")};
+
+	put_text(m, is_odd(m) ? PICK(m, odd_versions)
+			      : (struct text)T("HTTP/1.1"));
+	put_z(m, is_odd(m) && below(m, 4) == 0 ? "  " : " ");
+	put_text(m, is_odd(m) ? PICK(m, odd_statuses) : PICK(m, statuses));
+	put_text(m, is_odd(m) ? PICK(m, odd_reasons) : PICK(m, reasons));
+	put_eol(m);
+}
+
+static void put_response(struct maker *m)
+{
+	struct text body = body_text(m);
+	enum framing_kind kind = is_odd(m) ? below(m, 5) : below(m, 3);
+	size_t said = is_odd(m) ? below(m, 8) : body.n;
+	uint32_t before = below(m, 3);
+	uint32_t behind = below(m, 3);
+
+	if (below(m, 8) == 0) {
+		put_z(m, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
+	}
+	put_status_line(m);
+	while (before--) {
+		put_other_field(m);
+	}
+	put_framing(m, kind, said);
+	while (behind--) {
+		put_other_field(m);
+	}
+	put_eol(m);
+	if (kind == BODY_CHUNKED || kind == BODY_BOTH) {
+		put_chunks(m);
+	} else if (below(m, 8)) {
+		put_text(m, body);
+	}
+}
+
+size_t stream_make_response(uint64_t seed, uint64_t index, char *p)
+{
+	static const uint32_t odds[] = {1, 1, 2, 3, 4, 12};
+	struct maker m = {.random = seed * 0x100000001B3ull ^ ~index, .p = p};
+
+	(void)random_next(&m.random);
+	m.odd = odds[below(&m, sizeof(odds) / sizeof(odds[0]))];
+	put_z(&m, below(&m, 6) ? "G" : "H");
+	put_response(&m);
+	if (below(&m, 12) == 0) {
+		put_response(&m); /* which nobody asked for */
+	}
+	if (below(&m, 5) == 0) {
+		m.p++; /* not the first byte */
+		m.n--;
+		mutate(&m);
+		m.n++;
+	}
+	return m.n;
+}
+
 int corpus_load(const char *file, struct corpus *ret_corpus)
 {
 	FILE *f = fopen(file, "re");

@@ -25,4 +25,8 @@ int corpus_load(const char *file, struct corpus *ret_corpus);
 size_t stream_make(uint64_t seed, uint64_t index, const struct corpus *corpus,
 		   char *p);
 
+/* A backend's answer to a request; the first byte says whether it was a HEAD
+ * ("H") and is not part of it. */
+size_t stream_make_response(uint64_t seed, uint64_t index, char *p);
+
 #endif

@@ -27,11 +27,11 @@ grows() {
 	ok "$text: the proxy grew by $grown KiB (2048)" [ $grown -lt 2048 ]
 }
 up() { # curl's options
-	head -c $gib /dev/zero | curl -s -m 120 -H 'Expect:' -T - "$@" "$url/up" -o "$dir/got" &&
+	head -c "$gib" /dev/zero | curl -s -m 120 -H 'Expect:' -T - "$@" "$url/up" -o "$dir/got" &&
 		grep -q "\"body_bytes\":$gib" "$dir/got"
 }
 down() { # PATH
-	[ "$(curl -s -m 120 "$url/bytes/$gib$1" | wc -c)" = $gib ]
+	[ "$(curl -s -m 120 "$url/bytes/$gib$1" | wc -c)" = "$gib" ]
 }
 # Warm, so that what grows is the body's.
 curl -s -m 20 "$url/bytes/1000000" -o "$dir/got"

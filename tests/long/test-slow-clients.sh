@@ -37,7 +37,7 @@ attack() {
 		kill $attacker 2>/dev/null
 		wait $attacker 2>/dev/null
 		echo "# $name, try $try: p99 alone $alone us, beside it $slow us"
-		[ "$slow" != failed ] && [ "$alone" != failed ] || continue
+		[[ $slow != failed && $alone != failed ]] || continue
 		# Below 500 us a neighbour's wake-up decides, not the proxy.
 		[ "$alone" -ge 500 ] || alone=500
 		[ "$slow" -gt $((2 * alone)) ] || { r=0; break; }
