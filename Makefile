@@ -215,10 +215,10 @@ demo: ## the main job, live: connections and requests being divided
 	$(Q)scripts/setup build demo
 	$(Q)$(SUBMAKE) all $(TOOL_BIN)
 	$(Q)scripts/demo --build $(B)
-bench: ## side-by-side measurements; writes build/bench/results.json
+bench: ## side-by-side measurements (BENCH='all', 'keep64 ...'); results.json
 	$(Q)scripts/setup build bench
 	$(Q)$(SUBMAKE) all bench-tools
-	$(Q)B=$(abspath $(B)) tests/bench/run
+	$(Q)B=$(abspath $(B)) tests/bench/run $(BENCH)
 bench-tools: $(TOOL_BIN) $(BENCH_BIN)
 
 # ---------------------------------------------------------------- install
