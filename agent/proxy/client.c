@@ -11,7 +11,7 @@
 #include "cleanup.h"
 #include "worker.h"
 
-#define DRIVE_ROUNDS 16 /* steps before others get their turn */
+#define DRIVE_ROUNDS 8 /* steps before others get their turn */
 #define ACCEPT_BATCH 64
 #define LINGER_MS 2000
 
