@@ -218,11 +218,15 @@ tcp_connect_ok() {
 udp_packet_ok() {
 	in_ns out "$B/tests/weir-load" -n 1 --timeout 100 "udp:$vip:5300" >/dev/null 2>&1
 }
+udp_connect_ok() {
+	in_cgroup clients nsenter --net="/run/netns/$netns_run-node1" -- \
+		"$B/tests/weir-load" -n 1 --timeout 100 "$@" "udp:$vip:5300" >/dev/null 2>&1
+}
 
 put_all
 start_backends
 start_agent
-tap_plan 11
+tap_plan 13
 if ! wait_until 15 answers 2>/dev/null; then
 	sed 's/^/# /' "$netns_work/agent.log"
 	echo 'Bail out! the agent does not serve'
@@ -255,4 +259,11 @@ put_all
 wait_until 5 tcp_connect_ok
 tap_run 'no connection follows a deleted TCPRoute (connect)' none_after tcp.yaml tcp_connect_ok
 tap_run 'no datagram follows a deleted UDPRoute (packet)' none_after udp.yaml udp_packet_ok
+put_all
+wait_until 5 udp_connect_ok
+tap_run 'no datagram follows a deleted UDPRoute (connect)' none_after udp.yaml udp_connect_ok
+put_all
+wait_until 5 udp_connect_ok --unconnected
+tap_run 'no datagram follows a deleted UDPRoute (sendmsg)' \
+	none_after udp.yaml udp_connect_ok --unconnected
 tap_end
