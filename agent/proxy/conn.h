@@ -50,7 +50,7 @@ struct weir_pool_ep;
 struct weir_upstream {
 	struct weir_end end;
 	bool is_connecting;
-	bool is_reused; /* has served a request before this one */
+	bool is_reused; /* from the pool, and silent since */
 	bool is_idle;   /* in its endpoint's pool */
 	bool is_bulk; /* the last response was long: read little with a head */
 	struct weir_due due;

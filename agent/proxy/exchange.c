@@ -356,6 +356,8 @@ static enum weir_step take_response(struct weir_worker *w,
 	up->in->start += (uint32_t)size;
 	up->head_scan = 0;
 	if (h->status < 200 && h->status != 101) {
+		/* Not stale then: if it ends now, it is not asked again. */
+		up->is_reused = false;
 		return WEIR_STEP_AGAIN;
 	}
 	c->is_answered = true;

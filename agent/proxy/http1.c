@@ -534,6 +534,10 @@ enum weir_http1_error weir_http1_parse_request(const char *p, size_t n,
 	enum weir_http1_error e;
 
 	reset(h);
+	/* Before its line is complete the caller says the same of it. */
+	if (!weir_http1_may_start(p[0])) {
+		return WEIR_HTTP1_METHOD;
+	}
 	/* RFC 9112 2.2: one empty line before the first is ignored. */
 	if (is_crlf(p, end)) {
 		p += 2;

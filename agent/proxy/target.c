@@ -244,7 +244,8 @@ struct weir_str weir_authority_host(struct weir_str authority, char *out)
 
 		out[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 	}
-	if (n > 1 && out[n - 1] == '.') {
+	/* One dot is the root's; two are an empty label, and no name. */
+	if (n > 1 && out[n - 1] == '.' && out[n - 2] != '.') {
 		n--;
 	}
 	return (struct weir_str){out, n};
