@@ -394,7 +394,8 @@ static int rescan(struct weir_netdevs *s, size_t max)
 		/* One that failed has had its turn and holds up no other. */
 		has_failed = d->error[WEIR_HOOK_INGRESS] ||
 			     d->error[WEIR_HOOK_EGRESS];
-		d->is_pending = !d->is_attached && !has_failed && n_tried >= max;
+		d->is_pending = !d->is_attached && !has_failed &&
+				n_tried >= max;
 		if (d->is_pending) {
 			n_pending++;
 			continue;
