@@ -3,8 +3,8 @@
 // In: u32 count, then u32 size and bytes each; out: a line each (reading.h).
 'use strict';
 const fs = require('fs');
-process.noDeprecation = true;
-const { HTTPParser, methods, allMethods } = process.binding('http_parser');
+const { internalBinding } = require('internal/test/binding'); // --expose-internals
+const { HTTPParser, methods, allMethods } = internalBinding('http_parser');
 const names = allMethods || methods;
 
 const table = new Uint32Array(256).map((_, i) => {
@@ -38,7 +38,8 @@ parser[HTTPParser.kOnHeadersComplete | 0] = (major, minor, headers, method, url,
   open = true;
   return 0;
 };
-parser[HTTPParser.kOnBody | 0] = (b) => {
+parser[HTTPParser.kOnBody | 0] = (b, at, n) => {
+  if (n !== undefined) b = b.subarray(at, at + n); // before Node 20
   const m = messages[messages.length - 1];
   m.n += b.length;
   m.body = crc(m.body, b);
