@@ -52,7 +52,9 @@ src        = $(sort $(foreach m,$(1),$(wildcard agent/$(m)/*.c)))
 obj        = $(patsubst %.c,$(B)/%.o,$(1))
 CORE_SRC  := $(call src,util plan model compile)
 AGENT_SRC := agent/main.c $(CORE_SRC) $(call src,kernel proxy daemon)
-CTL_SRC   := $(CORE_SRC) $(call src,cli)
+# weirctl explain reads a request as the proxy would, with the proxy's parser.
+CTL_SRC   := $(CORE_SRC) $(addprefix agent/proxy/,http1.c target.c limits.c) \
+	$(call src,cli)
 HARNESS_SRC := $(sort $(wildcard tests/harness/*.c))
 TOOL_SRC  := $(filter tests/harness/weir-%,$(HARNESS_SRC))
 DRIVER_BIN := $(patsubst tests/harness/%.c,$(B)/tests/%,$(filter %-driver.c,$(TOOL_SRC)))

@@ -206,7 +206,7 @@ explain_rules() {
 		esac
 		plane=$(jq -r '[.. | .plane? // empty][0] // "?"' <<<"$verdict")
 		reason=$(jq -r '[.. | .reason? // empty][0] // ""' <<<"$verdict")
-		if [[ $plane == connection ]]; then
+		if [[ $plane == connect+packet ]]; then
 			[[ $client == pod ]] && plane=connect || plane=packet
 		fi
 		jq -n --arg k "$id" --arg v "$plane" '{($k): $v}' >>"$netns_work/why.planes"

@@ -104,16 +104,20 @@ int weir_ask(const char *path, const char *request, struct weir_buf *answer,
 	return 0;
 }
 
+const char *weir_ask_hint(int error)
+{
+	if (error == -ENOENT || error == -ECONNREFUSED) {
+		return " (is weir-agent running? --admin names its socket)";
+	}
+	if (error == -EACCES || error == -EPERM) {
+		return " (only its owner may ask; try sudo)";
+	}
+	return "";
+}
+
 static void complain(const struct weir_ctl *ctl, int r)
 {
-	const char *hint = "";
-
-	if (r == -ENOENT || r == -ECONNREFUSED) {
-		hint = " (is weir-agent running? --admin names its socket)";
-	} else if (r == -EACCES || r == -EPERM) {
-		hint = " (only its owner may ask; try sudo)";
-	}
-	weir_ctl_fail("%s: %s%s", ctl->admin, strerror(-r), hint);
+	weir_ctl_fail("%s: %s%s", ctl->admin, strerror(-r), weir_ask_hint(r));
 }
 
 void weir_ask_json_free(cJSON **json)

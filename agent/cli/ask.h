@@ -15,6 +15,8 @@ int weir_ask(const char *path, const char *request, struct weir_buf *answer,
  * on standard error. */
 cJSON *weir_ask_json(const struct weir_ctl *ctl, const char *request);
 void weir_ask_json_free(cJSON **json);
+/* " (is weir-agent running? ...)" for an error of weir_ask(), or "". */
+const char *weir_ask_hint(int error);
 /* Prints the answer as it is; an exit code. */
 int weir_ask_print(const struct weir_ctl *ctl, const char *request);
 

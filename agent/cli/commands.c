@@ -23,7 +23,7 @@ const struct weir_ctl_command weir_ctl_commands[] = {
 		 "  weirctl routes\n"
 		 "  weirctl routes --manifests /etc/weir/manifests\n"},
 	{.name = "explain",
-	 .args = "METHOD URL | tcp ADDR:PORT | udp ADDR:PORT",
+	 .args = "[METHOD] URL | tcp ADDR:PORT | udp ADDR:PORT",
 	 .summary = "which object and rule decide about a request or "
 		    "connection, and why",
 	 .bit = WEIR_CTL_EXPLAIN,
@@ -32,7 +32,10 @@ const struct weir_ctl_command weir_ctl_commands[] = {
 	 .run = weir_ctl_explain,
 	 .text = "A URL alone means GET.  Without --to every HTTP address on\n"
 		 "the URL's port that serves its host is asked.  A request "
-		 "that nothing\nmatches is shown with what each match lacks.\n"
+		 "that nothing\nmatches is shown with what each match "
+		 "lacks.\nThe request is read by the "
+		 "proxy's parser first; what it refuses is shown\nwith the "
+		 "status that the proxy answers.\n"
 		 "Exit: 0 a rule decides, 1 none does, 2 failed.\n"
 		 "\nExamples:\n"
 		 "  weirctl explain GET http://my-app.example.com/api/v1\n"
@@ -60,7 +63,10 @@ const struct weir_ctl_command weir_ctl_commands[] = {
 	 .min_args = 1,
 	 .max_args = 1,
 	 .run = weir_ctl_check,
-	 .text = "One line each: FILE:LINE: SEVERITY: KIND NAMESPACE/NAME: "
+	 .text = "Reads the .yaml, .yml and .json files in DIR, not below it: "
+		 "as the agent\ndoes, so what they refer to must be in DIR "
+		 "too.\n"
+		 "One line each: FILE:LINE: SEVERITY: KIND NAMESPACE/NAME: "
 		 "FIELD: MESSAGE (REASON)\n"
 		 "Exit: 0 no errors (with --strict: nor warnings), 1 some, 2 "
 		 "DIR not readable.\n"

@@ -8,7 +8,9 @@
 
 #include "addr.h"
 #include "cleanup.h"
+#include "http1.h"
 #include "print.h"
+#include "proxy.h"
 #include "source.h"
 #include "url.h"
 
@@ -63,17 +65,16 @@ static int depth_of(const struct weir_decision *d)
 }
 
 static void add_answer(struct weir_explanation *e,
-		       const struct weir_decision *d)
+		       const struct weir_decision *d, int depth)
 {
-	int deepest = e->n ? depth_of(&e->answer[0]) : -1;
-
-	if (depth_of(d) < deepest) {
+	if (depth < e->depth) {
 		return;
 	}
-	if (depth_of(d) > deepest) {
+	if (depth > e->depth) {
 		e->n = 0;
 		e->n_more = 0;
 	}
+	e->depth = depth;
 	/* A Gateway with several addresses answers the same on each. */
 	for (size_t i = 0; i < e->n; i++) {
 		const struct weir_frontend *f = e->answer[i].frontend;
@@ -94,6 +95,7 @@ static void add_answer(struct weir_explanation *e,
 static void decide(struct weir_explanation *e, const struct weir_frontend *f)
 {
 	struct weir_decision d = {.frontend = f};
+	int depth;
 
 	if (e->request && f->mode == WEIR_MODE_HTTP) {
 		weir_decide(e->view->rules, e->regexes, f, e->request, &d);
@@ -101,7 +103,13 @@ static void decide(struct weir_explanation *e, const struct weir_frontend *f)
 		d.rule = WEIR_PLAN_ELEM(e->view->rules, struct weir_rule,
 					e->view->rules->rules, f->rule);
 	}
-	add_answer(e, &d);
+	depth = depth_of(&d);
+	if (weir_explain_is_refused(e, f)) {
+		/* Its host says which address is meant, and no more. */
+		depth = d.vhost ? 3 : depth;
+		d = (struct weir_decision){.frontend = f};
+	}
+	add_answer(e, &d, depth);
 }
 
 static void ask_all(struct weir_explanation *e, const struct target *t)
@@ -131,34 +139,37 @@ static int parse_address(const char *text, struct target *t)
 		       : -EINVAL;
 }
 
-/* Headers of the request; the Host is the first. */
+/* A request as the proxy would get it, and what its parser says. */
 struct request {
 	struct weir_request request;
-	struct weir_header headers[WEIR_CTL_LIST_MAX + 1];
-	char host[512]; /* lower case */
 	struct weir_url url;
+	bool is_asterisk;     /* OPTIONS * (RFC 9110 9.3.7) */
+	struct weir_buf head; /* request points into it */
+	struct weir_header fields[WEIR_CTL_LIST_MAX + 1];
+	uint8_t ids[WEIR_CTL_LIST_MAX + 1];
+	char host[256]; /* lower case */
+	enum weir_http1_error error;
 };
 
-static int set_host(struct request *r, struct weir_str host)
+/* "shop", "shop:81", "[fd00::1]:81": what clients send as the Host. */
+static void put_authority(const struct weir_url *url, struct weir_buf *out)
 {
-	struct weir_str name = weir_url_host_name(host);
+	bool is_literal = weir_str_find(url->host, ':') >= 0;
 
-	if (name.n >= sizeof(r->host)) {
-		return -ENAMETOOLONG;
+	weir_buf_addz(out, is_literal ? "[" : "");
+	weir_buf_add_str(out, url->host);
+	weir_buf_addz(out, is_literal ? "]" : "");
+	if (url->port != (url->is_https ? 443 : 80)) {
+		weir_buf_printf(out, ":%u", url->port);
 	}
-	for (size_t i = 0; i < name.n; i++) {
-		char c = name.p[i];
-
-		r->host[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-	}
-	r->headers[0] = (struct weir_header){WEIR_STR("host"), host};
-	r->request.host = (struct weir_str){r->host, name.n};
-	return 0;
 }
 
-static int set_headers(const struct weir_ctl *ctl, struct request *r)
+/* The header lines, and the Host of the URL if they have none. */
+static int put_headers(const struct weir_ctl *ctl, struct request *r,
+		       struct weir_buf *authority)
 {
-	r->request.n_headers = 1;
+	bool has_host = false;
+
 	for (size_t i = 0; i < ctl->headers.n; i++) {
 		struct weir_header h;
 
@@ -167,42 +178,130 @@ static int set_headers(const struct weir_ctl *ctl, struct request *r)
 				      ctl->headers.v[i]);
 			return -EINVAL;
 		}
-		if (weir_str_eq_nocase(h.name, WEIR_STR("host"))) {
-			if (set_host(r, h.value) < 0) {
-				weir_ctl_fail("the host is too long");
-				return -EINVAL;
-			}
-			continue;
+		weir_buf_add_str(&r->head, h.name);
+		weir_buf_addz(&r->head, ": ");
+		weir_buf_add_str(&r->head, h.value);
+		weir_buf_addz(&r->head, "\r\n");
+		if (!has_host && weir_str_eq_nocase(h.name, WEIR_STR("host"))) {
+			has_host = true;
+			authority->n = 0;
+			weir_buf_add_str(authority, h.value);
 		}
-		r->headers[r->request.n_headers++] = h;
+	}
+	if (!has_host) {
+		weir_buf_addz(&r->head, "Host: ");
+		/* A request for no host in particular still has a Host. */
+		weir_buf_add_str(&r->head, authority->n
+						   ? weir_buf_str(authority)
+						   : WEIR_STR("any.invalid"));
+		weir_buf_addz(&r->head, "\r\n");
 	}
 	return 0;
+}
+
+static int build_head(const struct weir_ctl *ctl, struct weir_str method,
+		      struct request *r)
+{
+	_cleanup_buf_ struct weir_buf authority = {0};
+
+	weir_buf_add_str(&r->head, method);
+	weir_buf_addz(&r->head, " ");
+	weir_buf_add_str(&r->head, r->url.path);
+	if (r->url.query.p) {
+		weir_buf_addz(&r->head, "?");
+		weir_buf_add_str(&r->head, r->url.query);
+	}
+	weir_buf_addz(&r->head, " HTTP/1.1\r\n");
+	put_authority(&r->url, &authority);
+	if (put_headers(ctl, r, &authority) < 0) {
+		return -EINVAL;
+	}
+	weir_buf_addz(&r->head, "\r\n");
+	if (r->head.error || authority.error) {
+		weir_ctl_fail("out of memory");
+		return -ENOMEM;
+	}
+	/* Of a request that is refused the host still tells the address. */
+	r->request.host = weir_authority_host(weir_buf_str(&authority),
+					      r->host);
+	return 0;
+}
+
+/* With the proxy's parser and its default limits. */
+static void parse_head(struct request *r)
+{
+	struct weir_proxy_limits limits;
+	struct weir_http1_head h = {.fields = r->fields,
+				    .ids = r->ids,
+				    .max_fields = WEIR_CTL_LIST_MAX + 1};
+
+	weir_proxy_limits_default(&limits);
+	h.max_target = limits.max_target_bytes;
+	r->error = r->head.n > limits.max_head_bytes
+			   ? WEIR_HTTP1_HEAD_LARGE
+			   : weir_http1_parse_request(r->head.p, r->head.n, &h);
+	if (r->error) {
+		return;
+	}
+	r->request.path = h.path;
+	r->request.query = h.query;
+	r->request.headers = h.fields;
+	r->request.n_headers = h.n_fields;
+}
+
+static int parse_url(const char *text, struct request *r)
+{
+	int error;
+
+	if (strcmp(text, "*") == 0) {
+		r->is_asterisk = true;
+		r->url = (struct weir_url){.path = WEIR_STR("*"), .port = 80};
+		return 0;
+	}
+	error = weir_url_parse(weir_str_of(text), &r->url);
+	if (error < 0) {
+		weir_ctl_fail("%s: %s", text,
+			      error == -EPROTONOSUPPORT
+				      ? "only http and https"
+				      : "not a URL; expected "
+					"HOST[:PORT][/PATH], also after "
+					"http://");
+	}
+	return error;
+}
+
+static bool has_lower_case(struct weir_str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] >= 'a' && s.p[i] <= 'z') {
+			return true;
+		}
+	}
+	return false;
 }
 
 static int parse_request(const struct weir_ctl *ctl, struct request *r,
 			 struct target *t)
 {
 	bool has_method = ctl->args.n == 2;
-	const char *url = ctl->args.v[has_method];
-	int error = weir_url_parse(weir_str_of(url), &r->url);
 
-	if (error < 0 || set_host(r, r->url.host) < 0) {
-		weir_ctl_fail(
-			"%s: %s", url,
-			error == -EPROTONOSUPPORT
-				? "only http and https"
-				: "not a URL; expected HOST[:PORT][/PATH], "
-				  "also after http://");
-		return -EINVAL;
-	}
 	r->request.method = has_method ? weir_str_of(ctl->args.v[0])
 				       : WEIR_STR("GET");
-	r->request.path = r->url.path;
-	r->request.query = r->url.query;
-	r->request.headers = r->headers;
-	if (set_headers(ctl, r) < 0) {
+	if (has_lower_case(r->request.method)) {
+		weir_ctl_fail("%s: methods are in upper case; layers are tcp "
+			      "and udp",
+			      ctl->args.v[0]);
 		return -EINVAL;
 	}
+	if (parse_url(ctl->args.v[has_method], r) < 0) {
+		return -EINVAL;
+	}
+	r->request.path = r->url.path;
+	r->request.query = r->url.query;
+	if (build_head(ctl, r->request.method, r) < 0) {
+		return -EINVAL;
+	}
+	parse_head(r);
 	t->port_be = htons(r->url.port);
 	if (ctl->to) {
 		if (parse_address(ctl->to, t) < 0) {
@@ -250,29 +349,49 @@ static int answer(const struct weir_ctl *ctl, struct weir_explanation *e,
 	return weir_ctl_print(&out, is_decided ? WEIR_CTL_OK : WEIR_CTL_NO);
 }
 
+static void put_question(const struct request *r, struct weir_buf *out)
+{
+	weir_buf_add_str(out, r->request.method);
+	if (r->is_asterisk) {
+		weir_buf_addz(out, " * of ");
+	} else {
+		weir_buf_printf(out, " http%s://", r->url.is_https ? "s" : "");
+	}
+	if (r->request.host.n) {
+		weir_print_word(out, r->request.host);
+	} else {
+		weir_buf_addz(out, "any host");
+	}
+	weir_buf_printf(out, ":%u", r->url.port);
+	if (r->is_asterisk) {
+		return;
+	}
+	weir_buf_add_str(out, r->url.path);
+	if (r->url.query.p) {
+		weir_buf_addz(out, "?");
+		weir_buf_add_str(out, r->url.query);
+	}
+}
+
 static int explain_request(const struct weir_ctl *ctl)
 {
 	struct weir_explanation e = {0};
 	struct target t = {.proto = IPPROTO_TCP,
 			   .from = weir_str_of(ctl->from)};
 	struct request r = {0};
-	int result;
+	int result = WEIR_CTL_FAILED;
 
-	if (parse_request(ctl, &r, &t) < 0) {
-		return WEIR_CTL_FAILED;
+	if (parse_request(ctl, &r, &t) == 0) {
+		e.request = &r.request;
+		if (r.error) {
+			e.status = weir_http1_error_status(r.error);
+			e.refusal = weir_http1_error_text(r.error);
+		}
+		put_question(&r, &e.question);
+		result = answer(ctl, &e, &t);
 	}
-	e.request = &r.request;
-	weir_buf_add_str(&e.question, r.request.method);
-	weir_buf_printf(&e.question, " http%s://", r.url.is_https ? "s" : "");
-	weir_print_word(&e.question, r.request.host);
-	weir_buf_printf(&e.question, ":%u", r.url.port);
-	weir_buf_add_str(&e.question, r.url.path);
-	if (r.url.query.p) {
-		weir_buf_addz(&e.question, "?");
-		weir_buf_add_str(&e.question, r.url.query);
-	}
-	result = answer(ctl, &e, &t);
 	weir_buf_fini(&e.question);
+	weir_buf_fini(&r.head);
 	return result;
 }
 

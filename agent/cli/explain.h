@@ -13,6 +13,9 @@ struct weir_explanation {
 	const struct weir_regexes *regexes;
 	struct weir_buf question;           /* "GET http://shop/cart" */
 	const struct weir_request *request; /* NULL: a connection */
+	int depth;           /* how far the request gets, by add_answer() */
+	uint16_t status;     /* with which the proxy refuses it unseen; 0 */
+	const char *refusal; /* why */
 	/* One per address that would take it; for a connection only frontend
 	 * and rule are set. */
 	struct weir_decision answer[WEIR_EXPLAIN_MAX];
@@ -30,6 +33,10 @@ void weir_explain_misses(const struct weir_explanation *e,
 			 void (*fn)(void *arg, const struct weir_match *match,
 				    struct weir_str miss),
 			 void *arg);
+/* Does the proxy refuse the request at this address, before it looks for a
+ * rule?  Not where the kernel splits by connection. */
+bool weir_explain_is_refused(const struct weir_explanation *e,
+			     const struct weir_frontend *f);
 /* Why no rule decides, in words; "" if one does. */
 void weir_explain_no_rule(const struct weir_explanation *e,
 			  const struct weir_decision *d, struct weir_buf *out);

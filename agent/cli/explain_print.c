@@ -21,17 +21,28 @@ static void plane_at(const struct weir_decision *d, uint8_t *ret_plane,
 	*ret_reason = is_here ? d->frontend->reason : d->rule->reason;
 }
 
+bool weir_explain_is_refused(const struct weir_explanation *e,
+			     const struct weir_frontend *f)
+{
+	return e->status && f->mode == WEIR_MODE_HTTP &&
+	       f->plane != WEIR_PLANE_CONNECTION;
+}
+
 void weir_explain_no_rule(const struct weir_explanation *e,
 			  const struct weir_decision *d, struct weir_buf *out)
 {
 	if (d->rule) {
 		return;
 	}
-	if (d->frontend->mode == WEIR_MODE_REFUSE) {
+	if (weir_explain_is_refused(e, d->frontend)) {
+		weir_buf_printf(out, "%u: %s", e->status, e->refusal);
+	} else if (d->frontend->mode == WEIR_MODE_REFUSE) {
 		weir_buf_addz(out, "refused: nothing serves this address yet");
 	} else if (!e->request) {
 		weir_buf_addz(out, "decided for each request, by its host and "
 				   "path");
+	} else if (weir_str_is(e->request->path, "*")) {
+		weir_buf_addz(out, "404: the target * is no path");
 	} else if (!d->listener) {
 		weir_buf_addz(out, "404: no listener for this host");
 	} else if (!d->vhost) {
@@ -221,6 +232,12 @@ static void put_rule(const struct weir_explanation *e, bool has_colour,
 	put_name(out, has_colour, "plane");
 	weir_buf_printf(out, "%s: %s\n", weir_plane_text(plane),
 			weir_reason_text(reason));
+	if (plane == WEIR_PLANE_CONNECTION) {
+		put_name(out, has_colour, "where");
+		weir_buf_addz(out, "sockets on this machine, under the cgroup: "
+				   "connect; packets from elsewhere: packet; "
+				   "anything else: relayed by the proxy\n");
+	}
 	if (is_http && plane == WEIR_PLANE_CONNECTION) {
 		put_name(out, has_colour, "note");
 		weir_buf_addz(out,
@@ -350,7 +367,8 @@ static void put_none(const struct weir_explanation *e, bool has_colour,
 							  : " of other paths");
 		}
 		weir_table_fini(&t.table);
-	} else if (d->frontend->mode == WEIR_MODE_HTTP) {
+	} else if (d->frontend->mode == WEIR_MODE_HTTP &&
+		   !weir_explain_is_refused(e, d->frontend)) {
 		put_hosts(e, has_colour, d, out);
 	}
 }

@@ -96,7 +96,6 @@ int weir_source_online(const char *admin, struct weir_source *ret_src)
 
 int weir_source_open(const struct weir_ctl *ctl, struct weir_source *ret_src)
 {
-	const char *hint = "";
 	int r;
 
 	if (ctl->manifests) {
@@ -110,11 +109,11 @@ int weir_source_open(const struct weir_ctl *ctl, struct weir_source *ret_src)
 			      "this is weirctl " WEIR_VERSION,
 			      ctl->admin);
 	} else if (r < 0) {
-		if (r == -ENOENT || r == -ECONNREFUSED) {
-			hint = " (is weir-agent running? or use --manifests "
-			       "DIR)";
-		}
-		weir_ctl_fail("%s: %s%s", ctl->admin, strerror(-r), hint);
+		weir_ctl_fail("%s: %s%s", ctl->admin, strerror(-r),
+			      r == -ENOENT || r == -ECONNREFUSED
+				      ? " (is weir-agent running? or use "
+					"--manifests DIR)"
+				      : weir_ask_hint(r));
 	}
 	return r;
 }

@@ -310,7 +310,8 @@ int weir_ctl_probe(struct weir_ctl *ctl)
 			return WEIR_CTL_FAILED;
 		}
 	} else if (r < 0) {
-		return weir_ctl_fail("%s: %s", ctl->admin, strerror(-r));
+		return weir_ctl_fail("%s: %s%s", ctl->admin, strerror(-r),
+				     weir_ask_hint(r));
 	}
 	if (ctl->is_json) {
 		return weir_ctl_print(&answer, WEIR_CTL_OK);

@@ -195,13 +195,15 @@ static int complain(const struct top *t, int r)
 	_cleanup_buf_ struct weir_buf out = {0};
 	const char *why = r == -EAGAIN ? "the agent has no plan yet"
 				       : strerror(-r);
+	const char *hint = weir_ask_hint(r);
 
 	/* A live view waits for the agent to come back. */
 	if (t->is_screen) {
-		weir_buf_printf(&out, "%s: %s; q quits\n", t->ctl->admin, why);
+		weir_buf_printf(&out, "%s: %s%s; q quits\n", t->ctl->admin, why,
+				hint);
 		return show(t, &out);
 	}
-	return weir_ctl_fail("%s: %s", t->ctl->admin, why);
+	return weir_ctl_fail("%s: %s%s", t->ctl->admin, why, hint);
 }
 
 static int turn(struct top *t)

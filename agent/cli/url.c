@@ -26,6 +26,9 @@ static int parse_port(struct weir_str authority, uint16_t *ret_port)
 	uint64_t port;
 
 	if (authority.p[0] == '[') {
+		if (rest.n == 0) {
+			return -EINVAL; /* no bracket closes it */
+		}
 		rest = weir_str_skip(rest, 1);
 	}
 	if (rest.n == 0) {
@@ -74,7 +77,9 @@ int weir_url_parse(struct weir_str text, struct weir_url *ret_url)
 	text.n = hash < 0 ? text.n : (size_t)hash;
 	n = until(text, "/?");
 	authority = (struct weir_str){text.p, n};
-	if (n == 0 || parse_port(authority, &url.port) < 0) {
+	/* Clients keep "user@" to themselves (RFC 9110 4.2.4). */
+	if (n == 0 || weir_str_find(authority, '@') >= 0 ||
+	    parse_port(authority, &url.port) < 0) {
 		return -EINVAL;
 	}
 	url.host = weir_url_host_name(authority);

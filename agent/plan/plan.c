@@ -375,7 +375,7 @@ const char *weir_plane_text(uint8_t plane)
 {
 	static const char *const text[_WEIR_PLANE_MAX] = {
 		[WEIR_PLANE_PROXY] = "proxy",
-		[WEIR_PLANE_CONNECTION] = "connection",
+		[WEIR_PLANE_CONNECTION] = "connect+packet",
 		[WEIR_PLANE_HTTP] = "http",
 	};
 

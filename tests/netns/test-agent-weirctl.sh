@@ -50,7 +50,7 @@ tap_ok $? 'status as JSON'
 ctl routes && says 'HTTPRoute default/web [0]' '75.00%' '1 endpoint'
 tap_ok $? 'routes come from the running plan'
 ctl explain tcp 198.51.100.10:7000 && says 'TCPRoute default/raw rule 0' \
-	'connection: per connection by nature' '127.0.0.1:8071'
+	'connect+packet: per connection by nature' '127.0.0.1:8071'
 tap_ok $? 'explain a connection'
 ctl explain GET http://any.example/x &&
 	says 'HTTPRoute default/web rule 0' 'proxy: weight is a share of'

@@ -173,9 +173,9 @@ mkdir -p "$work/many"
 } >"$work/many/many.yaml"
 many=(--manifests "$work/many")
 
-echo 1..47
+echo 1..63
 check "explain says the plane of the address, and what it changes" 0 \
-	"plane     connection: weir.dev/split: connection" \
+	"plane     connect+packet: weir.dev/split: connection" \
 	"note      an open connection keeps its backend" "refused: invalid" -- \
 	explain "${many[@]}" http://10.8.0.2/
 check "the same rule elsewhere" 0 "plane     proxy: weight is a share" \
@@ -221,7 +221,7 @@ json "dump as JSON" '(.frontends | length) == 4 and
 verdict "dump is stable" cmp "$work/one" "$work/two"
 check "routes" 0 "HTTPRoute default/shop [0]  proxy" \
 	"90.00%  Service default/a:80" "503: no endpoint" \
-	"TCPRoute default/db [0]     connection  10.99.0.1:9000/tcp (+1)" \
+	"TCPRoute default/db [0]     connect+packet  10.99.0.1:9000/tcp (+1)" \
 	"refused: no endpoint" "redirect 301" -- routes "${on[@]}"
 json "routes as JSON" '.rules[0].refs[0].share == 0.9 and
 	(.rules | length) == 3' routes "${on[@]}" -o json
@@ -249,7 +249,8 @@ check "explain by --to" 0 "[fd00::99]:80/tcp" -- \
 check "explain an address that is not taken" 1 "passes untouched" -- \
 	explain "${on[@]}" "$shop:81/"
 check "explain tcp" 0 "TCPRoute default/db rule 0" \
-	"connection: per connection by nature" "70.00%" -- \
+	"connect+packet: per connection by nature" "70.00%" \
+	"where     sockets on this machine, under the cgroup: connect;" -- \
 	explain "${on[@]}" tcp 10.99.0.1:9000
 check "explain tcp of an HTTP address" 0 "decided for each request" -- \
 	explain "${on[@]}" tcp "[fd00::99]:80"
@@ -261,20 +262,53 @@ json "explain as JSON" '.taken and .answers[0].rule == 0 and
 	explain "${on[@]}" -o json POST "$shop/cart"
 json "explain a 404 as JSON" '.answers[0].why[0:3] == "404" and
 	(.answers[0].misses | length) == 3' explain "${on[@]}" -o json "$shop/"
+check "explain refuses what the proxy refuses" 1 \
+	"address   10.99.0.1:80/tcp" "answer    400: dot segment in the path" -- \
+	explain "${on[@]}" POST "$shop/cart/../x"
+check "explain refuses methods as the proxy does" 1 \
+	"answer    405: method not allowed" -- \
+	explain "${on[@]}" CONNECT shop.example.com:80
+check "explain refuses two Hosts" 1 "answer    400: more than one Host" -- \
+	explain "${on[@]}" -H 'Host: a' -H 'Host: b' "$shop/old"
+check "no proxy, no refusal: split by connection" 0 "refused: invalid" \
+	"HTTPRoute default/both rule 0" -- \
+	explain "${many[@]}" "http://10.8.0.2/../x"
+json "a refusal as JSON" '.taken and .answers[0].why ==
+	"400: dot segment in the path" and .answers[0].misses == []' \
+	explain "${on[@]}" -o json "$shop/%2e%2E/x"
+check "explain OPTIONS *" 1 "OPTIONS * of shop.example.com:80" \
+	"answer    404: the target * is no path" -- \
+	explain "${on[@]}" OPTIONS '*' -H 'Host: shop.example.com'
+check "explain OPTIONS * without a host" 1 "OPTIONS * of any host:80" \
+	"address   10.99.0.1:80/tcp" \
+	"answer    404: the target * is no path" -- \
+	explain "${on[@]}" OPTIONS '*'
+check "explain GET *" 1 "answer    400: malformed request target" -- \
+	explain "${on[@]}" GET '*'
+check "explain reads the Host as the proxy does" 0 "rule 1" -- \
+	explain "${on[@]}" http://Shop.Example.COM./old
+check "not a method, not a layer" 2 "methods are in upper case" \
+	"tcp and udp" -- explain "${on[@]}" sctp 1.2.3.4:5
+check "a bracket that is not closed" 2 "not a URL" -- \
+	explain "${on[@]}" GET 'http://[::1/'
 check "not a URL" 2 "not a URL" -- explain "${on[@]}" http:///x
 check "not an address" 2 "not ADDRESS:PORT" -- explain "${on[@]}" tcp shop:80
 check "not a header" 2 "not a header" -- explain "${on[@]}" -H oops "$shop/"
 
 check "no agent is a failure that says so" 2 "is weir-agent running?" -- \
 	status --admin "$work/none.sock"
-check "top without agent" 2 "No such file" -- \
-	top --once --admin "$work/none.sock"
+for command in "top --once" routes diags dump "explain tcp 10.99.0.1:1"; do
+	# shellcheck disable=SC2086 # words
+	check "$command without agent" 2 "No such file" \
+		"is weir-agent running?" -- $command --admin "$work/none.sock"
+done
 check "no command" 2 "Usage: weirctl" --
 check "unknown command" 2 "unknown command frob" -- frob
 check "unknown option" 2 "unknown option --frob" -- routes --frob
 check "an option of another command" 2 "unknown option --strict" -- \
 	routes --strict
 check "wrong value" 2 "--output" -- routes -o yaml
+check "help of check says what it reads" 0 "not below it" -- check --help
 check "missing argument" 2 "usage: weirctl check" -- check
 check "help has examples" 0 "Examples:" "--manifests DIR" -- explain --help
 check "completion for bash" 0 "complete -F _weirctl weirctl" -- \

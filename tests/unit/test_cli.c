@@ -47,6 +47,9 @@ static void urls(void)
 		{"http://a:0/", -EINVAL, NULL, 0, NULL, NULL},
 		{"http://a:65536/", -EINVAL, NULL, 0, NULL, NULL},
 		{"http://[fd00::1]x/", -EINVAL, NULL, 0, NULL, NULL},
+		{"http://[::1/", -EINVAL, NULL, 0, NULL, NULL},
+		{"http://user@a/", -EINVAL, NULL, 0, NULL, NULL},
+		{"http://[::1", -EINVAL, NULL, 0, NULL, NULL},
 		{"", -EINVAL, NULL, 0, NULL, NULL},
 	};
 
@@ -352,7 +355,7 @@ static void top_shows_configured_and_observed(void)
 	out.n = 0;
 	must(weir_topview_text(&v, false, 0, 0, &out) == 0, "text");
 	weir_buf_add(&out, "", 1);
-	ok(strstr(out.p, "TCPRoute default/db [0]  connection  TCPRoute") !=
+	ok(strstr(out.p, "TCPRoute default/db [0]  connect+packet  TCPRoute") !=
 		   NULL,
 	   "rule and plane:\n%s", out.p);
 	ok(strstr(out.p, "70  70.00%  70.00%  51.82%    70.0   1140     3  "
