@@ -33,7 +33,7 @@ says() { # TEXT...: all in $out
 	done
 }
 
-tap_plan 16
+tap_plan 17
 
 # shellcheck disable=SC2119 # no flags beyond the usual ones
 agent_start
@@ -55,6 +55,23 @@ tap_ok $? 'explain a connection'
 ctl explain GET http://any.example/x &&
 	says 'HTTPRoute default/web rule 0' 'proxy: weight is a share of'
 tap_ok $? 'explain a request'
+# METHOD TARGET: explain answers with the status that a client gets.
+same_answer() {
+	local status url=$2
+	[[ $url == '*' ]] || url=http://198.51.100.10$2
+	status=$(in_ns host bash -c 'exec 3<>/dev/tcp/198.51.100.10/80
+		printf "%s %s HTTP/1.1\r\nHost: x\r\n\r\n" "$@" >&3
+		read -r -t 5 -u 3 _ status _ && echo "$status"' _ "$@")
+	echo "# $1 ${2:0:40}: ${status:-no answer}"
+	ctl explain "$1" "$url" --to 198.51.100.10:80
+	[[ $? == 1 && -n $status ]] && says "answer    $status: "
+}
+same_answer GET /a/../b && same_answer GET /a/%2e%2E/b &&
+	same_answer GET '/a\b' && same_answer GET /%00 &&
+	same_answer CONNECT / && same_answer TRACE / &&
+	same_answer GET '*' && same_answer OPTIONS '*' &&
+	same_answer GET "/$(printf '%09000d' 0)"
+tap_ok $? 'explain refuses what the proxy refuses, with its status'
 ctl explain tcp 198.51.100.11:7000
 tap_ok $(($? != 1)) 'explain of an address that is not taken exits with 1'
 
