@@ -130,7 +130,7 @@ static enum verdict framed(const struct sides *s, uint32_t i,
 static bool is_refusal(const struct reading *peer)
 {
 	return peer->end == END_REFUSE || peer->end == END_BROKEN ||
-	       peer->end == END_CLOSE;
+	       peer->end == END_CLOSE || peer->end == END_WHOLE;
 }
 
 /* The peer has more messages than weir. */
@@ -149,9 +149,13 @@ static enum verdict peer_goes_on(const struct sides *s)
 	}
 }
 
-static bool means_the_same(const struct message *a, const struct message *b)
+static bool means_the_same(const struct message *a, const struct message *b,
+			   bool is_whole_only)
 {
-	return a->method == b->method && a->target == b->target &&
+	/* HAProxy writes an absolute target anew ("http://t:/" has no port). */
+	return a->method == b->method &&
+	       (a->target == b->target ||
+		(is_whole_only && a->oddities & 1u << ODDITY_ABSOLUTE)) &&
 	       (a->any_host || a->host == b->host);
 }
 
@@ -187,12 +191,20 @@ enum verdict compare(const struct sides *s, struct allowed **ret_used)
 		const struct message *a = &weir->v[i];
 		const struct message *b = &peer->v[i];
 
+		if (i >= peer->n && peer->end == END_WHOLE) {
+			if (!is_whole(weir, i)) {
+				return CLASS_SAME; /* whole to neither */
+			}
+			if (strcmp(peer->reason, "-") == 0) {
+				return CLASS_CLOSED;
+			}
+		}
 		if (i >= peer->n) {
 			return is_refusal(peer)
 				       ? refused(s, i, ret_used)
 				       : framed(s, i ? i - 1 : i, ret_used);
 		}
-		if (!means_the_same(a, b)) {
+		if (!means_the_same(a, b, peer->end == END_WHOLE)) {
 			return CLASS_MEANING;
 		}
 		if (!is_whole(weir, i) || !is_whole(peer, i)) {

@@ -8,7 +8,7 @@
 #define CLASSES(X)                                                             \
 	X(SAME, "same", "both read the same")                                  \
 	X(STRICTER, "stricter", "weir refuses or waits, the peer goes on")     \
-	X(CLOSED, "closed", "weir ends the connection after this request")     \
+	X(CLOSED, "closed", "one of both ends the connection after a request") \
 	X(ALLOWED, "allowed", "the peer refuses, for a reason in the list")    \
 	X(LAXER, "laxer", "the peer refuses, for a reason not in the list")    \
 	X(MEANING, "meaning", "both accept: method, target or Host differ")    \

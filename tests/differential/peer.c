@@ -102,7 +102,7 @@ int peer_receive(const struct peer *peer, struct reading *ret_reading)
 		return -EPIPE;
 	}
 	word = strtok_r(line, " \n", &save);
-	if (!word || !strchr(".HBCEF", word[0])) {
+	if (!word || !strchr(".HBCEF?", word[0])) {
 		return -EBADMSG;
 	}
 	r->end = (enum ending)word[0];

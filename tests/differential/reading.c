@@ -134,6 +134,8 @@ static uint32_t oddities_of_field(const struct weir_header *f)
 	case 7:
 		odd |= (uint32_t)has_token(f->name, "trailer")
 		       << ODDITY_TRAILER;
+		odd |= (uint32_t)has_token(f->name, "upgrade")
+		       << ODDITY_UPGRADE;
 		break;
 	case 14: /* Content-Length */
 		odd |= (uint32_t)(weir_str_find(rest, '\t') >= 0) << ODDITY_TAB;
@@ -165,6 +167,9 @@ static uint32_t oddities_of(const char *p, const struct weir_http1_head *h)
 			odd = 0;
 		}
 	}
+	odd |= (uint32_t)has_token(
+		       (struct weir_str){h->method.p + h->method.n, 5}, " http")
+	       << ODDITY_ABSOLUTE;
 	odd |= (uint32_t)(*p == '\r') << ODDITY_LINE;
 	if (line_end) {
 		odd |= (uint32_t)(line_end[-2] > '1') << ODDITY_VERSION;

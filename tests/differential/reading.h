@@ -26,6 +26,8 @@
 	X(EXTENSION, "extension") /* of a chunk, or blanks */                  \
 	X(HTTP10, "http10")       /* and keep-alive */                         \
 	X(PROXY, "proxy")         /* Proxy-Connection */                       \
+	X(ABSOLUTE, "absolute")   /* form of the target */                     \
+	X(UPGRADE, "upgrade")     /* to whatever */                            \
 	X(TRAILER, "trailer")     /* which announces some */                   \
 	X(INTERIM, "interim")     /* response, with a length or coding */
 
@@ -55,6 +57,7 @@ enum ending {
 	END_CLOSE = 'C',  /* the last message was to be the last */
 	END_REFUSE = 'E', /* the next head is refused */
 	END_BROKEN = 'F', /* the body of the last message is refused */
+	END_WHOLE = '?',  /* a peer that tells whole messages only */
 };
 
 struct reading {
