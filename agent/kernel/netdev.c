@@ -437,11 +437,14 @@ static void on_rescan(struct weir_timer *timer)
 	weir_loop_arm(s->kernel->loop, timer, s->n_pending ? 0 : RETRY_MS);
 }
 
-/* Routes other than default ones come and go by the thousand. */
-static bool matters(const struct nlmsghdr *h)
+/* arg: struct weir_netdevs *.  Routes other than default ones come and go by
+ * the thousand. */
+static bool matters(void *arg, const struct nlmsghdr *h)
 {
+	const struct weir_netdevs *s = arg;
 	const struct rtmsg *rt;
 
+	weir_routes_heard(s->kernel, h);
 	if (h->nlmsg_type != RTM_NEWROUTE && h->nlmsg_type != RTM_DELROUTE) {
 		return true;
 	}
@@ -454,7 +457,7 @@ static void on_event(struct weir_io *io, uint32_t events)
 	struct weir_netdevs *s = io->arg;
 
 	(void)events;
-	if (weir_rtnl_drain(io->fd, matters)) {
+	if (weir_rtnl_drain(io->fd, matters, s)) {
 		weir_loop_arm(s->kernel->loop, &s->rescan, RESCAN_MS);
 	}
 }

@@ -6,6 +6,7 @@
  *   probe.c    what this kernel can do
  *   load.c     maps and programs: open, size, adopt, load
  *   pin.c      the pinned directory and the links in it
+ *   alone.c    one agent per network namespace
  *   tables.c   plan -> tables (plain memory and two callbacks; tables.h)
  *   config.c   defaults, constants
  *   exclude.c  processes, cgroups, namespaces that are left alone
@@ -24,6 +25,7 @@
 
 struct bpf_object;
 struct bpf_object_open_opts;
+struct nlmsghdr;
 
 typedef void (*weir_program_fn)(void *arg, const char *name, int fd);
 
@@ -99,6 +101,7 @@ struct weir_kernel {
 	struct weir_features features;
 	struct weir_conf conf; /* constants of every object */
 	char *pin_path;        /* <pin_dir>/v<ABI>, on the heap */
+	struct weir_io alone;  /* fd: we are the agent of this namespace */
 	int dir_fd;            /* of pin_path; flock: we are the agent */
 	int map_fd[_WEIR_MAP_MAX];
 	uint32_t map_size[_WEIR_MAP_MAX]; /* max_entries as loaded */
@@ -183,7 +186,7 @@ int weir_pin_path(const struct weir_kernel_config *config, char **ret_path);
  * holder's pid (0: unknown); -ENOTSUP: not on a bpffs. */
 int weir_pin_lock(const char *pin_path, bool may_create, int *ret_fd,
 		  pid_t *ret_holder);
-/* Unlinks everything pinned there and the directory. */
+/* Unlinks everything pinned there; the directory stays. */
 int weir_pin_remove_all(const char *pin_path);
 /* Attaches program p of kernel to target_fd (cgroup or network namespace) by a
  * link pinned under the program's name; an existing link on the same target is
@@ -195,8 +198,20 @@ int weir_pin_attach(struct weir_kernel *kernel, enum weir_program_index p,
 int weir_pin_put(struct weir_kernel *kernel, int fd, const char *name);
 /* fd of the object pinned as name; -ENOENT. */
 int weir_pin_get(const char *pin_path, const char *name, int *ret_fd);
+/* What the last agent signed there; -ENOENT. */
+int weir_pin_meta(const char *pin_path, struct weir_meta *ret_meta);
 /* 0 also if it is not there. */
 int weir_pin_remove(const char *pin_path, const char *name);
+
+/* ---- alone.c: one agent per network namespace */
+
+/* The calling thread's namespace is locked while *ret_fd is open.  -EBUSY with
+ * the holder's pid (0: unknown). */
+int weir_alone_lock(int *ret_fd, pid_t *ret_holder);
+/* Likewise for as long as kernel is open; answers on its loop those who ask
+ * who holds it. */
+int weir_alone_start(struct weir_kernel *kernel, pid_t *ret_holder);
+void weir_alone_stop(struct weir_kernel *kernel);
 
 /* ---- netdev.c, tcx.c: the packet plane */
 
@@ -229,6 +244,10 @@ int weir_routes_apply(struct weir_kernel *kernel,
 		      const struct weir_local_addr *addrs, size_t n);
 /* Again: others flush routes that they do not know (systemd-networkd). */
 void weir_routes_recheck(const struct weir_kernel *kernel);
+/* Something was said about links or routes: a route of the last plan's that was
+ * deleted is added again a moment later. */
+void weir_routes_heard(const struct weir_kernel *kernel,
+		       const struct nlmsghdr *h);
 void weir_routes_free(struct weir_kernel *kernel);
 /* Removes every route of our rtm_protocol. */
 int weir_routes_detach(const struct weir_kernel_config *config);

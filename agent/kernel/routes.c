@@ -76,9 +76,13 @@ static void prefixes_sort(struct prefixes *s)
 	}
 }
 
-/* What the last plan wanted, sorted. */
+/* A burst of deletions is one look, and whoever deletes what we add makes us
+ * busy no oftener than this. */
+#define HEARD_MS 50
+
 struct weir_routes {
-	struct prefixes wanted;
+	struct prefixes wanted; /* by the last plan, sorted */
+	struct weir_timer lost; /* armed: one of them was deleted */
 };
 
 /* ------------------------------------------------------------- netlink */
@@ -109,28 +113,38 @@ static int change(int fd, uint16_t type, uint16_t flags, uint32_t lo,
 	return weir_rtnl_do(fd, &rq);
 }
 
-/* arg: struct prefixes *, takes our routes. */
-static int take_route(void *arg, const struct nlmsghdr *h)
+/* Is it about a route of ours?  type: RTM_*ROUTE. */
+static bool read_route(const struct nlmsghdr *h, uint16_t type,
+		       struct prefix *ret_route)
 {
 	const struct rtmsg *rt = weir_rtnl_fixed(h, sizeof(*rt));
 	const struct rtattr *dst;
 	struct weir_ip ip = {};
 
-	if (h->nlmsg_type != RTM_NEWROUTE || !rt ||
-	    rt->rtm_protocol != PROTOCOL || rt->rtm_type != RTN_LOCAL ||
-	    rt->rtm_table != RT_TABLE_LOCAL) {
-		return 0;
+	if (h->nlmsg_type != type || !rt || rt->rtm_protocol != PROTOCOL ||
+	    rt->rtm_type != RTN_LOCAL || rt->rtm_table != RT_TABLE_LOCAL) {
+		return false;
 	}
 	dst = weir_rtnl_attr(h, sizeof(*rt), RTA_DST);
 	if (rt->rtm_family == AF_INET) {
 		ip.a[2] = htonl(0xFFFF);
 		ip.a[3] = weir_rtnl_u32(dst, 0);
 	} else if (rt->rtm_family != AF_INET6) {
-		return 0;
+		return false;
 	} else if (dst && dst->rta_len >= RTA_LENGTH(16)) {
 		memcpy(&ip, (const char *)dst + RTA_LENGTH(0), 16);
 	}
-	return prefixes_add(arg, &ip, rt->rtm_dst_len);
+	*ret_route = (struct prefix){.ip = ip, .len = rt->rtm_dst_len};
+	return true;
+}
+
+/* arg: struct prefixes *, takes our routes. */
+static int take_route(void *arg, const struct nlmsghdr *h)
+{
+	struct prefix p;
+
+	return read_route(h, RTM_NEWROUTE, &p) ? prefixes_add(arg, &p.ip, p.len)
+					       : 0;
 }
 
 static int find_once(int fd, struct prefixes *ret_ours)
@@ -259,6 +273,14 @@ static int apply(const struct prefixes *wanted)
 	return make(fd, lo, wanted);
 }
 
+static void on_lost(struct weir_timer *timer)
+{
+	const struct weir_kernel *kernel = timer->arg;
+
+	weir_info("local routes were deleted by another, added again");
+	weir_routes_recheck(kernel);
+}
+
 int weir_routes_apply(struct weir_kernel *kernel,
 		      const struct weir_local_addr *addrs, size_t n)
 {
@@ -276,6 +298,8 @@ int weir_routes_apply(struct weir_kernel *kernel,
 	if (!kernel->routes) {
 		return -ENOMEM;
 	}
+	kernel->routes->lost.fn = on_lost;
+	kernel->routes->lost.arg = kernel;
 	prefixes_fini(&kernel->routes->wanted);
 	kernel->routes->wanted = wanted;
 	wanted = (struct prefixes){};
@@ -289,9 +313,24 @@ void weir_routes_recheck(const struct weir_kernel *kernel)
 	}
 }
 
+/* Those that we remove are wanted no more, so they do not come back. */
+void weir_routes_heard(const struct weir_kernel *kernel,
+		       const struct nlmsghdr *h)
+{
+	struct weir_routes *routes = kernel->routes;
+	struct prefix p;
+
+	if (routes && routes->lost.due_ms == 0 &&
+	    read_route(h, RTM_DELROUTE, &p) &&
+	    prefixes_have(&routes->wanted, &p)) {
+		weir_loop_arm(kernel->loop, &routes->lost, HEARD_MS);
+	}
+}
+
 void weir_routes_free(struct weir_kernel *kernel)
 {
 	if (kernel->routes) {
+		weir_loop_disarm(kernel->loop, &kernel->routes->lost);
 		prefixes_fini(&kernel->routes->wanted);
 	}
 	weir_free_ptr(&kernel->routes);

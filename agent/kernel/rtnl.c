@@ -198,7 +198,9 @@ uint32_t weir_rtnl_u32(const struct rtattr *a, uint32_t otherwise)
 	return v;
 }
 
-bool weir_rtnl_drain(int fd, bool (*matters)(const struct nlmsghdr *h))
+bool weir_rtnl_drain(int fd,
+		     bool (*matters)(void *arg, const struct nlmsghdr *h),
+		     void *arg)
 {
 	_Alignas(struct nlmsghdr) static _Thread_local char buf[ANSWER_BYTES];
 	bool found = false;
@@ -216,7 +218,8 @@ bool weir_rtnl_drain(int fd, bool (*matters)(const struct nlmsghdr *h))
 		}
 		found = found || n < 0;
 		for (; n > 0 && NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
-			found = found || !matters || matters(h);
+			/* Every message is shown, whatever the others are. */
+			found |= !matters || matters(arg, h);
 		}
 	}
 	return found;

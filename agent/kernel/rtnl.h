@@ -46,6 +46,8 @@ const void *weir_rtnl_fixed(const struct nlmsghdr *h, size_t n);
 uint32_t weir_rtnl_u32(const struct rtattr *a, uint32_t otherwise);
 /* Reads away what a listening socket holds.  True if any of it matters (NULL:
  * all does), or if some was lost. */
-bool weir_rtnl_drain(int fd, bool (*matters)(const struct nlmsghdr *h));
+bool weir_rtnl_drain(int fd,
+		     bool (*matters)(void *arg, const struct nlmsghdr *h),
+		     void *arg);
 
 #endif
