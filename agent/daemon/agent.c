@@ -136,8 +136,10 @@ static int open_kernel(struct agent *a)
 	config->self = NULL;
 	config->n_self = 0;
 	if (r == -EBUSY) {
-		weir_error("another agent (pid %d) works with --pin-dir %s; "
-			   "stop it, or give this one a directory of its own",
+		weir_error("another agent (pid %d) works with --pin-dir %s or "
+			   "in this network namespace; one agent per network "
+			   "namespace, each with a directory of its own, is "
+			   "allowed",
 			   holder, config->pin_dir);
 	} else if (r == -EPERM || r == -EACCES) {
 		weir_error("the kernel planes need root, or CAP_BPF, "

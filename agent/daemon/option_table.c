@@ -238,7 +238,7 @@ const struct weir_option weir_option_table[] = {
 	ACTION("detach", WEIR_ACTION_DETACH,
 	       "remove from the kernel all that weir put there (same "
 	       "--pin-dir, "
-	       "--netns)"),
+	       "--netns); no error if nothing is there"),
 	ACTION("probe", WEIR_ACTION_PROBE, "what this kernel offers, as JSON"),
 	ACTION("version", WEIR_ACTION_VERSION, "version and ABI"),
 	ACTION("help", WEIR_ACTION_HELP, "this text"),

@@ -21,11 +21,25 @@ static void close_dir(DIR **dir)
 	}
 }
 
+/* Was it made in the calling thread's network namespace?  Yes, if the kernel
+ * has no cookies or nothing is left that tells. */
+static bool is_of_here(const char *pin_path)
+{
+	uint64_t here = weir_netns_cookie();
+	struct weir_meta meta = {};
+
+	return here == 0 || weir_pin_meta(pin_path, &meta) < 0 ||
+	       meta.netns_cookie == 0 || meta.netns_cookie == here;
+}
+
+/* The emptied directory goes last: until then it is the record that there are
+ * routes of ours. */
 static int detach_version(const struct weir_kernel_config *config,
 			  const char *pin_path)
 {
 	_cleanup_close_ int lock = -1;
 	pid_t holder = 0;
+	bool is_here;
 	int r;
 
 	r = weir_pin_lock(pin_path, false, &lock, &holder);
@@ -37,11 +51,25 @@ static int detach_version(const struct weir_kernel_config *config,
 	if (r < 0) {
 		return r == -ENOENT ? 0 : r;
 	}
+	is_here = is_of_here(pin_path);
 	r = weir_packet_detach(config, pin_path);
 	if (r < 0) {
 		return r;
 	}
-	return weir_pin_remove_all(pin_path);
+	r = weir_pin_remove_all(pin_path);
+	if (r < 0) {
+		return r;
+	}
+	if (!is_here) {
+		weir_warn("made in another network namespace, local routes are "
+			  "left alone path=%s",
+			  pin_path);
+	}
+	r = is_here ? weir_routes_detach(config) : 0;
+	if (r < 0) {
+		return r;
+	}
+	return rmdir(pin_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 /* "v" and digits: no other name in pin_dir is ours. */
@@ -51,17 +79,17 @@ static bool is_version(const char *name)
 	       strspn(name + 1, "0123456789") == strlen(name + 1);
 }
 
-int weir_kernel_detach(const struct weir_kernel_config *config)
+/* Detaches every version; how many there were in *ret_n, also on failure. */
+static int detach_versions(const struct weir_kernel_config *config, DIR *dir,
+			   size_t *ret_n)
 {
-	_cleanup_(close_dir) DIR *dir = opendir(config->pin_dir);
 	const struct dirent *entry;
-	int first = 0, r;
+	int first = 0;
 
-	if (!dir && errno != ENOENT) {
-		return -errno;
-	}
-	while (dir && (entry = readdir(dir))) {
+	*ret_n = 0;
+	while ((entry = readdir(dir))) {
 		_cleanup_free_ char *path = NULL;
+		int r;
 
 		if (!is_version(entry->d_name)) {
 			continue;
@@ -70,20 +98,47 @@ int weir_kernel_detach(const struct weir_kernel_config *config)
 		    0) {
 			return -ENOMEM;
 		}
+		++*ret_n;
 		r = detach_version(config, path);
 		if (r < 0 && first == 0) {
 			first = r;
 		}
 	}
-	if (first < 0) {
-		return first;
+	return first;
+}
+
+int weir_kernel_detach(const struct weir_kernel_config *config)
+{
+	_cleanup_(close_dir) DIR *dir = NULL;
+	_cleanup_close_ int alone = -1;
+	pid_t holder = 0;
+	size_t n = 0;
+	int r;
+
+	r = weir_alone_lock(&alone, &holder);
+	if (r == -EBUSY) {
+		weir_error("an agent is running, not detached "
+			   "where=\"this network namespace\" pid=%d",
+			   (int)holder);
 	}
-	r = weir_routes_detach(config);
 	if (r < 0) {
 		return r;
 	}
+	dir = opendir(config->pin_dir);
+	if (!dir && errno != ENOENT) {
+		return -errno;
+	}
+	r = dir ? detach_versions(config, dir, &n) : 0;
+	if (r < 0) {
+		return r;
+	}
+	/* A mistyped directory says nothing about whose the routes are. */
+	if (n == 0) {
+		weir_warn("nothing of weir is pinned at %s", config->pin_dir);
+		return 0;
+	}
 	/* Only if it is empty: others may keep things beside ours. */
-	if (dir && rmdir(config->pin_dir) < 0 && errno != ENOTEMPTY &&
+	if (rmdir(config->pin_dir) < 0 && errno != ENOTEMPTY &&
 	    errno != ENOENT && errno != EBUSY) {
 		return -errno;
 	}

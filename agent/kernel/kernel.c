@@ -263,6 +263,11 @@ static int open_steps(struct weir_kernel *kernel,
 	if (r < 0) {
 		return r;
 	}
+	/* First: an agent that is refused makes no directory. */
+	r = weir_alone_start(kernel, ret_holder);
+	if (r < 0) {
+		return r;
+	}
 	r = weir_pin_lock(kernel->pin_path, true, &kernel->dir_fd, ret_holder);
 	if (r < 0) {
 		return r;
@@ -308,6 +313,7 @@ int weir_kernel_open(const struct weir_kernel_config *config,
 		return -ENOMEM;
 	}
 	weir_arena_init(&kernel->arena, 1024);
+	kernel->alone.fd = -1;
 	kernel->dir_fd = -1;
 	for (int i = 0; i < _WEIR_MAP_MAX; i++) {
 		kernel->map_fd[i] = -1;
@@ -354,6 +360,7 @@ void weir_kernel_close(struct weir_kernel **kernelp)
 		weir_close(&kernel->map_fd[i]);
 	}
 	weir_close(&kernel->dir_fd);
+	weir_alone_stop(kernel);
 	weir_free_ptr(&kernel->pin_path);
 	weir_arena_fini(&kernel->arena);
 	weir_free_ptr(kernelp);

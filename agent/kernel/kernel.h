@@ -68,9 +68,9 @@ void weir_kernel_config_default(struct weir_kernel_config *config);
 struct weir_kernel;
 
 /* Loads or adopts what is pinned, attaches, follows interfaces on loop.
- * -EBUSY: another agent holds the directory (its pid in *ret_holder). The
- * namespace is that of the calling thread.  listeners: the proxy's sockets by
- * WEIR_SOCK_* (-1: none), not consumed. */
+ * -EBUSY: another agent holds the directory or the network namespace (its pid
+ * in *ret_holder; 0: unknown). The namespace is that of the calling thread.
+ * listeners: the proxy's sockets by WEIR_SOCK_* (-1: none), not consumed. */
 int weir_kernel_open(const struct weir_kernel_config *config,
 		     struct weir_loop *loop,
 		     const int listeners[static _WEIR_SOCK_MAX],
@@ -78,7 +78,9 @@ int weir_kernel_open(const struct weir_kernel_config *config,
 /* Leaves everything pinned and attached. */
 void weir_kernel_close(struct weir_kernel **kernel);
 /* Removes everything weir made below the directory's name: links, filters,
- * qdiscs it added, routes, pins; nothing else.  Needs no agent. */
+ * qdiscs it added, routes, pins; nothing else.  Needs no agent.  Nothing there:
+ * touches nothing, says so, 0.  -EBUSY (logged with the pid): an agent works in
+ * this network namespace or with this directory. */
 int weir_kernel_detach(const struct weir_kernel_config *config);
 /* Replaces the pids whose sockets bypass the hooks. */
 int weir_kernel_set_self(struct weir_kernel *kernel, const pid_t *pids,

@@ -81,18 +81,30 @@ static int make_dirs(const char *path)
 	}
 }
 
+int weir_pin_meta(const char *pin_path, struct weir_meta *ret_meta)
+{
+	_cleanup_close_ int fd = -1;
+	struct weir_meta meta;
+	uint32_t key = 0;
+	int r;
+
+	r = weir_pin_get(pin_path, weir_map_names[WEIR_MAP_META], &fd);
+	if (r < 0) {
+		return r;
+	}
+	if (bpf_map_lookup_elem(fd, &key, &meta) < 0) {
+		return -errno;
+	}
+	*ret_meta = meta;
+	return 0;
+}
+
 /* Who holds the directory, as far as its maps tell. */
 static pid_t holder_of(const char *pin_path)
 {
-	_cleanup_close_ int fd = -1;
 	struct weir_meta meta = {};
-	uint32_t key = 0;
 
-	if (weir_pin_get(pin_path, weir_map_names[WEIR_MAP_META], &fd) < 0 ||
-	    bpf_map_lookup_elem(fd, &key, &meta) < 0) {
-		return 0;
-	}
-	return (pid_t)meta.agent_pid;
+	return weir_pin_meta(pin_path, &meta) < 0 ? 0 : (pid_t)meta.agent_pid;
 }
 
 int weir_pin_lock(const char *pin_path, bool may_create, int *ret_fd,
@@ -225,9 +237,6 @@ int weir_pin_remove_all(const char *pin_path)
 		    errno != ENOENT) {
 			return -errno;
 		}
-	}
-	if (rmdir(pin_path) < 0 && errno != ENOENT) {
-		return -errno;
 	}
 	return 0;
 }
