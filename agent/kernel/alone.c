@@ -6,11 +6,14 @@
  * waits for nothing; whoever connects is told by the kernel who listens.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "private.h"
@@ -18,6 +21,7 @@
 #define NAME "weir-agent/v1" /* behind a zero byte: abstract */
 #define BACKLOG 16           /* of those who ask before the loop runs */
 #define TRIES 20             /* against one between bind and listen */
+#define END_MS 300           /* for one that was killed and is still ending */
 
 static const struct sockaddr_un address = {.sun_family = AF_UNIX,
 					   .sun_path = "\0" NAME};
@@ -56,8 +60,20 @@ static int take(int *ret_fd)
 	return 0;
 }
 
+/* True if the process is gone after at most END_MS: its descriptors are closed
+ * before its end is told. */
+static bool is_gone(pid_t pid)
+{
+	_cleanup_close_ int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0)
+					 : -1;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return fd >= 0 ? poll(&p, 1, END_MS) > 0 : pid > 0 && errno == ESRCH;
+}
+
 int weir_alone_lock(int *ret_fd, pid_t *ret_holder)
 {
+	bool has_waited = false;
 	pid_t holder = 0;
 	int r = 0;
 
@@ -67,6 +83,10 @@ int weir_alone_lock(int *ret_fd, pid_t *ret_holder)
 			return r;
 		}
 		r = ask_holder(&holder);
+		if (r == 0 && !has_waited && is_gone(holder)) {
+			has_waited = true;
+			continue;
+		}
 		if (r != -ECONNREFUSED) {
 			break;
 		}
