@@ -101,9 +101,10 @@ int weir_alone_lock(int *ret_fd, pid_t *ret_holder)
 /* Connecting was the question; left in the queue they would fill it. */
 static void on_asked(struct weir_io *io, uint32_t events)
 {
-	_cleanup_close_ int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
 
 	(void)events;
+	weir_close(&fd);
 }
 
 int weir_alone_start(struct weir_kernel *kernel, pid_t *ret_holder)
