@@ -68,10 +68,12 @@ static void put_route(struct site *s, const char *kind, unsigned i,
 static void put_endpoints(struct site *s, const char *service, unsigned seed)
 {
 	static const char *const conditions[] = {
-		"", ", conditions: {ready: true}, nodeName: node-a",
+		"",
+		", conditions: {ready: true}, nodeName: node-a",
 		", conditions: {ready: false}",
-		", conditions: {ready: false, serving: true, terminating: "
-		"true}"};
+		(", conditions: {ready: false, terminating: true, serving: "
+		 "true}"),
+	};
 	_cleanup_buf_ struct weir_buf b = {0};
 
 	/* On the same line as there. */
