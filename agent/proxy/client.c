@@ -148,6 +148,17 @@ static enum weir_step refuse(struct weir_worker *w, struct weir_client *c,
 	return weir_answer(w, c, status, reason, text);
 }
 
+/* True if the endpoint did not answer in time: another one is tried. */
+static bool gave_up_connecting(struct weir_worker *w, struct weir_client *c)
+{
+	if (!c->connect_at || c->connect_at > w->now_ms) {
+		return false;
+	}
+	weir_upstream_failed(w, c);
+	(void)weir_exchange_connect(w, c);
+	return true;
+}
+
 static void expire(struct weir_worker *w, struct weir_client *c)
 {
 	switch (c->phase) {
@@ -160,18 +171,14 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 		weir_client_close(w, c, false);
 		return;
 	case WEIR_PHASE_EXCHANGE:
-		if (c->connect_at && c->connect_at <= w->now_ms) {
-			weir_upstream_failed(w, c);
-			(void)weir_exchange_connect(w, c);
+		if (gave_up_connecting(w, c)) {
 			break;
 		}
 		(void)weir_answer(w, c, 504, WEIR_PROXY_TIMEOUT,
 				  "timeout waiting for the backend");
 		break;
 	case WEIR_PHASE_TUNNEL:
-		if (c->connect_at && c->connect_at <= w->now_ms) {
-			weir_upstream_failed(w, c);
-			(void)weir_exchange_connect(w, c);
+		if (gave_up_connecting(w, c)) {
 			break;
 		}
 		weir_client_close(w, c, true);
