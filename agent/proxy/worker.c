@@ -319,36 +319,41 @@ static int wait_ms(const struct weir_worker *w)
 	return ms;
 }
 
-static void run(struct weir_worker *w)
+/* Waits for events at most ms (-1: for ever), and does what they, the clock
+ * and the control thread ask for. */
+static void turn(struct weir_worker *w, int ms)
 {
 	struct epoll_event events[EVENTS_MAX];
+	int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, ms);
 
+	read_clock(w);
+	if (atomic_load_explicit(&w->next_plan, memory_order_relaxed)) {
+		follow_plan(w);
+	}
+	if (!w->is_draining &&
+	    atomic_load_explicit(&w->wants_drain, memory_order_relaxed)) {
+		begin_drain(w);
+	}
+	run_queue(w);
+	for (int i = 0; i < n; i++) {
+		if (i + 1 < n) {
+			__builtin_prefetch(events[i + 1].data.ptr);
+		}
+		dispatch(w, events[i].data.ptr, events[i].events);
+	}
+	weir_wheel_run(w, &w->wheel, w->now_ms);
+	reap(w);
+	if ((w->blocks.n_free > WEIR_BLOCKS_KEPT ||
+	     w->pipes.n_free > WEIR_PIPES_KEPT) &&
+	    !w->trim.pprev) {
+		weir_due_arm(&w->wheel, &w->trim, w->now_ms + TRIM_MS);
+	}
+}
+
+static void run(struct weir_worker *w)
+{
 	while (!is_drained(w)) {
-		int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, wait_ms(w));
-
-		read_clock(w);
-		if (atomic_load_explicit(&w->next_plan, memory_order_relaxed)) {
-			follow_plan(w);
-		}
-		if (!w->is_draining &&
-		    atomic_load_explicit(&w->wants_drain,
-					 memory_order_relaxed)) {
-			begin_drain(w);
-		}
-		run_queue(w);
-		for (int i = 0; i < n; i++) {
-			if (i + 1 < n) {
-				__builtin_prefetch(events[i + 1].data.ptr);
-			}
-			dispatch(w, events[i].data.ptr, events[i].events);
-		}
-		weir_wheel_run(w, &w->wheel, w->now_ms);
-		reap(w);
-		if ((w->blocks.n_free > WEIR_BLOCKS_KEPT ||
-		     w->pipes.n_free > WEIR_PIPES_KEPT) &&
-		    !w->trim.pprev) {
-			weir_due_arm(&w->wheel, &w->trim, w->now_ms + TRIM_MS);
-		}
+		turn(w, wait_ms(w));
 	}
 }
 
