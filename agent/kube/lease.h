@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One writer, many agents, by Leases (coordination.k8s.io/v1) in one namespace.
+ *
+ * The Lease weir-writer elects who writes status, by the rules of client-go's
+ * leader election: whoever holds it renews it; it lapses when its record did
+ * not change for its duration by the *observer's* clock, so clocks need not
+ * agree.  Each agent's own Lease, weir-agent-<node>, says that it lives and,
+ * in the annotation weir.dev/applied, up to which resourceVersion of each kind
+ * its plan in force goes.  It is made with the first complete plan, so a
+ * joining node counts from then on; a dead one until its Lease lapses.
+ */
+#ifndef WEIR_KUBE_LEASE_H
+#define WEIR_KUBE_LEASE_H
+
+#include "client.h"
+#include "object.h"
+
+#define WEIR_LEASE_DURATION_MS 15000
+#define WEIR_LEASE_RENEW_MS 5000 /* own Lease; the writer's: 2000 */
+#define WEIR_LEASE_ACK_MS 20     /* at least between two acknowledgements */
+
+struct weir_kube_members;
+
+struct weir_kube_members_options {
+	struct weir_loop *loop;
+	struct weir_kube_client *client;
+	const char *ns;       /* of the Leases */
+	const char *node;     /* unique: the node's name */
+	bool may_write;       /* takes part in the election */
+	uint32_t duration_ms; /* 0: WEIR_LEASE_DURATION_MS */
+	/* is_writer, the members or what they applied changed. */
+	void (*on_change)(void *arg);
+	void *arg;
+};
+
+struct weir_kube_member {
+	struct weir_str node;
+	bool is_live;
+	uint64_t applied[_WEIR_KIND_MAX];
+};
+
+int weir_kube_members_new(const struct weir_kube_members_options *options,
+			  struct weir_kube_members **ret_members);
+/* Lets go of the writer's Lease, and of the own one if is_leaving, without
+ * waiting for the answers. */
+void weir_kube_members_free(struct weir_kube_members **members);
+int weir_kube_members_start(struct weir_kube_members *members);
+/* A plan that goes up to these versions is in force.  is_urgent: it holds
+ * changes other than of status, so say it now (coalesced); else with the next
+ * renewal.  The first call makes this agent a member. */
+void weir_kube_members_applied(struct weir_kube_members *members,
+			       const uint64_t versions[static _WEIR_KIND_MAX],
+			       bool is_urgent);
+bool weir_kube_members_is_writer(const struct weir_kube_members *members);
+/* True when every live member's plan in force goes up to this version of this
+ * kind, the own one included. */
+bool weir_kube_members_have(const struct weir_kube_members *members,
+			    enum weir_kind kind, uint64_t version);
+/* All that are known, sorted by node; valid until the next on_change. */
+const struct weir_kube_member *
+weir_kube_members_list(const struct weir_kube_members *members, size_t *ret_n);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The API server as a source of objects: list and watch of every kind into the
+ * store.  Memory follows what the plan needs: lists are read object by object,
+ * and of Services, EndpointSlices, Secrets and ConfigMaps only those are kept
+ * that a Gateway, a route, a policy or a KIngress in the store names.  One that
+ * is named later is asked for by itself, and until it is there the source is
+ * not synced, so that an edit to a new Service costs no request.
+ *
+ * While the server is away everything stays as it is.
+ */
+#ifndef WEIR_KUBE_SOURCE_H
+#define WEIR_KUBE_SOURCE_H
+
+#include "client.h"
+#include "diag.h"
+#include "store.h"
+
+struct weir_kube_source;
+
+/* 64-bit hash of our part of the observed status.  status: the JSON text of the
+ * object's .status; empty where there is none. */
+typedef uint64_t (*weir_kube_hash_fn)(void *arg, enum weir_kind kind,
+				      struct weir_str status);
+
+struct weir_kube_source_options {
+	struct weir_loop *loop;
+	struct weir_kube_client *client; /* outlives the source */
+	struct weir_store *store;
+	/* The store may have changed, or what is_synced says, or the observed
+	 * status of an object: once for all that arrived together. */
+	void (*on_change)(void *arg);
+	weir_kube_hash_fn status_hash; /* NULL: 0 for all */
+	void *arg;                     /* of both */
+};
+
+/* What is known of an object that is in the store. */
+struct weir_kube_meta {
+	/* resourceVersion of its last change other than of status alone. */
+	uint64_t version;
+	uint64_t status_hash; /* what status_hash said last */
+};
+
+enum weir_kube_state {
+	WEIR_KUBE_IDLE,      /* not wanted by anything yet, or not begun */
+	WEIR_KUBE_MISSING,   /* no such CRD (404); asked for again */
+	WEIR_KUBE_FORBIDDEN, /* 403 or 401; tried again */
+	WEIR_KUBE_LISTING,
+	WEIR_KUBE_WATCHING,
+	WEIR_KUBE_AWAY, /* the server does not answer; what was known stays */
+	_WEIR_KUBE_STATE_MAX
+};
+
+struct weir_kube_kind_report {
+	enum weir_kind kind;
+	const char
+		*api_version; /* "gateway.networking.k8s.io/v1"; "" if none */
+	enum weir_kube_state state;
+	bool is_synced;      /* listed to its end at least once */
+	uint64_t version;    /* highest resourceVersion seen */
+	uint64_t lists;      /* begun */
+	uint64_t watches;    /* begun */
+	uint64_t events;     /* of watches */
+	uint64_t kept;       /* objects in the store, from here */
+	uint64_t skipped;    /* objects not kept as nothing names them (counted
+				each time) */
+	uint64_t too_large;  /* objects not read */
+	uint64_t expired;    /* 410: listed again */
+	const char *message; /* why it is not watching; "" */
+};
+
+int weir_kube_source_new(const struct weir_kube_source_options *options,
+			 struct weir_kube_source **ret_source);
+void weir_kube_source_free(struct weir_kube_source **source);
+/* Begins; answers come through on_change. */
+int weir_kube_source_start(struct weir_kube_source *source);
+/* True when a plan may be compiled: every kind that exists and may be read was
+ * listed to its end, and all that is named was looked up.  A server that never
+ * answered is never synced. */
+bool weir_kube_source_is_synced(const struct weir_kube_source *source);
+/* Highest resourceVersion of each kind that is in the store now (0: none):
+ * taken before a compile, acknowledged when its plan is in force. significant
+ * (may be NULL): of changes other than of status alone. */
+void weir_kube_source_versions(const struct weir_kube_source *source,
+			       uint64_t ret_seen[static _WEIR_KIND_MAX],
+			       uint64_t *ret_significant);
+/* -ENOENT: not from here. */
+int weir_kube_source_find(const struct weir_kube_source *source,
+			  enum weir_kind kind, struct weir_str ns,
+			  struct weir_str name,
+			  struct weir_kube_meta *ret_meta);
+/* Objects that could not be decoded, are too large, or are odd; valid until the
+ * next on_change. */
+const struct weir_diag *weir_kube_source_diags(struct weir_kube_source *source,
+					       size_t *ret_n);
+void weir_kube_source_report(const struct weir_kube_source *source,
+			     enum weir_kind kind,
+			     struct weir_kube_kind_report *ret_report);
+/* "/apis/gateway.networking.k8s.io/v1/namespaces/ns/httproutes/name/status" by
+ * the version that the server has.  name NULL-string: the collection.  sub: ""
+ * or "status".  -ENOENT: the kind is not there. */
+int weir_kube_source_path(const struct weir_kube_source *source,
+			  enum weir_kind kind, struct weir_str ns,
+			  struct weir_str name, const char *sub,
+			  struct weir_buf *out);
+/* "watching". */
+const char *weir_kube_state_text(enum weir_kube_state state);
+
+#endif
