@@ -9,6 +9,7 @@
 
 #include "addr.h"
 #include "arena.h"
+#include "base64.h"
 #include "buf.h"
 #include "cleanup.h"
 #include "fdutil.h"
@@ -299,9 +300,45 @@ static void descriptors_travel(void)
 	weir_close(&pair[1]);
 }
 
+static void base64_decodes_what_rfc_4648_shows(void)
+{
+	static const struct {
+		const char *text;
+		const char *value; /* NULL: refused */
+	} cases[] = {
+		{"", ""},
+		{"Zg==", "f"},
+		{"Zm8=", "fo"},
+		{"Zm9v", "foo"},
+		{"Zm9vYmFy", "foobar"},
+		{"Zm9v\r\nYmFy\n", "foobar"},
+		{"+/+/", "\xfb\xff\xbf"},
+		{"Zg=", NULL},
+		{"Zg", NULL},
+		{"Zg==Zg==", NULL},
+		{"Z===", NULL},
+		{"Zm9v Zm9v", NULL},
+		{"Zm-v", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_buf_ struct weir_buf b = {0};
+		int r;
+
+		weir_buf_addz(&b, "before");
+		r = weir_base64_decode(weir_str_of(cases[i].text), &b);
+		ok(r == (cases[i].value ? 0 : -EINVAL), "'%s' gave %d",
+		   cases[i].text, r);
+		ok(weir_str_eq(weir_str_skip(weir_buf_str(&b), 6),
+			       weir_str_of(cases[i].value)),
+		   "'%s' value", cases[i].text);
+	}
+}
+
 TAP_MAIN(TEST(numbers_are_decimal_and_bounded), TEST(strings_compare_bytewise),
 	 TEST(hashes_depend_on_every_byte_and_the_length),
 	 TEST(arena_memory_is_zeroed_and_aligned),
+	 TEST(base64_decodes_what_rfc_4648_shows),
 	 TEST(json_strings_are_escaped), TEST(map_agrees_with_a_plain_array),
 	 TEST(addresses_round_trip),
 	 TEST(loop_runs_timers_in_order_and_io_once),
