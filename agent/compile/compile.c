@@ -37,10 +37,19 @@ int weir_compile(struct weir_store *store,
 	return 0;
 }
 
+void weir_compiled_wipe(struct weir_compiled *compiled)
+{
+	void *secrets = TAKE_PTR(compiled->secrets);
+
+	weir_secrets_wipe(&secrets, compiled->secrets_size);
+	compiled->secrets_size = 0;
+}
+
 void weir_compiled_fini(struct weir_compiled *compiled)
 {
 	weir_free_ptr(&compiled->rules);
 	weir_free_ptr(&compiled->eps);
+	weir_compiled_wipe(compiled);
 	weir_arena_fini(&compiled->arena);
 	*compiled = (struct weir_compiled){0};
 }

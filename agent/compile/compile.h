@@ -9,6 +9,7 @@
 
 #include "diag.h"
 #include "plan.h"
+#include "secrets.h"
 #include "store.h"
 
 #define WEIR_CONTROLLER "weir.dev/gateway-controller"
@@ -23,10 +24,12 @@ struct weir_compile_options {
 struct weir_compiled {
 	struct weir_plan *rules;
 	struct weir_eps *eps;
-	struct weir_arena arena; /* of the diagnostics */
+	struct weir_secrets *secrets; /* NULL: as before (weir_recompile) */
+	struct weir_arena arena;      /* of the diagnostics */
 	struct weir_diags diags;
 	size_t rules_size;
 	size_t eps_size;
+	size_t secrets_size;
 };
 
 /* 0 or -ENOMEM. */
@@ -45,6 +48,8 @@ int weir_recompile(struct weir_store *store,
 		   const struct weir_compile_options *options, uint64_t since,
 		   const struct weir_plan_view *before,
 		   struct weir_compiled *compiled);
+/* Its secrets alone are overwritten and freed. */
+void weir_compiled_wipe(struct weir_compiled *compiled);
 void weir_compiled_fini(struct weir_compiled *compiled);
 
 #endif

@@ -605,6 +605,22 @@ static int emit_eps_block(struct ir *c, uint64_t groups_hash,
 				 ret_size);
 }
 
+/* Nothing holds a certificate yet. */
+static int emit_secrets_block(struct weir_compiled *out)
+{
+	struct weir_writer w;
+	void *block;
+	int r;
+
+	weir_writer_init(&w, sizeof(struct weir_secrets));
+	r = weir_writer_finish(&w, WEIR_SECRETS_MAGIC, &block,
+			       &out->secrets_size);
+	if (r == 0) {
+		out->secrets = block;
+	}
+	return r;
+}
+
 int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled)
 {
 	_cleanup_free_ void *rules = NULL;
@@ -619,6 +635,11 @@ int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled)
 	}
 	r = emit_eps_block(c, weir_plan_groups_hash(rules), &eps, &eps_size);
 	if (r < 0) {
+		return r;
+	}
+	r = emit_secrets_block(ret_compiled);
+	if (r < 0) {
+		weir_free_ptr(&eps);
 		return r;
 	}
 	ret_compiled->rules = TAKE_PTR(rules);

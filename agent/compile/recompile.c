@@ -212,6 +212,7 @@ static int patch(struct weir_store *store,
 	}
 	weir_free_ptr(&compiled->rules);
 	weir_free_ptr(&compiled->eps);
+	weir_compiled_wipe(compiled);
 	compiled->rules_size = rules->size;
 	compiled->eps_size = eps_size;
 	compiled->rules = TAKE_PTR(rules);

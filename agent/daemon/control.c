@@ -246,12 +246,40 @@ static void on_answer(void *arg, uint64_t generation, int error)
 
 /* ----------------------------------------------------------------- compile */
 
+/* Takes the blocks out of from that are as the old ones. */
+static void drop_same(const struct weir_sealed *old,
+		      struct weir_compiled *compiled,
+		      struct weir_sealed_from *from)
+{
+	if (weir_sealed_is_same(compiled->rules, &compiled->rules->generation,
+				compiled->rules_size, old->rules,
+				old->view.rules->generation, old->rules_size)) {
+		from->rules = NULL;
+	}
+	if (weir_sealed_is_same(compiled->eps, &compiled->eps->generation,
+				compiled->eps_size, old->eps,
+				old->view.eps->generation, old->eps_size)) {
+		from->eps = NULL;
+	}
+	if (from->secrets && from->secrets_size == old->secrets_size &&
+	    memcmp(from->secrets, old->secrets, old->secrets_size) == 0) {
+		from->secrets = NULL;
+	}
+}
+
 /* -EALREADY: what is in force says the same. */
 static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 {
 	uint64_t generation = c->shared->generation + 1;
 	const struct weir_sealed *old = &c->current;
-	bool is_same = false; /* rules */
+	struct weir_sealed_from from = {
+		.rules = compiled->rules,
+		.eps = compiled->eps,
+		.secrets = compiled->secrets,
+		.rules_size = compiled->rules_size,
+		.eps_size = compiled->eps_size,
+		.secrets_size = compiled->secrets_size,
+	};
 	uint32_t lost = 0;
 	int r;
 
@@ -261,21 +289,15 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 		return r;
 	}
 	if (old->generation) {
-		is_same = weir_sealed_is_same(
-			compiled->rules, &compiled->rules->generation,
-			compiled->rules_size, old->rules,
-			old->view.rules->generation, old->rules_size);
+		drop_same(old, compiled, &from);
 	}
-	if (is_same &&
-	    weir_sealed_is_same(compiled->eps, &compiled->eps->generation,
-				compiled->eps_size, old->eps,
-				old->view.eps->generation, old->eps_size)) {
+	if (!from.rules && !from.eps && !from.secrets) {
 		return -EALREADY;
 	}
+	/* The generation is said by the endpoints of a plan. */
+	from.eps = compiled->eps;
 	weir_claims_update(&c->claims, c->ids, c->counters, false);
-	r = weir_sealed_make(is_same ? NULL : compiled->rules,
-			     compiled->rules_size, compiled->eps,
-			     compiled->eps_size, old, &c->next);
+	r = weir_sealed_make(&from, old, &c->next);
 	if (r < 0) {
 		return r;
 	}
@@ -314,6 +336,7 @@ static int compile(struct weir_control *c, uint64_t version)
 	/* The diagnostics are kept, the blocks live on in memfds. */
 	weir_free_ptr(&compiled->rules);
 	weir_free_ptr(&compiled->eps);
+	weir_compiled_wipe(compiled);
 	return r;
 }
 

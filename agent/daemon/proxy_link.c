@@ -107,7 +107,8 @@ int weir_proxy_link_send(struct weir_proxy_link *link,
 			     .generation = blocks->generation,
 			     .prefix4 = link->prefix4,
 			     .prefix6 = link->prefix6};
-	int fds[2 + WEIR_IPC_UDP_MAX] = {blocks->rules_fd, blocks->eps_fd};
+	int fds[WEIR_IPC_BLOCKS + WEIR_IPC_UDP_MAX] = {
+		blocks->rules_fd, blocks->eps_fd, blocks->secrets_fd};
 	size_t sent = 0;
 	size_t pos = 0;
 	int r;
@@ -119,9 +120,10 @@ int weir_proxy_link_send(struct weir_proxy_link *link,
 		m.n_udp_total += is_offered(&udp->v[i]);
 	}
 	do {
-		size_t n = add_udp(&m, fds + 2, udp, &pos);
+		size_t n = add_udp(&m, fds + WEIR_IPC_BLOCKS, udp, &pos);
 
-		r = weir_send_fds(link->io.fd, &m, sizeof(m), fds, 2 + n);
+		r = weir_send_fds(link->io.fd, &m, sizeof(m), fds,
+				  WEIR_IPC_BLOCKS + n);
 		sent += n;
 	} while (r == 0 && sent < m.n_udp_total);
 	return r;

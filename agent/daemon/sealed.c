@@ -11,8 +11,10 @@ void weir_sealed_fini(struct weir_sealed *b)
 {
 	weir_unmap(&b->rules, b->rules_size);
 	weir_unmap(&b->eps, b->eps_size);
+	weir_unmap(&b->secrets, b->secrets_size);
 	weir_close(&b->rules_fd);
 	weir_close(&b->eps_fd);
+	weir_close(&b->secrets_fd);
 	*b = WEIR_SEALED_NONE;
 }
 
@@ -28,29 +30,38 @@ bool weir_sealed_is_same(void *a, uint64_t *generation, size_t n, const void *b,
 	return is_same;
 }
 
-int weir_sealed_make(const void *rules, size_t rules_size, const void *eps,
-		     size_t eps_size, const struct weir_sealed *before,
+/* A block sealed and mapped; p NULL: the one behind before_fd goes on. */
+static int make_block(const char *name, const void *p, size_t n, int before_fd,
+		      int *fd, const void **map, size_t *map_n)
+{
+	int r = 0;
+
+	if (p) {
+		r = weir_memfd_sealed(name, p, n, fd);
+	} else {
+		*fd = fcntl(before_fd, F_DUPFD_CLOEXEC, 0);
+		r = *fd < 0 ? -errno : 0;
+	}
+	return r < 0 ? r : weir_map_fd(*fd, map, map_n);
+}
+
+int weir_sealed_make(const struct weir_sealed_from *from,
+		     const struct weir_sealed *before,
 		     struct weir_sealed *ret_sealed)
 {
 	_cleanup_(weir_sealed_fini) struct weir_sealed b = WEIR_SEALED_NONE;
-	int r = 0;
+	int r = make_block("weir-rules", from->rules, from->rules_size,
+			   before->rules_fd, &b.rules_fd, &b.rules,
+			   &b.rules_size);
 
-	if (rules) {
-		r = weir_memfd_sealed("weir-rules", rules, rules_size,
-				      &b.rules_fd);
-	} else {
-		b.rules_fd = fcntl(before->rules_fd, F_DUPFD_CLOEXEC, 0);
-		r = b.rules_fd < 0 ? -errno : 0;
+	if (r == 0) {
+		r = make_block("weir-endpoints", from->eps, from->eps_size,
+			       before->eps_fd, &b.eps_fd, &b.eps, &b.eps_size);
 	}
 	if (r == 0) {
-		r = weir_memfd_sealed("weir-endpoints", eps, eps_size,
-				      &b.eps_fd);
-	}
-	if (r == 0) {
-		r = weir_map_fd(b.rules_fd, &b.rules, &b.rules_size);
-	}
-	if (r == 0) {
-		r = weir_map_fd(b.eps_fd, &b.eps, &b.eps_size);
+		r = make_block("weir-secrets", from->secrets,
+			       from->secrets_size, before->secrets_fd,
+			       &b.secrets_fd, &b.secrets, &b.secrets_size);
 	}
 	if (r < 0) {
 		return r;

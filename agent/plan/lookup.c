@@ -7,6 +7,7 @@
  */
 #include "lookup.h"
 
+#include "addr.h"
 #include "index.h"
 #include "regex.h"
 
@@ -276,6 +277,19 @@ static bool prefix_ok(struct weir_str path, struct weir_str prefix)
 	       (path.n == prefix.n || path.p[prefix.n] == '/');
 }
 
+/* "/service/method" with this "/method" (gRPC over HTTP/2, Path). */
+static bool is_method(struct weir_str path, struct weir_str method)
+{
+	ptrdiff_t slash;
+
+	if (path.n == 0) {
+		return false;
+	}
+	slash = weir_str_find(weir_str_skip(path, 1), '/');
+	return slash >= 0 &&
+	       weir_str_eq(weir_str_skip(path, (size_t)slash + 1), method);
+}
+
 static bool path_ok(const struct look *l, const struct weir_match *m)
 {
 	struct weir_str path = weir_plan_str(l->plan, m->path);
@@ -290,6 +304,8 @@ static bool path_ok(const struct look *l, const struct weir_match *m)
 					  l->request->path);
 	case WEIR_PATH_BYTE_PREFIX:
 		return weir_str_starts(l->request->path, path);
+	case WEIR_PATH_GRPC_METHOD:
+		return is_method(l->request->path, path);
 	default:
 		return false;
 	}
@@ -380,6 +396,34 @@ static uint32_t in_order(const struct look *l, const struct weir_table *t)
 	return WEIR_NONE;
 }
 
+/* GRPCRoute: the longer service, then the longer method.  Each index gives its
+ * first in order; the first of these is the one. */
+static uint32_t by_service(const struct look *l, const struct weir_table *t)
+{
+	uint32_t best = by_exact(l, t);
+	uint32_t i = by_list(l, t);
+
+	best = i < best ? i : best; /* WEIR_NONE is the last of all */
+	i = by_prefix(l, t);
+	return i < best ? i : best;
+}
+
+static const struct weir_match *grpc_in(const struct look *l,
+					const struct weir_vhost *v)
+{
+	const struct weir_table *t = weir_plan_at(l->plan, v->grpc);
+
+	for (uint32_t k = 0; k < v->grpc.n; k++) {
+		uint32_t i = by_service(l, &t[k]);
+
+		if (i != WEIR_NONE) {
+			return WEIR_PLAN_ELEM(l->plan, struct weir_match,
+					      t[k].matches, i);
+		}
+	}
+	return NULL;
+}
+
 static const struct weir_match *
 match_in(const struct look *l, const struct weir_table *t, bool is_first_match)
 {
@@ -419,6 +463,9 @@ void weir_decide(const struct weir_plan *plan,
 	}
 	d->vhost = WEIR_PLAN_ELEM(plan, struct weir_vhost, d->listener->vhosts,
 				  i);
+	if (d->vhost->grpc.n && weir_request_is_grpc(request)) {
+		d->match = grpc_in(&l, d->vhost);
+	}
 	for (i = 0; i < d->vhost->tables.n && !d->match; i++) {
 		const struct weir_table *t = WEIR_PLAN_ELEM(
 			plan, struct weir_table, d->vhost->tables, i);
@@ -430,6 +477,112 @@ void weir_decide(const struct weir_plan *plan,
 		d->rule = WEIR_PLAN_ELEM(plan, struct weir_rule, plan->rules,
 					 d->match->rule);
 	}
+}
+
+bool weir_request_is_grpc(const struct weir_request *request)
+{
+	static const struct weir_str grpc = {"application/grpc", 16};
+
+	for (size_t i = 0; i < request->n_headers; i++) {
+		const struct weir_header *h = &request->headers[i];
+		struct weir_str rest;
+
+		if (!weir_str_eq_nocase(h->name, WEIR_STR("content-type"))) {
+			continue;
+		}
+		if (h->value.n < grpc.n ||
+		    !weir_str_eq_nocase((struct weir_str){h->value.p, grpc.n},
+					grpc)) {
+			return false;
+		}
+		rest = weir_str_skip(h->value, grpc.n);
+		return rest.n == 0 || rest.p[0] == '+' || rest.p[0] == ';';
+	}
+	return false;
+}
+
+void weir_decide_sni(const struct weir_plan *plan,
+		     const struct weir_frontend *frontend, struct weir_str sni,
+		     struct weir_decision *ret_decision)
+{
+	struct weir_decision *d = ret_decision;
+	const struct weir_table *t;
+	uint32_t i;
+
+	*d = (struct weir_decision){.frontend = frontend};
+	i = weir_index_find_listener(plan, frontend, sni);
+	if (i == WEIR_NONE) {
+		return;
+	}
+	d->listener = WEIR_PLAN_ELEM(plan, struct weir_listener,
+				     frontend->listeners, i);
+	if (!(d->listener->flags & WEIR_LISTENER_RAW)) {
+		return;
+	}
+	i = weir_index_find_vhost(plan, d->listener, sni);
+	if (i == WEIR_NONE) {
+		return;
+	}
+	d->vhost = WEIR_PLAN_ELEM(plan, struct weir_vhost, d->listener->vhosts,
+				  i);
+	t = weir_plan_at(plan, d->vhost->tables);
+	for (i = 0; i < d->vhost->tables.n && !d->match; i++) {
+		if (t[i].matches.n) {
+			d->match = weir_plan_at(plan, t[i].matches);
+		}
+	}
+	if (d->match) {
+		d->rule = WEIR_PLAN_ELEM(plan, struct weir_rule, plan->rules,
+					 d->match->rule);
+	}
+}
+
+struct weir_str weir_find_client_ns(const struct weir_plan *plan,
+				    const struct weir_ip *addr)
+{
+	const struct weir_client_addr *v = weir_plan_at(plan, plan->clients);
+	uint32_t lo = 0;
+	uint32_t hi = plan->clients.n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int r = memcmp(&v[mid].addr, addr, sizeof(*addr));
+
+		if (r == 0) {
+			return weir_plan_str(plan, v[mid].ns);
+		}
+		if (r < 0) {
+			lo = mid + 1;
+		} else {
+			hi = mid;
+		}
+	}
+	return WEIR_STR("");
+}
+
+const struct weir_frontend *
+weir_find_for_client(const struct weir_plan *plan,
+		     const struct weir_frontend *frontend, struct weir_str ns)
+{
+	const struct weir_frontend *all = weir_find_frontend(
+		plan, &frontend->addr, frontend->port_be, frontend->proto);
+	const struct weir_frontend *end = WEIR_PLAN_ELEM(
+		plan, struct weir_frontend, plan->frontends, 0);
+
+	end += plan->frontends.n;
+	if (!all || ns.n == 0) {
+		return all;
+	}
+	/* Behind it, in order of namespace. */
+	for (const struct weir_frontend *f = all + 1;
+	     f < end && f->port_be == all->port_be && f->proto == all->proto &&
+	     weir_ip_eq(&f->addr, &all->addr);
+	     f++) {
+		if (weir_str_eq(weir_plan_str(plan, f->consumer_ns), ns)) {
+			return f;
+		}
+	}
+	return all;
 }
 
 enum weir_miss weir_match_miss(const struct weir_plan *plan,

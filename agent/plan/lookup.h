@@ -68,6 +68,25 @@ void weir_decide(const struct weir_plan *plan,
 		 const struct weir_frontend *frontend,
 		 const struct weir_request *request,
 		 struct weir_decision *ret_decision);
+/*
+ * The same for a frontend of mode TLS, by the server name of the hello (lower
+ * case; empty: it had none).  listener NULL: nothing of weir's has that name,
+ * the connection is refused.  Of a WEIR_LISTENER_RAW listener the rule is
+ * found, too (NULL: refused); of others weir_decide() finds it per request.
+ */
+void weir_decide_sni(const struct weir_plan *plan,
+		     const struct weir_frontend *frontend, struct weir_str sni,
+		     struct weir_decision *ret_decision);
+/* Has gRPC's content type ("application/grpc", then nothing, "+" or ";"). */
+bool weir_request_is_grpc(const struct weir_request *request);
+/* The namespace of a client's address; empty: not known, or of no concern. */
+struct weir_str weir_find_client_ns(const struct weir_plan *plan,
+				    const struct weir_ip *addr);
+/* Among the frontends of one address: the one for clients in ns, else the one
+ * for all.  frontend: any of them. */
+const struct weir_frontend *
+weir_find_for_client(const struct weir_plan *plan,
+		     const struct weir_frontend *frontend, struct weir_str ns);
 /* Why a match does not apply, for explain. */
 enum weir_miss {
 	WEIR_MISS_NONE, /* it applies */

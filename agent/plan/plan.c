@@ -141,13 +141,18 @@ static bool table_ok(struct check *c, const struct weir_table *t)
 static bool vhost_ok(struct check *c, const struct weir_vhost *v)
 {
 	return text_ok(c, v->hostname) &&
-	       EACH(c, v->tables, struct weir_table, table_ok);
+	       EACH(c, v->tables, struct weir_table, table_ok) &&
+	       EACH(c, v->grpc, struct weir_table, table_ok);
 }
 
 static bool listener_ok(struct check *c, const struct weir_listener *l)
 {
 	return text_ok(c, l->name) && text_ok(c, l->hostname) &&
 	       index_ok(l->object, c->rules->objects) &&
+	       (!(l->flags & WEIR_LISTENER_TLS_TERMINATE) || l->certs.n) &&
+	       list_ok(c, l->certs, c->rules->certs.n, false) &&
+	       list_ok(c, l->client_cas, c->rules->cas.n, false) &&
+	       l->backend_cert <= c->rules->certs.n &&
 	       EACH(c, l->vhosts, struct weir_vhost, vhost_ok) &&
 	       hash_ok(c, l->host_index, l->vhosts.n);
 }
@@ -195,7 +200,30 @@ static bool ref_ok(struct check *c, const struct weir_ref *r)
 			? index_ok(r->group, c->rules->groups)
 			: true) &&
 	       EACH(c, r->filters, struct weir_filter, filter_ok) &&
-	       text_ok(c, r->detail);
+	       text_ok(c, r->detail) && r->tls <= c->rules->backend_tls.n;
+}
+
+static bool san_ok(struct check *c, const struct weir_san *s)
+{
+	return text_ok(c, s->value) && s->type < _WEIR_SAN_MAX;
+}
+
+static bool backend_tls_ok(struct check *c, const struct weir_backend_tls *t)
+{
+	return text_ok(c, t->hostname) &&
+	       index_ok(t->object, c->rules->objects) &&
+	       EACH(c, t->sans, struct weir_san, san_ok) &&
+	       list_ok(c, t->cas, c->rules->cas.n, false);
+}
+
+static bool cert_ok(struct check *c, const struct weir_plan_cert *x)
+{
+	return index_ok(x->object, c->rules->objects);
+}
+
+static bool client_ok(struct check *c, const struct weir_client_addr *x)
+{
+	return text_ok(c, x->ns);
 }
 
 static bool rule_ok(struct check *c, const struct weir_rule *r)
@@ -257,11 +285,17 @@ static bool rules_ok(struct check *c, const struct weir_plan *p)
 	if (!span_ok(c, p->objects, sizeof(struct weir_pobject), 8) ||
 	    !span_ok(c, p->rules, sizeof(struct weir_rule), 8) ||
 	    !span_ok(c, p->groups, sizeof(struct weir_group), 8) ||
-	    !span_ok(c, p->regexes, sizeof(struct weir_span), 8)) {
+	    !span_ok(c, p->regexes, sizeof(struct weir_span), 8) ||
+	    !span_ok(c, p->backend_tls, sizeof(struct weir_backend_tls), 8)) {
 		return false;
 	}
 	return EACH(c, p->objects, struct weir_pobject, object_ok) &&
 	       EACH(c, p->regexes, struct weir_span, regex_ok) &&
+	       EACH(c, p->certs, struct weir_plan_cert, cert_ok) &&
+	       EACH(c, p->cas, struct weir_plan_cert, cert_ok) &&
+	       EACH(c, p->backend_tls, struct weir_backend_tls,
+		    backend_tls_ok) &&
+	       EACH(c, p->clients, struct weir_client_addr, client_ok) &&
 	       EACH(c, p->groups, struct weir_group, group_ok) &&
 	       EACH(c, p->rules, struct weir_rule, rule_ok) &&
 	       EACH(c, p->frontends, struct weir_frontend, frontend_ok) &&
@@ -404,6 +438,7 @@ const char *weir_reason_text(uint8_t reason)
 		[WEIR_REASON_TOO_MANY_SLOTS] =
 			"more backends than a kernel row holds",
 		[WEIR_REASON_NOT_SERVED] = "not served yet",
+		[WEIR_REASON_NEEDS_SNI] = "the TLS server name decides",
 	};
 
 	return text_of(text, _WEIR_REASON_MAX, reason);
@@ -412,10 +447,9 @@ const char *weir_reason_text(uint8_t reason)
 const char *weir_mode_text(uint8_t mode)
 {
 	static const char *const text[_WEIR_MODE_MAX] = {
-		[WEIR_MODE_HTTP] = "http",
-		[WEIR_MODE_TCP] = "tcp",
-		[WEIR_MODE_UDP] = "udp",
-		[WEIR_MODE_REFUSE] = "refuse",
+		[WEIR_MODE_HTTP] = "http", [WEIR_MODE_TCP] = "tcp",
+		[WEIR_MODE_UDP] = "udp",   [WEIR_MODE_REFUSE] = "refuse",
+		[WEIR_MODE_TLS] = "tls",
 	};
 
 	return text_of(text, _WEIR_MODE_MAX, mode);

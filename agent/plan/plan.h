@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The plan: everything that was asked for, compiled.  Two flat blocks in
+ * The plan: everything that was asked for, compiled.  Three flat blocks in
  * sealed memfds, addressed by offsets, immutable:
  *
  *   rules      frontends -> listeners -> vhosts -> tables -> matches -> rules
  *              -> slots -> refs -> groups
  *   endpoints  group -> endpoints; republished alone when endpoints churn
+ *   secrets    certificates with their keys, CA bundles (secrets.h); only the
+ *              proxy gets it, and nothing prints or stores it
  *
  * The same bytes are read by the kernel projection, the proxy workers, weirctl
  * and the tests.  compile/ writes them, and nobody else.  Spans are
@@ -28,7 +30,7 @@
 
 #define WEIR_PLAN_MAGIC 0x52494557u /* "WEIR" */
 #define WEIR_EPS_MAGIC 0x50454557u  /* "WEEP" */
-#define WEIR_PLAN_VERSION 1
+#define WEIR_PLAN_VERSION 2
 #define WEIR_NONE 0xFFFFFFFFu /* no index */
 
 struct weir_span {
@@ -58,6 +60,7 @@ enum weir_reason {
 				     */
 	WEIR_REASON_TOO_MANY_SLOTS, /* more refs than a kernel row holds */
 	WEIR_REASON_NOT_SERVED, /* decoded, not served yet: see diagnostics */
+	WEIR_REASON_NEEDS_SNI,  /* the server name of the TLS hello decides */
 	_WEIR_REASON_MAX
 };
 
@@ -66,7 +69,9 @@ enum weir_mode {
 	WEIR_MODE_HTTP,   /* cleartext HTTP: listeners and vhosts */
 	WEIR_MODE_TCP,    /* rule: per connection */
 	WEIR_MODE_UDP,    /* rule: per association */
-	WEIR_MODE_REFUSE, /* known, but not served (TLS): closed at once */
+	WEIR_MODE_REFUSE, /* known, but not served: closed at once */
+	WEIR_MODE_TLS,    /* listeners by the server name of the TLS hello, see
+			   * weir_decide_sni(); what each does: WEIR_LISTENER_* */
 	_WEIR_MODE_MAX
 };
 
@@ -101,26 +106,47 @@ struct weir_frontend {
 			  * split by connection; else WEIR_NONE.  With mode HTTP
 			  * the listeners are filled as well. */
 	uint32_t proxy_index; /* >= 1: place in the proxy prefix; 0: local */
-	struct weir_span consumer_ns; /* only clients of it; empty: all */
+	struct weir_span consumer_ns; /* only clients of it (weir_plan.clients);
+				       * empty: all others */
 	struct weir_span listeners;   /* struct weir_listener */
 	struct weir_span host_index;  /* uint32_t hash, see index.h */
 };
 
-/* An HTTP listener: picked by Host among those of the frontend. */
+/* A listener: picked among those of the frontend by Host, or for mode TLS by
+ * the server name.  HTTP listeners speak HTTP/1.1 and HTTP/2 (by ALPN, or with
+ * prior knowledge in cleartext). */
 struct weir_listener {
 	struct weir_span name;
 	struct weir_span hostname; /* lower case; "*.x" wildcard; empty: any */
-	uint32_t object;           /* Gateway (or Service, Route) */
+	uint32_t object;           /* Gateway, ListenerSet, Service, Route */
 	uint32_t flags;            /* WEIR_LISTENER_* */
 	struct weir_span vhosts;   /* struct weir_vhost, in order of hostname */
 	struct weir_span host_index; /* uint32_t hash, see index.h */
+	struct weir_span certs; /* uint32_t: among weir_plan.certs, as listed;
+				 * with TLS_TERMINATE at least one */
+	struct weir_span client_cas; /* uint32_t: among weir_plan.cas, that a
+				      * client's certificate must come from;
+				      * empty: none is asked for */
+	uint32_t backend_cert; /* shown to backends that ask for one: place
+				* among weir_plan.certs + 1; 0: none */
+	uint32_t pad;
 };
 #define WEIR_LISTENER_FIRST_MATCH 1u /* KIngress: rules in list order */
+/* Mode TLS, one of the first two: */
+#define WEIR_LISTENER_TLS_TERMINATE 2u   /* weir holds the certificate */
+#define WEIR_LISTENER_TLS_PASSTHROUGH 4u /* the backend holds it */
+#define WEIR_LISTENER_RAW                                                      \
+	8u /* TLSRoute: the server name decides the rule, bytes are relayed;   \
+	    * else what is inside is HTTP */
+#define WEIR_LISTENER_CLIENT_OPTIONAL                                          \
+	16u /* a client without a good certificate is let in nevertheless */
 
 /* An effective hostname: the intersection of listener and routes. */
 struct weir_vhost {
 	struct weir_span hostname; /* lower case; "*.x"; empty: any */
 	struct weir_span tables;   /* struct weir_table, tried in order */
+	struct weir_span grpc; /* likewise, of GRPCRoutes: tried first, and only
+				* for requests with gRPC's content type */
 };
 
 /* Matches of one precedence tier (same original route hostname). */
@@ -139,6 +165,8 @@ enum weir_path_type {
 	WEIR_PATH_REGEX,
 	WEIR_PATH_BYTE_PREFIX, /* KIngress: literal prefix; kept in regex list
 				*/
+	WEIR_PATH_GRPC_METHOD, /* "/" and a method: of any service; kept there,
+				  too */
 	_WEIR_PATH_MAX
 };
 
@@ -221,6 +249,8 @@ struct weir_rule {
 };
 #define WEIR_RULE_NO_FORWARDED 1u /* weir.dev/forwarded: none */
 #define WEIR_RULE_AFFINITY 2u     /* Service sessionAffinity: ClientIP */
+#define WEIR_RULE_GRPC 4u /* of a GRPCRoute: errors are answered as gRPC does  \
+			   */
 
 enum weir_ref_state {
 	WEIR_REF_OK,      /* group names its endpoints */
@@ -229,9 +259,10 @@ enum weir_ref_state {
 	_WEIR_REF_MAX
 };
 
+/* What a backend is spoken to with; inside TLS where weir_ref.tls says so. */
 enum weir_backend_proto {
 	WEIR_BACKEND_HTTP1,
-	WEIR_BACKEND_H2C,
+	WEIR_BACKEND_H2C, /* HTTP/2 with prior knowledge; in TLS: ALPN h2 */
 	WEIR_BACKEND_RAW
 };
 
@@ -247,6 +278,8 @@ struct weir_ref {
 	uint8_t state;            /* enum weir_ref_state */
 	uint8_t proto;            /* enum weir_backend_proto */
 	uint16_t index;           /* of the backendRef in the rule */
+	uint32_t tls; /* place in weir_plan.backend_tls + 1; 0: no TLS */
+	uint32_t pad;
 };
 
 /* A set of interchangeable endpoints: Service and port. */
@@ -255,6 +288,40 @@ struct weir_group {
 	uint32_t object; /* Service */
 	uint32_t port;   /* Service port, host order */
 	struct weir_span port_name;
+};
+
+enum weir_san_type { WEIR_SAN_HOSTNAME, WEIR_SAN_URI, _WEIR_SAN_MAX };
+
+struct weir_san {
+	struct weir_span value;
+	uint32_t type; /* enum weir_san_type */
+	uint32_t pad;
+};
+
+/* How weir speaks TLS to backends: a BackendTLSPolicy. */
+struct weir_backend_tls {
+	struct weir_span hostname; /* server name, lower case; the certificate
+				    * must say it, or one of sans if there are
+				    * any (then not the hostname) */
+	struct weir_span sans;     /* struct weir_san */
+	struct weir_span cas; /* uint32_t: among weir_plan.cas; empty: those of
+			       * the system */
+	uint32_t object;      /* the policy */
+	uint32_t pad;
+};
+
+/* What of the secrets block may be known: whose it is, and a hash over the
+ * certificates (never over a key), by which unchanged ones are told. */
+struct weir_plan_cert {
+	uint64_t hash;
+	uint32_t object; /* Secret, ConfigMap */
+	uint32_t pad;
+};
+
+/* Where a client is, for frontends with consumer_ns. */
+struct weir_client_addr {
+	struct weir_ip addr;
+	struct weir_span ns;
 };
 
 /* An address that weir makes local (AnyIP) on the node. */
@@ -278,6 +345,13 @@ struct weir_plan {
 	struct weir_span regexes;     /* struct weir_span: pattern texts */
 	struct weir_span local_addrs; /* struct weir_local_addr */
 	struct weir_span proxied; /* uint32_t: frontend of proxy_index i + 1 */
+	struct weir_span certs;   /* struct weir_plan_cert: i is certs[i] of the
+				   * secrets block */
+	struct weir_span cas;     /* struct weir_plan_cert, likewise */
+	struct weir_span backend_tls; /* struct weir_backend_tls */
+	struct weir_span clients;     /* struct weir_client_addr, by address
+				       * (bytewise), of namespaces that are some
+				       * frontend's consumer_ns */
 };
 
 #define WEIR_ENDPOINT_LOCAL 1u /* its node is this node */

@@ -71,6 +71,7 @@ void weir_print_match(struct weir_buf *out, const struct weir_plan *plan,
 		[WEIR_PATH_PREFIX] = "prefix",
 		[WEIR_PATH_REGEX] = "regex",
 		[WEIR_PATH_BYTE_PREFIX] = "bytes",
+		[WEIR_PATH_GRPC_METHOD] = "grpc-method",
 	};
 
 	weir_buf_printf(out, "%s ", type[match->path_type]);
@@ -229,6 +230,41 @@ static void print_filters(struct weir_buf *out, const struct weir_plan *plan,
 	}
 }
 
+/* Whose they are; what is in them is nobody's business. */
+static void print_certs(struct weir_buf *out, const struct weir_plan *plan,
+			const char *what, struct weir_span list,
+			struct weir_span among)
+{
+	const uint32_t *v = weir_plan_at(plan, list);
+
+	for (uint32_t i = 0; i < list.n; i++) {
+		weir_buf_addz(out, what);
+		weir_print_object(
+			out, plan,
+			WEIR_PLAN_ELEM(plan, struct weir_plan_cert, among, v[i])
+				->object);
+	}
+}
+
+static void print_backend_tls(struct weir_buf *out,
+			      const struct weir_plan *plan, uint32_t index)
+{
+	const struct weir_backend_tls *t = WEIR_PLAN_ELEM(
+		plan, struct weir_backend_tls, plan->backend_tls, index);
+	const struct weir_san *san = weir_plan_at(plan, t->sans);
+
+	weir_buf_addz(out, " tls ");
+	put(out, plan, t->hostname);
+	for (uint32_t i = 0; i < t->sans.n; i++) {
+		weir_buf_addz(out,
+			      san[i].type == WEIR_SAN_URI ? " uri " : " san ");
+		put(out, plan, san[i].value);
+	}
+	print_certs(out, plan, " ca ", t->cas, plan->cas);
+	weir_buf_addz(out, t->cas.n ? " by " : " ca system by ");
+	weir_print_object(out, plan, t->object);
+}
+
 static void print_rule(struct weir_buf *out, const struct weir_plan *plan,
 		       uint32_t index)
 {
@@ -253,10 +289,11 @@ static void print_rule(struct weir_buf *out, const struct weir_plan *plan,
 		weir_buf_printf(out, " backend-timeout %" PRIu32 "ms",
 				r->backend_timeout_ms);
 	}
-	weir_buf_printf(out, "%s%s\n",
+	weir_buf_printf(out, "%s%s%s\n",
 			r->flags & WEIR_RULE_NO_FORWARDED ? " no-forwarded"
 							  : "",
-			r->flags & WEIR_RULE_AFFINITY ? " affinity" : "");
+			r->flags & WEIR_RULE_AFFINITY ? " affinity" : "",
+			r->flags & WEIR_RULE_GRPC ? " grpc" : "");
 	print_filters(out, plan, "  ", r->filters);
 	for (uint32_t i = 0; i < r->refs.n; i++) {
 		weir_buf_printf(out,
@@ -264,9 +301,13 @@ static void print_rule(struct weir_buf *out, const struct weir_plan *plan,
 				ref[i].index, ref[i].weight,
 				100 * weir_plan_share(plan, r, i));
 		weir_print_ref(out, plan, &ref[i]);
-		weir_buf_printf(out, " %s %s\n",
+		weir_buf_printf(out, " %s %s",
 				weir_backend_proto_text(ref[i].proto),
 				weir_ref_state_text(ref[i].state));
+		if (ref[i].tls) {
+			print_backend_tls(out, plan, ref[i].tls - 1);
+		}
+		weir_buf_addz(out, "\n");
 		print_filters(out, plan, "    ", ref[i].filters);
 	}
 }
@@ -298,6 +339,38 @@ static void print_vhost(struct weir_buf *out, const struct weir_plan *plan,
 		}
 		print_table(out, plan, &t[i]);
 	}
+	t = weir_plan_at(plan, v->grpc);
+	for (uint32_t i = 0; i < v->grpc.n; i++) {
+		weir_buf_addz(out, i ? "      then grpc\n" : "      grpc\n");
+		print_table(out, plan, &t[i]);
+	}
+}
+
+static void print_tls(struct weir_buf *out, const struct weir_plan *plan,
+		      const struct weir_listener *l)
+{
+	if (l->flags & WEIR_LISTENER_TLS_TERMINATE) {
+		weir_buf_addz(out, " tls terminate");
+	}
+	if (l->flags & WEIR_LISTENER_TLS_PASSTHROUGH) {
+		weir_buf_addz(out, " tls passthrough");
+	}
+	if (l->flags & WEIR_LISTENER_RAW) {
+		weir_buf_addz(out, " raw");
+	}
+	print_certs(out, plan, " certificate ", l->certs, plan->certs);
+	print_certs(out, plan, " client-ca ", l->client_cas, plan->cas);
+	if (l->flags & WEIR_LISTENER_CLIENT_OPTIONAL) {
+		weir_buf_addz(out, " client-optional");
+	}
+	if (l->backend_cert) {
+		weir_buf_addz(out, " backend-certificate ");
+		weir_print_object(out, plan,
+				  WEIR_PLAN_ELEM(plan, struct weir_plan_cert,
+						 plan->certs,
+						 l->backend_cert - 1)
+					  ->object);
+	}
 }
 
 static void print_listener(struct weir_buf *out, const struct weir_plan *plan,
@@ -312,6 +385,7 @@ static void print_listener(struct weir_buf *out, const struct weir_plan *plan,
 					   : WEIR_STR("*"));
 	weir_buf_addz(out, " of ");
 	weir_print_object(out, plan, l->object);
+	print_tls(out, plan, l);
 	weir_buf_addz(out, l->flags & WEIR_LISTENER_FIRST_MATCH
 				   ? " first-match\n"
 				   : "\n");
@@ -394,6 +468,15 @@ void weir_plan_print(const struct weir_plan_view *view, struct weir_buf *out)
 	}
 	for (uint32_t i = 0; i < plan->frontends.n; i++) {
 		print_one_frontend(out, plan, &f[i]);
+	}
+	for (uint32_t i = 0; i < plan->clients.n; i++) {
+		const struct weir_client_addr *c = WEIR_PLAN_ELEM(
+			plan, struct weir_client_addr, plan->clients, i);
+
+		weir_buf_printf(out, "client %s in ",
+				weir_ip_format(&c->addr, text));
+		put(out, plan, c->ns);
+		weir_buf_addz(out, "\n");
 	}
 	for (uint32_t i = 0; i < plan->rules.n; i++) {
 		print_rule(out, plan, i);

@@ -103,6 +103,7 @@ static void put_match(struct json *j, const struct weir_match *m)
 		[WEIR_PATH_PREFIX] = "PathPrefix",
 		[WEIR_PATH_REGEX] = "RegularExpression",
 		[WEIR_PATH_BYTE_PREFIX] = "BytePrefix",
+		[WEIR_PATH_GRPC_METHOD] = "GRPCMethod",
 	};
 
 	text(j, "pathType", weir_str_of(type[m->path_type]));
@@ -126,6 +127,52 @@ static void put_vhost(struct json *j, const struct weir_vhost *v)
 {
 	span(j, "hostname", v->hostname);
 	LIST(j, "tables", v->tables, struct weir_table, put_table);
+	if (v->grpc.n) {
+		LIST(j, "grpcTables", v->grpc, struct weir_table, put_table);
+	}
+}
+
+/* The objects that certificates of the list come from. */
+static void certs(struct json *j, const char *name, struct weir_span list,
+		  struct weir_span among)
+{
+	const uint32_t *v = weir_plan_at(j->plan, list);
+
+	if (list.n == 0) {
+		return;
+	}
+	key(j, name);
+	weir_buf_addz(j->out, "[");
+	for (uint32_t i = 0; i < list.n; i++) {
+		weir_buf_addz(j->out, i ? ",{" : "{");
+		object(j, "object",
+		       WEIR_PLAN_ELEM(j->plan, struct weir_plan_cert, among,
+				      v[i])
+			       ->object);
+		weir_buf_addz(j->out, "}");
+	}
+	weir_buf_addz(j->out, "]");
+}
+
+static void put_listener_tls(struct json *j, const struct weir_listener *l)
+{
+	if (l->flags & WEIR_LISTENER_TLS_TERMINATE) {
+		text(j, "tls", WEIR_STR("Terminate"));
+	}
+	if (l->flags & WEIR_LISTENER_TLS_PASSTHROUGH) {
+		text(j, "tls", WEIR_STR("Passthrough"));
+	}
+	truth(j, "raw", l->flags & WEIR_LISTENER_RAW);
+	certs(j, "certificates", l->certs, j->plan->certs);
+	certs(j, "clientAuthorities", l->client_cas, j->plan->cas);
+	truth(j, "clientCertificateOptional",
+	      l->flags & WEIR_LISTENER_CLIENT_OPTIONAL);
+	if (l->backend_cert) {
+		object(j, "backendCertificate",
+		       WEIR_PLAN_ELEM(j->plan, struct weir_plan_cert,
+				      j->plan->certs, l->backend_cert - 1)
+			       ->object);
+	}
 }
 
 static void put_listener(struct json *j, const struct weir_listener *l)
@@ -134,6 +181,7 @@ static void put_listener(struct json *j, const struct weir_listener *l)
 	span(j, "hostname", l->hostname);
 	object(j, "object", l->object);
 	truth(j, "firstMatch", l->flags & WEIR_LISTENER_FIRST_MATCH);
+	put_listener_tls(j, l);
 	LIST(j, "hosts", l->vhosts, struct weir_vhost, put_vhost);
 }
 
@@ -164,6 +212,26 @@ static void put_frontend(struct json *j, const struct weir_frontend *f)
 	}
 }
 
+static void put_san(struct json *j, const struct weir_san *s)
+{
+	text(j, "type",
+	     s->type == WEIR_SAN_URI ? WEIR_STR("URI") : WEIR_STR("Hostname"));
+	span(j, "value", s->value);
+}
+
+static void put_backend_tls(struct json *j, const struct weir_backend_tls *t)
+{
+	key(j, "tls");
+	weir_buf_addz(j->out, "{");
+	object(j, "object", t->object);
+	span(j, "hostname", t->hostname);
+	if (t->sans.n) {
+		LIST(j, "subjectAltNames", t->sans, struct weir_san, put_san);
+	}
+	certs(j, "authorities", t->cas, j->plan->cas);
+	weir_buf_addz(j->out, "}");
+}
+
 static void put_ref(struct json *j, const struct weir_ref *r)
 {
 	number(j, "index", r->index);
@@ -174,6 +242,11 @@ static void put_ref(struct json *j, const struct weir_ref *r)
 	text(j, "protocol", weir_str_of(weir_backend_proto_text(r->proto)));
 	if (r->group != WEIR_NONE) {
 		number(j, "group", r->group);
+	}
+	if (r->tls) {
+		put_backend_tls(
+			j, WEIR_PLAN_ELEM(j->plan, struct weir_backend_tls,
+					  j->plan->backend_tls, r->tls - 1));
 	}
 	span(j, "detail", r->detail);
 	if (r->filters.n) {
@@ -197,6 +270,7 @@ static void put_rule(struct json *j, const struct weir_rule *r)
 	}
 	truth(j, "noForwarded", r->flags & WEIR_RULE_NO_FORWARDED);
 	truth(j, "affinity", r->flags & WEIR_RULE_AFFINITY);
+	truth(j, "grpc", r->flags & WEIR_RULE_GRPC);
 	if (r->filters.n) {
 		LIST(j, "filters", r->filters, struct weir_filter, put_filter);
 	}
@@ -244,6 +318,14 @@ static void put_local(struct json *j, const struct weir_local_addr *a)
 	object(j, "object", a->object);
 }
 
+static void put_client(struct json *j, const struct weir_client_addr *c)
+{
+	char addr[WEIR_ADDR_TEXT_MAX];
+
+	text(j, "address", weir_str_of(weir_ip_format(&c->addr, addr)));
+	span(j, "namespace", c->ns);
+}
+
 void weir_plan_print_json(const struct weir_plan_view *view,
 			  struct weir_buf *out)
 {
@@ -257,6 +339,10 @@ void weir_plan_print_json(const struct weir_plan_view *view,
 	LIST(&j, "localAddresses", p->local_addrs, struct weir_local_addr,
 	     put_local);
 	LIST(&j, "frontends", p->frontends, struct weir_frontend, put_frontend);
+	if (p->clients.n) {
+		LIST(&j, "clients", p->clients, struct weir_client_addr,
+		     put_client);
+	}
 	LIST(&j, "rules", p->rules, struct weir_rule, put_rule);
 	LIST(&j, "groups", p->groups, struct weir_group, put_group);
 	weir_buf_addz(out, "}\n");

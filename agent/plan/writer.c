@@ -3,9 +3,11 @@
 
 #include <errno.h>
 
+#include "secrets.h"
+
 #define ALIGN 8
 
-/* What both headers begin with. */
+/* What all headers begin with. */
 struct block_header {
 	uint32_t magic;
 	uint16_t version;
@@ -19,6 +21,9 @@ _Static_assert(offsetof(struct weir_plan, size) ==
 _Static_assert(offsetof(struct weir_eps, size) ==
 		       offsetof(struct block_header, size),
 	       "endpoints header");
+_Static_assert(offsetof(struct weir_secrets, size) ==
+		       offsetof(struct block_header, size),
+	       "secrets header");
 
 static struct weir_span append(struct weir_writer *w, const void *v, size_t n,
 			       size_t bytes, size_t align)

@@ -21,7 +21,7 @@ struct weir_writer {
 	int error;
 };
 
-/* header_size: sizeof(struct weir_plan) or sizeof(struct weir_eps). */
+/* header_size: sizeof(struct weir_plan), weir_eps or weir_secrets. */
 void weir_writer_init(struct weir_writer *w, size_t header_size);
 void weir_writer_fini(struct weir_writer *w);
 /* Copies n elements of size bytes each.  n = 0: the empty span. */

@@ -12,8 +12,9 @@
 #include "weir_abi.h"
 
 enum weir_ipc_type {
-	WEIR_IPC_PLAN, /* agent -> proxy; fds: rules, endpoints, then n_udp
-			  sockets */
+	WEIR_IPC_PLAN, /* agent -> proxy; fds: rules, endpoints, secrets, then
+			  n_udp sockets */
+	WEIR_IPC_LOG,  /* parent -> proxy; fd: where the access log goes on */
 	WEIR_IPC_ACK,  /* proxy -> agent: every worker follows generation */
 	WEIR_IPC_NAK,  /* proxy -> agent: refused, error is an errno */
 };
@@ -25,6 +26,7 @@ struct weir_ipc_udp {
 	uint16_t pad;
 };
 
+#define WEIR_IPC_BLOCKS 3   /* rules, endpoints, secrets */
 #define WEIR_IPC_UDP_MAX 12 /* sockets in one message; more follow */
 
 struct weir_ipc {
@@ -110,6 +112,8 @@ struct weir_proxy_totals {
 	uint64_t pool_hits;
 	uint64_t pool_misses;
 	uint64_t udp_associations;
+	uint64_t log_lines; /* of the access log, given to its writer */
+	uint64_t log_lost;  /* no room, or not written */
 };
 
 struct weir_proxy_stats {

@@ -18,6 +18,7 @@ static void destroy(struct weir_plan_ref **refp)
 	weir_regexes_free(&ref->regexes);
 	weir_unmap(&ref->rules, ref->rules_size);
 	weir_unmap(&ref->eps, ref->eps_size);
+	weir_unmap(&ref->secrets_map, ref->secrets_size);
 	for (uint32_t i = 0; i < ref->n_udp; i++) {
 		weir_close(&ref->udp[i].fd);
 	}
@@ -25,7 +26,8 @@ static void destroy(struct weir_plan_ref **refp)
 	weir_free_ptr(refp);
 }
 
-int weir_plan_ref_new(int rules_fd, int eps_fd, const struct weir_ipc *msg,
+int weir_plan_ref_new(const int fds[static WEIR_IPC_BLOCKS],
+		      const struct weir_ipc *msg,
 		      struct weir_plan_ref **ret_ref)
 {
 	_cleanup_(destroy) struct weir_plan_ref *ref = calloc(1, sizeof(*ref));
@@ -38,16 +40,25 @@ int weir_plan_ref_new(int rules_fd, int eps_fd, const struct weir_ipc *msg,
 	ref->generation = msg->generation;
 	ref->prefix4 = msg->prefix4;
 	ref->prefix6 = msg->prefix6;
-	r = weir_map_fd(rules_fd, &ref->rules, &ref->rules_size);
+	r = weir_map_fd(fds[0], &ref->rules, &ref->rules_size);
 	if (r < 0) {
 		return r;
 	}
-	r = weir_map_fd(eps_fd, &ref->eps, &ref->eps_size);
+	r = weir_map_fd(fds[1], &ref->eps, &ref->eps_size);
 	if (r < 0) {
 		return r;
 	}
 	r = weir_plan_open(ref->rules, ref->rules_size, ref->eps, ref->eps_size,
 			   &ref->view);
+	if (r < 0) {
+		return r;
+	}
+	r = weir_map_fd(fds[2], &ref->secrets_map, &ref->secrets_size);
+	if (r < 0) {
+		return r;
+	}
+	r = weir_secrets_open(ref->secrets_map, ref->secrets_size,
+			      ref->view.rules, &ref->secrets);
 	if (r < 0) {
 		return r;
 	}

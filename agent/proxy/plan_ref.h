@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plan as the proxy holds it: both blocks mapped, regexes compiled.  One
+ * A plan as the proxy holds it: all blocks mapped, regexes compiled.  One
  * reference count over all workers; each worker counts its own users beside
  * it without atomics (weir_plan_use), so requests in flight keep the plan
  * they began with and the last of them lets the mapping go.
@@ -12,6 +12,7 @@
 
 #include "ipc.h"
 #include "lookup.h"
+#include "secrets.h"
 
 struct weir_udp_fd {
 	int fd;
@@ -28,6 +29,9 @@ struct weir_plan_ref {
 	size_t rules_size;
 	const void *eps;
 	size_t eps_size;
+	const void *secrets_map;
+	size_t secrets_size;
+	const struct weir_secrets *secrets; /* in it; nothing else keeps it */
 	struct weir_regexes *regexes;
 	uint64_t generation;
 	struct weir_ip prefix4;
@@ -41,8 +45,10 @@ struct weir_plan_use {
 	bool is_current;
 };
 
-/* Maps and checks; fds are not consumed.  0, or what weir_plan_open says. */
-int weir_plan_ref_new(int rules_fd, int eps_fd, const struct weir_ipc *msg,
+/* Maps and checks the blocks (in the order of WEIR_IPC_PLAN), which are not
+ * consumed.  0, or what weir_plan_open and weir_secrets_open say. */
+int weir_plan_ref_new(const int fds[static WEIR_IPC_BLOCKS],
+		      const struct weir_ipc *msg,
 		      struct weir_plan_ref **ret_ref);
 /* Adds a datagram socket, which is consumed on success. */
 int weir_plan_ref_add_udp(struct weir_plan_ref *ref,

@@ -67,14 +67,14 @@ static int take_plan(struct proxy *p, const struct weir_ipc *msg,
 	}
 	/* Each message carries the blocks; the first of a generation counts. */
 	first = n_fds - msg->n_udp;
-	if (first != 0 && first != 2) {
+	if (first != 0 && first != WEIR_IPC_BLOCKS) {
 		return -EBADMSG;
 	}
 	if (p->partial && p->partial->generation != msg->generation) {
 		weir_plan_ref_put(&p->partial);
 	}
-	if (!p->partial && first == 2) {
-		r = weir_plan_ref_new(fds[0], fds[1], msg, &p->partial);
+	if (!p->partial && first == WEIR_IPC_BLOCKS) {
+		r = weir_plan_ref_new(fds, msg, &p->partial);
 		if (r < 0) {
 			return r;
 		}

@@ -208,7 +208,7 @@ static void publish(struct driver *d)
 			       .generation = d->generation,
 			       .n_udp = (uint32_t)d->n_udp,
 			       .n_udp_total = (uint32_t)d->n_udp};
-	int fds[2 + WEIR_IPC_UDP_MAX] = {-1, -1};
+	int fds[WEIR_IPC_BLOCKS + WEIR_IPC_UDP_MAX] = {-1, -1, -1};
 	int received[WEIR_FDS_MAX];
 	size_t n_fds;
 	int r;
@@ -221,19 +221,24 @@ static void publish(struct driver *d)
 		r = weir_memfd_sealed("eps", d->compiled.eps,
 				      d->compiled.eps_size, &fds[1]);
 	}
+	if (r == 0) {
+		r = weir_memfd_sealed("secrets", d->compiled.secrets,
+				      d->compiled.secrets_size, &fds[2]);
+	}
 	for (int i = 0; i < d->n_udp; i++) {
-		fds[2 + i] = d->udp[i];
+		fds[WEIR_IPC_BLOCKS + i] = d->udp[i];
 		msg.udp[i] = d->udp_addr[i];
 	}
 	if (r == 0) {
 		r = weir_send_fds(d->ipc[0], &msg, sizeof(msg), fds,
-				  2 + (size_t)d->n_udp);
+				  WEIR_IPC_BLOCKS + (size_t)d->n_udp);
 	}
 	if (r < 0) {
 		fail("send plan", r);
 	}
 	weir_close(&fds[0]);
 	weir_close(&fds[1]);
+	weir_close(&fds[2]);
 	if (weir_recv_fds(d->ipc[0], &msg, sizeof(msg), received, &n_fds) !=
 		    sizeof(msg) ||
 	    msg.type != WEIR_IPC_ACK || msg.generation != d->generation) {

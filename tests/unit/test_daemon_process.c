@@ -494,6 +494,7 @@ static void channel_begin(struct channel *c)
 	c->blocks.generation = 7;
 	must(weir_memfd_sealed("r", "rules", 5, &c->blocks.rules_fd) == 0, "r");
 	must(weir_memfd_sealed("e", "eps", 3, &c->blocks.eps_fd) == 0, "e");
+	must(weir_memfd_sealed("s", "pem", 3, &c->blocks.secrets_fd) == 0, "s");
 	c->limit = (struct weir_timer){.fn = on_limit, .arg = c->loop};
 	weir_loop_arm(c->loop, &c->limit, 2000);
 	answered = 0;
@@ -531,7 +532,7 @@ static void a_plan_carries_all_its_sockets(void)
 		     "message %d", i);
 		ok(m.type == WEIR_IPC_PLAN && m.generation == 7, "header");
 		ok(m.n_udp_total == 13, "%u", m.n_udp_total);
-		ok(n_fds == 2 + m.n_udp, "%zu", n_fds);
+		ok(n_fds == WEIR_IPC_BLOCKS + m.n_udp, "%zu", n_fds);
 		ok(weir_ip_eq(&m.prefix4, &c.link.prefix4), "prefix");
 		total += m.n_udp;
 		for (size_t k = 0; k < n_fds; k++) {
