@@ -253,6 +253,11 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 	labelled(b, name, "result", "miss", t->pool_misses);
 	single(b, "weir_proxy_udp_associations_total", "counter",
 	       "Datagram associations relayed.", (double)t->udp_associations);
+	name = "weir_proxy_access_log_lines_total";
+	family(b, name, "counter",
+	       "Lines of the access log, by what became of them.");
+	labelled(b, name, "result", "given", t->log_lines);
+	labelled(b, name, "result", "lost", t->log_lost);
 }
 
 /* --------------------------------------------------------------- per route */

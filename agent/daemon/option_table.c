@@ -226,6 +226,13 @@ const struct weir_option weir_option_table[] = {
 	 .kind = WEIR_OPTION_SET,
 	 AT(is_per_route),
 	 .help = "series for every rule and backendRef: not bounded"},
+	{.name = "access-log",
+	 .metavar = "PATH|-|none",
+	 .kind = WEIR_OPTION_NONE_TEXT,
+	 AT(access_log),
+	 .example = "/var/log/weir/access.json",
+	 .help = "a line of JSON for each request of the proxy; - is standard "
+		 "output; SIGHUP opens PATH again"},
 	{.name = "log-level",
 	 .metavar = "error|warning|info|debug",
 	 .kind = WEIR_OPTION_WORD,

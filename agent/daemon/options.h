@@ -46,6 +46,7 @@ struct weir_options {
 	const char *admin;
 	struct weir_ip metrics_addr;
 	__be16 metrics_port_be; /* 0: no metrics */
+	const char *access_log; /* NULL: none; "-": standard output */
 	bool is_per_route;      /* metrics of every rule and backendRef */
 	const char *user;
 	uint32_t workers; /* >= 1 after parsing */

@@ -28,6 +28,7 @@
 #include "counters.h"
 #include "fdutil.h"
 #include "listen.h"
+#include "log_file.h"
 #include "privs.h"
 #include "shared.h"
 
@@ -68,6 +69,7 @@ struct parent {
 	int stats_fd;
 	struct weir_io link_io; /* to the agent; fd -1: none */
 	int ipc_fd; /* the agent's end of the channel to the proxy */
+	int log_fd; /* of the access log; -1: none */
 	int listeners[WEIR_WORKERS_MAX * 2];
 	int plan_fds[2]; /* that the agent put in force */
 	int kept[WEIR_KEPT_MAX];
@@ -166,6 +168,7 @@ static int start_proxy(struct parent *p)
 	p->ipc_fd = pair[0];
 	fds[WEIR_PROXY_FD_IPC] = pair[1];
 	fds[WEIR_PROXY_FD_STATS] = p->stats_fd;
+	fds[WEIR_PROXY_FD_LOG] = p->log_fd;
 	memcpy(fds + WEIR_PROXY_FD_LISTENERS, p->listeners, n * sizeof(int));
 	r = spawn(p, &p->proxy, fds, WEIR_PROXY_FD_LISTENERS + n);
 	weir_close(&pair[1]);
@@ -407,6 +410,30 @@ static void reap(struct parent *p)
 	}
 }
 
+/* Somebody has moved the access log away.  The proxy may not open files. */
+static void reopen_log(struct parent *p)
+{
+	const struct weir_ipc msg = {.type = WEIR_IPC_LOG};
+	int fd = -1;
+	int r;
+
+	if (!p->options->access_log) {
+		return;
+	}
+	r = weir_log_file_open(p->options->access_log, &fd);
+	if (r < 0) {
+		weir_warn("--access-log %s: %s; the file before goes on",
+			  p->options->access_log, strerror(-r));
+		return;
+	}
+	weir_close(&p->log_fd);
+	p->log_fd = fd;
+	if (p->proxy.pid &&
+	    weir_send_fds(p->ipc_fd, &msg, sizeof(msg), &p->log_fd, 1) < 0) {
+		weir_warn("the proxy was not told of its new access log");
+	}
+}
+
 static void on_signal(struct weir_io *io, uint32_t events)
 {
 	struct parent *p = io->arg;
@@ -422,6 +449,7 @@ static void on_signal(struct weir_io *io, uint32_t events)
 			if (p->agent.pid) {
 				kill(p->agent.pid, SIGHUP);
 			}
+			reopen_log(p);
 			break;
 		default:
 			stop(p, 0);
@@ -522,6 +550,15 @@ static int set_up(struct parent *p, int argc, char **argv)
 	p->argc = (size_t)argc;
 	p->argv[argc + 1] = p->fds_text;
 	p->argv[argc + 2] = p->ids_text;
+	if (o->access_log) {
+		r = weir_log_file_open(o->access_log, &p->log_fd);
+		if (r < 0) {
+			weir_error("--access-log %s: %s; it takes a file that "
+				   "can be written, or - for standard output",
+				   o->access_log, strerror(-r));
+			return r;
+		}
+	}
 	raise_nofile(o);
 	r = weir_listeners_open(o->workers, p->listeners);
 	if (r < 0) {
@@ -556,6 +593,7 @@ static void parent_fini(struct parent *p)
 	forget_kept(p);
 	weir_close(&p->ipc_fd);
 	weir_close(&p->shared_fd);
+	weir_close(&p->log_fd);
 	for (size_t i = 0; i < WEIR_WORKERS_MAX * 2; i++) {
 		weir_close(&p->listeners[i]);
 	}
@@ -581,6 +619,7 @@ int weir_parent_run(struct weir_options *options, int argc, char **argv)
 		.stats_fd = -1,
 		.link_io = {.fd = -1},
 		.ipc_fd = -1,
+		.log_fd = -1,
 		.plan_fds = {-1, -1},
 	};
 	int r;

@@ -32,6 +32,7 @@ enum weir_agent_fd {
 enum weir_proxy_fd {
 	WEIR_PROXY_FD_IPC,
 	WEIR_PROXY_FD_STATS,
+	WEIR_PROXY_FD_LOG,       /* the access log, -1: none */
 	WEIR_PROXY_FD_LISTENERS, /* 2 a worker from here on */
 };
 

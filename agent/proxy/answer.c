@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "access.h"
 #include "rewrite.h"
 #include "worker.h"
 
@@ -131,6 +132,7 @@ enum weir_step weir_answer(struct weir_worker *w, struct weir_client *c,
 	if (reason < _WEIR_PROXY_REASON_MAX) {
 		weir_count_reason(&w->counters, reason);
 	}
+	weir_access_reason(c, reason, text);
 	if (status == 405) {
 		head = WEIR_STR("Content-Type: text/plain\r\n" ALLOW);
 	}
@@ -162,7 +164,8 @@ enum weir_step weir_flush_step(struct weir_worker *w, struct weir_client *c)
 			return WEIR_STEP_WAIT;
 		}
 		if (n < 0) {
-			weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
+			weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE,
+					  "the client takes no more");
 			weir_client_close(w, c, false);
 			return WEIR_STEP_WAIT;
 		}

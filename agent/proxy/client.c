@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "addr.h"
 #include "cleanup.h"
 #include "worker.h"
@@ -42,6 +43,9 @@ void weir_client_end_request(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_counters *counters = &w->counters;
 
+	if (c->access) {
+		weir_access_end(w, c);
+	}
 	if (c->rule) {
 		struct weir_proxy_rulestat *s = weir_rulestat(counters,
 							      c->rule->stat);
@@ -77,7 +81,7 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 	if (c->up) {
 		weir_upstream_release(w, c, false);
 	}
-	if (c->is_in_request) {
+	if (c->is_in_request || c->access) {
 		weir_client_end_request(w, c);
 	}
 	weir_block_put(&w->blocks, &c->in);
@@ -142,6 +146,8 @@ static uint64_t deadline(const struct weir_worker *w,
 static enum weir_step refuse(struct weir_worker *w, struct weir_client *c,
 			     uint16_t status, uint32_t reason, const char *text)
 {
+	c->started_us = c->head_ms * 1000;
+	weir_access_begin(w, c, NULL, weir_block_len(c->in));
 	c->wants_close = true;
 	c->is_http10 = false;
 	weir_body_init(&c->request_body, WEIR_FRAMING_CLOSE, 0);

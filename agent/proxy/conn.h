@@ -21,6 +21,7 @@
 #include "stats.h"
 
 struct iovec;
+struct weir_access;
 struct weir_pipe;
 
 enum weir_end_kind {
@@ -35,13 +36,15 @@ enum weir_end_kind {
 
 struct weir_end {
 	int fd;
-	uint8_t kind;     /* first things an event handler looks at */
-	bool is_readable; /* may have bytes or an end */
-	bool is_writable; /* may take bytes */
-	bool is_hup;      /* the peer has sent its last byte */
-	bool is_broken;   /* error or reset */
-	bool is_urgent;   /* reads may stop short of what is there */
-	bool has_moved;   /* some byte went either way: the driver clears it */
+	uint8_t kind;      /* first things an event handler looks at */
+	bool is_readable;  /* may have bytes or an end */
+	bool is_writable;  /* may take bytes */
+	bool is_hup;       /* the peer has sent its last byte */
+	bool is_broken;    /* error or reset */
+	bool is_urgent;    /* reads may stop short of what is there */
+	bool has_moved;    /* some byte went either way: the driver clears it */
+	uint64_t received; /* bytes so far, for the access log */
+	uint64_t sent;
 };
 
 struct weir_pool_ep;
@@ -126,6 +129,7 @@ struct weir_client {
 	uint64_t connect_at; /* deadlines, ms; 0: none */
 	uint64_t request_at;
 	uint64_t backend_at;
+	struct weir_access *access; /* NULL: nothing to be logged */
 };
 
 enum weir_step {

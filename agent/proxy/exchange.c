@@ -11,6 +11,7 @@
 
 #include "worker.h"
 
+#include "access.h"
 #include "rewrite.h"
 
 #define SEND_ROUNDS 8
@@ -84,6 +85,9 @@ enum weir_step weir_exchange_connected(struct weir_worker *w,
 	}
 	up->is_connecting = false;
 	c->connect_at = 0;
+	if (c->access) {
+		c->access->connected_us = w->now_us;
+	}
 	weir_count(&up->stat->opened, 1);
 	return WEIR_STEP_AGAIN;
 }
@@ -183,7 +187,8 @@ static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 			return WEIR_STEP_WAIT;
 		}
 		if (n <= 0) {
-			weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
+			weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE,
+					  "the request broke off");
 			weir_client_close(w, c, false);
 			return WEIR_STEP_WAIT;
 		}
@@ -229,7 +234,8 @@ static enum weir_step upstream_ended(struct weir_worker *w,
 		return WEIR_STEP_AGAIN;
 	}
 	/* The client must see that this is not all. */
-	weir_count_reason(&w->counters, WEIR_PROXY_BAD_RESPONSE);
+	weir_access_count(w, c, WEIR_PROXY_BAD_RESPONSE,
+			  "the response broke off");
 	weir_client_close(w, c, true);
 	return WEIR_STEP_WAIT;
 }
@@ -362,6 +368,9 @@ static enum weir_step take_response(struct weir_worker *w,
 	}
 	c->is_answered = true;
 	c->status = h->status;
+	if (c->access) {
+		c->access->response_us = w->now_us;
+	}
 	c->backend_at = h->status == 101 ? 0 : c->backend_at;
 	if (c->is_sent) {
 		weir_block_put(&w->blocks, &c->head);
@@ -463,7 +472,8 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 		return 0;
 	}
 	if (n < 0) {
-		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
+		weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE,
+				  "the client takes no more");
 		weir_client_close(w, c, false);
 		return 0;
 	}
@@ -645,7 +655,8 @@ enum weir_step weir_exchange_step(struct weir_worker *w, struct weir_client *c)
 	enum weir_step s;
 
 	if (c->end.is_broken) {
-		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
+		weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE,
+				  "reset by the client");
 		weir_client_close(w, c, false);
 		return WEIR_STEP_WAIT;
 	}

@@ -30,6 +30,7 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 		end->is_readable = r > 0 && (end->is_hup || end->is_urgent);
 	}
 	end->has_moved = true;
+	end->received += (uint64_t)r;
 	if (r == 0) {
 		end->is_hup = true;
 	}
@@ -71,6 +72,7 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 		end->is_writable = false;
 	}
 	end->has_moved = true;
+	end->sent += (uint64_t)r;
 	return r;
 }
 

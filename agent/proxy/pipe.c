@@ -111,6 +111,7 @@ ssize_t weir_pipe_fill(struct weir_pipe *pipe, struct weir_end *from,
 	r = outcome(from, &from->is_readable, r);
 	if (r > 0) {
 		pipe->n += (uint32_t)r;
+		from->received += (uint64_t)r;
 	} else if (r == 0) {
 		from->is_hup = true;
 		from->is_readable = false;
@@ -129,6 +130,7 @@ ssize_t weir_pipe_drain(struct weir_pipe *pipe, struct weir_end *to)
 	r = outcome(to, &to->is_writable, r);
 	if (r > 0) {
 		pipe->n -= (uint32_t)r;
+		to->sent += (uint64_t)r;
 	}
 	return r;
 }

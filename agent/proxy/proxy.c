@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "fdutil.h"
+#include "lines.h"
 #include "log.h"
 #include "loop.h"
 #include "worker.h"
@@ -30,6 +31,8 @@ struct proxy {
 	int signal_fd;
 	bool is_stopping;
 	uint64_t acked;
+	struct weir_lines *access;     /* NULL: no access log */
+	struct weir_counters counters; /* mapped for it */
 	struct weir_plan_ref *partial; /* its sockets are still arriving */
 };
 
@@ -92,6 +95,14 @@ static int take_plan(struct proxy *p, const struct weir_ipc *msg,
 	return p->partial->n_udp >= msg->n_udp_total ? publish(p) : 0;
 }
 
+/* A message of type LOG: the file that stands at the log's path now. */
+static void take_log(struct proxy *p, int *fds, size_t n_fds)
+{
+	if (p->access && n_fds == 1) {
+		weir_lines_reopen(p->access, &fds[0]);
+	}
+}
+
 static void on_ipc(struct proxy *p)
 {
 	int fds[WEIR_FDS_MAX];
@@ -109,7 +120,10 @@ static void on_ipc(struct proxy *p)
 		p->is_stopping = true;
 		return;
 	}
-	if (n == sizeof(msg) && msg.type == WEIR_IPC_PLAN) {
+	if (n == sizeof(msg) && msg.type == WEIR_IPC_LOG) {
+		take_log(p, fds, n_fds);
+		r = 0;
+	} else if (n == sizeof(msg) && msg.type == WEIR_IPC_PLAN) {
 		r = take_plan(p, &msg, fds, n_fds);
 	}
 	for (size_t i = 0; i < n_fds; i++) {
@@ -171,6 +185,23 @@ static void loop(struct proxy *p)
 	}
 }
 
+static int start_access_log(struct proxy *p)
+{
+	int fd = p->config->access_log_fd;
+	int r;
+
+	if (!p->config->has_access_log) {
+		return 0;
+	}
+	r = weir_counters_init(&p->counters, p->config->stats_fd);
+	if (r < 0) {
+		weir_close(&fd);
+		return r;
+	}
+	return weir_lines_new(&fd, p->config->n_workers,
+			      &p->counters.shared->totals.log_lost, &p->access);
+}
+
 static int start_workers(struct proxy *p)
 {
 	const struct weir_proxy_config *config = p->config;
@@ -188,6 +219,9 @@ static int start_workers(struct proxy *p)
 		}
 		r = weir_worker_init(p->workers[i], config, i, p->control_fd);
 		if (r == 0) {
+			p->workers[i]->access =
+				p->access ? weir_lines_ring(p->access, i)
+					  : NULL;
 			r = -pthread_create(&p->workers[i]->thread, NULL,
 					    weir_worker_main, p->workers[i]);
 		}
@@ -247,11 +281,16 @@ int weir_proxy_run(const struct weir_proxy_config *config)
 	(void)signal(SIGPIPE, SIG_IGN);
 	p.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p.control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = p.signal_fd < 0 || p.control_fd < 0 ? -errno : start_workers(&p);
+	r = p.signal_fd < 0 || p.control_fd < 0 ? -errno : start_access_log(&p);
+	if (r == 0) {
+		r = start_workers(&p);
+	}
 	if (r == 0) {
 		loop(&p);
 	}
 	stop_workers(&p);
+	weir_lines_free(&p.access); /* with the last lines of the workers */
+	weir_counters_fini(&p.counters);
 	weir_plan_ref_put(&p.partial);
 	weir_close(&p.signal_fd);
 	weir_close(&p.control_fd);

@@ -6,6 +6,7 @@
 #ifndef WEIR_PROXY_PROXY_H
 #define WEIR_PROXY_PROXY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "weir_abi.h"
@@ -37,6 +38,8 @@ struct weir_proxy_config {
 	const int *listeners;
 	uint32_t n_listeners; /* per worker; 0: the two above */
 	uint32_t n_workers;
+	bool has_access_log;
+	int access_log_fd; /* taken, if has_access_log */
 	struct weir_proxy_limits limits;
 };
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "access.h"
 #include "worker.h"
 
 #define PUMP_ROUNDS 16
@@ -150,6 +151,7 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c)
 	c->is_raw = true;
 	c->is_in_request = true;
 	c->started_us = w->now_us;
+	weir_access_begin(w, c, NULL, 0);
 	c->plan = weir_plan_use_get(w->plan);
 	if (c->frontend->rule == WEIR_NONE) {
 		weir_client_close(w, c, true);
@@ -163,7 +165,8 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c)
 	c->ref = weir_choose_ref(plan, c->rule,
 				 weir_worker_rule_x(w, c->rule, &c->peer));
 	if (!c->ref) {
-		weir_count_reason(&w->counters, WEIR_PROXY_INVALID_BACKEND);
+		weir_access_count(w, c, WEIR_PROXY_INVALID_BACKEND,
+				  "the rule has no backend with a weight");
 		weir_client_close(w, c, true);
 		return WEIR_STEP_WAIT;
 	}
@@ -171,10 +174,11 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c)
 	weir_count(&stat->in_flight, 1);
 	if (c->ref->state != WEIR_REF_OK) {
 		weir_count(&stat->refused, 1);
-		weir_count_reason(&w->counters,
+		weir_access_count(w, c,
 				  c->ref->state == WEIR_REF_INVALID
 					  ? WEIR_PROXY_INVALID_BACKEND
-					  : WEIR_PROXY_NO_ENDPOINT);
+					  : WEIR_PROXY_NO_ENDPOINT,
+				  "the chosen backend does not serve");
 		weir_client_close(w, c, true);
 		return WEIR_STEP_WAIT;
 	}

@@ -5,6 +5,7 @@
 
 #include "worker.h"
 
+#include "access.h"
 #include "rewrite.h"
 
 static uint32_t reason_of(enum weir_http1_error e)
@@ -211,6 +212,7 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->is_http10 = !e && h.minor == 0;
 	c->wants_close = e || h.flags & WEIR_HEAD_CLOSE || w->is_draining;
 	weir_body_init(&c->request_body, h.framing, h.length);
+	weir_access_begin(w, c, e ? NULL : &h, size);
 	if (e) {
 		/* Where the next request would begin is unknown. */
 		c->request_body.is_done = false;

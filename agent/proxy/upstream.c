@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "access.h"
 #include "addr.h"
 #include "cleanup.h"
 #include "worker.h"
@@ -316,6 +317,12 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 		if (!u->is_connecting) {
 			weir_count(&stat->opened, 1);
 		}
+	}
+	if (c->access) {
+		c->access->endpoint = endpoint->addr;
+		c->access->endpoint_port_be = endpoint->port_be;
+		c->access->connect_us = w->now_us;
+		c->access->connected_us = 0;
 	}
 	u->client = c;
 	u->ready = 0;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "cleanup.h"
 #include "loop.h"
 
@@ -487,6 +488,7 @@ void weir_worker_fini(struct weir_worker *w)
 		w->pool.free = u->next;
 		weir_free_ptr(&u);
 	}
+	weir_access_free_all(&w->free_access);
 	weir_blocks_fini(&w->blocks);
 	weir_pipes_fini(&w->pipes);
 	weir_counters_fini(&w->counters);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "conn.h"
+#include "lines.h"
 #include "pipe.h"
 #include "proxy.h"
 #include "udp.h"
@@ -22,6 +23,13 @@ struct weir_pool {
 	uint32_t n_eps;
 	struct weir_upstream *free;
 	uint64_t mark; /* of the plan that was followed last */
+};
+
+/* The wall clock, and its text but for the fraction of a second. */
+struct weir_access_clock {
+	uint64_t offset_us; /* from weir_now_us() to the wall clock */
+	uint64_t second;
+	char text[32];
 };
 
 struct weir_worker {
@@ -60,6 +68,10 @@ struct weir_worker {
 	char host[256];
 	char date[32]; /* IMF-fixdate */
 	uint64_t date_s;
+	/* The access log; access NULL: off. */
+	struct weir_lines_ring *access;
+	struct weir_access *free_access;
+	struct weir_access_clock access_clock;
 	/* Choices made so far, by rule stat id and by hash of the group. */
 	uint32_t *rule_counters;
 	uint32_t group_counters[WEIR_GROUP_COUNTERS];

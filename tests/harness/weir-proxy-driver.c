@@ -6,10 +6,11 @@
  *
  *	weir-proxy-driver DIR [name=value ...]
  *
- * Values: workers=N and fields of struct weir_proxy_limits.  Prints "ready";
- * then reads commands from standard input: "reload" compiles again and prints
- * "acked GENERATION", "stats" prints counters, among them how often the proxy
- * has allocated memory; the end of input ends it.
+ * Values: workers=N, access_log=PATH and fields of struct weir_proxy_limits.
+ *Prints "ready"; then reads commands from standard input: "reload" compiles
+ *again and prints "acked GENERATION", "reopen" has the access log opened again,
+ *"stats" prints counters, among them how often the proxy has allocated memory;
+ *the end of input ends it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -28,6 +29,7 @@
 #include "fdutil.h"
 #include "ipc.h"
 #include "log.h"
+#include "log_file.h"
 #include "loop.h"
 #include "manifest.h"
 #include "proxy.h"
@@ -78,6 +80,7 @@ struct driver {
 	int listeners[MAX_WORKERS * MAX_LISTENERS];
 	int ipc[2];
 	int stats_fd;
+	const char *access_log;
 	struct weir_proxy_stats *stats;
 	struct weir_ids *ids;
 	struct weir_compiled compiled;
@@ -266,7 +269,7 @@ static void print_stats(const struct driver *d)
 	printf("clients_opened=%llu clients_closed=%llu requests=%llu "
 	       "pool_hits=%llu pool_misses=%llu pool_idle=%llu "
 	       "in_flight=%llu upstreams=%llu associations=%llu "
-	       "allocations=%llu",
+	       "allocations=%llu log_lines=%llu log_lost=%llu",
 	       (unsigned long long)t->clients_opened,
 	       (unsigned long long)t->clients_closed,
 	       (unsigned long long)t->requests,
@@ -275,13 +278,38 @@ static void print_stats(const struct driver *d)
 	       (unsigned long long)t->pool_idle, (unsigned long long)in_flight,
 	       (unsigned long long)open,
 	       (unsigned long long)t->udp_associations,
-	       (unsigned long long)atomic_load(allocations));
+	       (unsigned long long)atomic_load(allocations),
+	       (unsigned long long)t->log_lines,
+	       (unsigned long long)t->log_lost);
 #define PRINT_REASON(name, help)                                               \
 	printf(" " #name "=%llu",                                              \
 	       (unsigned long long)t->reason[WEIR_PROXY_##name]);
 	WEIR_PROXY_REASONS(PRINT_REASON)
 #undef PRINT_REASON
 	printf("\n");
+}
+
+static int open_log(const char *path)
+{
+	int fd = -1;
+	int r = weir_log_file_open(path, &fd);
+
+	if (r < 0) {
+		fail(path, r);
+	}
+	return fd;
+}
+
+static void reopen_log(const struct driver *d)
+{
+	const struct weir_ipc msg = {.type = WEIR_IPC_LOG};
+	int fd = open_log(d->access_log);
+	int r = weir_send_fds(d->ipc[0], &msg, sizeof(msg), &fd, 1);
+
+	if (r < 0) {
+		fail("reopen", r);
+	}
+	weir_close(&fd);
 }
 
 static void set_option(struct driver *d, const char *arg)
@@ -310,6 +338,13 @@ static void set_option(struct driver *d, const char *arg)
 		{"max_buffer_mib", &l->max_buffer_mib},
 	};
 	const char *equal = strchr(arg, '=');
+
+	if (strncmp(arg, "access_log=", 11) == 0) {
+		d->access_log = arg + 11;
+		d->config.access_log_fd = open_log(d->access_log);
+		d->config.has_access_log = true;
+		return;
+	}
 
 	for (size_t i = 0; equal && i < sizeof(options) / sizeof(options[0]);
 	     i++) {
@@ -392,6 +427,9 @@ int main(int argc, char **argv)
 			publish(&d);
 			printf("acked %llu\n",
 			       (unsigned long long)d.generation);
+		} else if (strcmp(line, "reopen\n") == 0 && d.access_log) {
+			reopen_log(&d);
+			printf("reopened\n");
 		} else if (strcmp(line, "stats\n") == 0) {
 			print_stats(&d);
 		}

@@ -30,7 +30,7 @@ refuses() { # STATUS TEXT FLAG...
 	fi
 }
 
-tap_plan 35
+tap_plan 38
 refuses 2 'did you mean --manifests?' --manifest /x
 tap_ok $? 'a misspelt flag'
 refuses 2 '--manifests DIR is missing' --workers 2
@@ -46,6 +46,10 @@ tap_ok $? 'an unknown user'
 refuses 1 "--manifests $netns_work/none: No such file" $(agent_flags) \
 	--manifests "$netns_work/none"
 tap_ok $? 'an absent directory'
+# shellcheck disable=SC2046
+refuses 1 "--access-log $netns_work/none/log: No such file" $(agent_flags) \
+	--access-log "$netns_work/none/log"
+tap_ok $? 'an access log where no file can be'
 touch "$netns_work/file"
 # shellcheck disable=SC2046
 refuses 1 "--admin $netns_work/file: Address already in use" $(agent_flags) \
@@ -193,7 +197,7 @@ kill -TERM "$agent_parent"
 wait "$agent_parent"
 # shellcheck disable=SC2046
 "$agent_bin" --detach $(agent_flags)
-agent_start --max-groups 16
+agent_start --max-groups 16 --access-log "$netns_work/access"
 for i in {1..40}; do
 	agent_service "more$i" 8080 8070
 	cat <<-EOM
@@ -222,5 +226,22 @@ rm "$agent_dir/more.yaml"
 agent_weights 0 1 && agent_is '.raise == null' &&
 	agent_load -n 20 "$http" && agent_loaded '.backends.b == 20'
 tap_ok $? 'and edits arrive when it is gone'
+# The proxy may not open files: the parent does.
+logged() { # FILE: requests of the load that it has
+	jq -r 'select(.route == "HTTPRoute default/web" and .status == 200) | .path' \
+		<"$1" 2>/dev/null | wc -l
+}
+wait_until 5 test "$(logged "$netns_work/access")" -ge 40
+tap_ok $? 'the access log has the requests'
+mv "$netns_work/access" "$netns_work/access.1"
+kill -HUP "$agent_parent"
+wait_until 5 test -e "$netns_work/access"
+before=$(logged "$netns_work/access.1")
+agent_load -n 20 "$http"
+all_logged() {
+	[ $(($(logged "$netns_work/access.1") + $(logged "$netns_work/access"))) = $((before + 20)) ]
+}
+wait_until 5 all_logged && [ "$(logged "$netns_work/access")" -gt 0 ]
+tap_ok $? 'SIGHUP opens it again where it was'
 [ "$tap_failed" -eq 0 ] || sed 's/^/# log: /' "$agent_log"
 tap_end
