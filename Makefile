@@ -23,9 +23,9 @@ WERROR  ?= $(if $(CI),-Werror)
 SAN     ?=
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-PKGS    := libbpf libcjson yaml-0.1 libpcre2-8
+PKGS    := libbpf libcjson yaml-0.1 libpcre2-8 libcrypto
 AGENT_LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -pthread
-CTL_LIBS   = $(shell pkg-config --libs libcjson yaml-0.1 libpcre2-8) -pthread
+CTL_LIBS   = $(shell pkg-config --libs libcjson yaml-0.1 libpcre2-8 libcrypto) -pthread
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-Wformat=2 -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough \

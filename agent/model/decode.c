@@ -59,9 +59,14 @@ static const struct weir_kind_rule rules[] = {
 	 weir_decode_route},
 	{WEIR_KIND_REFERENCE_GRANT, "v1|v1beta1", weir_fields_grant,
 	 weir_decode_grant},
+	{WEIR_KIND_LISTENER_SET, "v1", weir_fields_listener_set,
+	 weir_decode_listener_set},
+	{WEIR_KIND_BACKEND_TLS_POLICY, "v1|v1alpha3", weir_fields_backend_tls,
+	 weir_decode_backend_tls},
 	{WEIR_KIND_NAMESPACE, "v1", weir_fields_namespace, NULL},
-	{WEIR_KIND_SECRET, "v1", weir_fields_secret, NULL},
-	{WEIR_KIND_CONFIG_MAP, "v1", weir_fields_config_map, NULL},
+	{WEIR_KIND_SECRET, "v1", weir_fields_secret, weir_decode_secret},
+	{WEIR_KIND_CONFIG_MAP, "v1", weir_fields_config_map,
+	 weir_decode_config_map},
 	{WEIR_KIND_KSERVICE, "v1", weir_fields_knative, NULL},
 	{WEIR_KIND_KROUTE, "v1", weir_fields_knative, NULL},
 	{WEIR_KIND_KREVISION, "v1", weir_fields_knative, NULL},
@@ -186,6 +191,44 @@ struct weir_strs weir_decode_strs(struct weir_decode *d,
 		v[i++] = weir_decode_text(d, c->text);
 	}
 	return strs;
+}
+
+const struct weir_field weir_fields_object_ref[] = {
+	WEIR_FIELD("group", STR, .format = &weir_format_group),
+	WEIR_FIELD("kind", STR, .format = &weir_format_kind),
+	WEIR_FIELD("name", STR, .is_required = true,
+		   .format = &weir_format_subdomain),
+	WEIR_FIELD("namespace", STR, .format = &weir_format_label),
+	WEIR_FIELD_END,
+};
+
+void weir_decode_object_ref(struct weir_decode *d, const struct weir_node *node,
+			    const char *group, const char *kind,
+			    struct weir_object_ref *ret_ref)
+{
+	ret_ref->group = weir_decode_str(d, node, "group", group);
+	ret_ref->kind = weir_decode_str(d, node, "kind", kind);
+	ret_ref->name = weir_decode_str(d, node, "name", "");
+	ret_ref->ns = weir_node_get(node, "namespace")
+			      ? weir_decode_str(d, node, "namespace", "")
+			      : d->object->ns;
+}
+
+struct weir_object_refs weir_decode_object_refs(struct weir_decode *d,
+						const struct weir_node *list,
+						const char *group,
+						const char *kind)
+{
+	struct weir_object_refs refs = {0};
+	struct weir_object_ref *v = weir_decode_array(d, list, sizeof(*v),
+						      &refs.n);
+
+	refs.v = v;
+	for (const struct weir_node *c = v ? list->child : NULL; c;
+	     c = c->next, v++) {
+		weir_decode_object_ref(d, c, group, kind, v);
+	}
+	return refs;
 }
 
 static bool is_wanted(struct weir_str key, const char *const *prefixes)

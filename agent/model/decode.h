@@ -48,6 +48,17 @@ void *weir_decode_array(struct weir_decode *d, const struct weir_node *list,
 /* One zeroed value; NULL sets d->error. */
 void *weir_decode_new(struct weir_decode *d, size_t size);
 
+/* References to objects; kind and ns (default: the object's own) where they are
+ * not given. */
+extern const struct weir_field weir_fields_object_ref[];
+void weir_decode_object_ref(struct weir_decode *d, const struct weir_node *node,
+			    const char *group, const char *kind,
+			    struct weir_object_ref *ret_ref);
+struct weir_object_refs weir_decode_object_refs(struct weir_decode *d,
+						const struct weir_node *list,
+						const char *group,
+						const char *kind);
+
 /* What a kind is called, may look like, and is decoded by. */
 struct weir_kind_rule {
 	enum weir_kind kind;
@@ -61,10 +72,13 @@ struct weir_kind_rule {
 extern const struct weir_field weir_fields_gateway_class[];
 extern const struct weir_field weir_fields_gateway[];
 extern const struct weir_field weir_fields_grant[];
+extern const struct weir_field weir_fields_listener_set[];
 void weir_decode_gateway_class(struct weir_decode *d,
 			       const struct weir_node *root);
 void weir_decode_gateway(struct weir_decode *d, const struct weir_node *root);
 void weir_decode_grant(struct weir_decode *d, const struct weir_node *root);
+void weir_decode_listener_set(struct weir_decode *d,
+			      const struct weir_node *root);
 /* decode_route.c */
 extern const struct weir_field weir_fields_http_route[];
 extern const struct weir_field weir_fields_grpc_route[];
@@ -82,10 +96,17 @@ const struct weir_mfilter *weir_decode_filters(struct weir_decode *d,
 extern const struct weir_field weir_fields_namespace[];
 extern const struct weir_field weir_fields_service[];
 extern const struct weir_field weir_fields_slice[];
-extern const struct weir_field weir_fields_secret[];
-extern const struct weir_field weir_fields_config_map[];
 void weir_decode_service(struct weir_decode *d, const struct weir_node *root);
 void weir_decode_slice(struct weir_decode *d, const struct weir_node *root);
+/* decode_tls.c */
+extern const struct weir_field weir_fields_secret[];
+extern const struct weir_field weir_fields_config_map[];
+extern const struct weir_field weir_fields_backend_tls[];
+void weir_decode_secret(struct weir_decode *d, const struct weir_node *root);
+void weir_decode_config_map(struct weir_decode *d,
+			    const struct weir_node *root);
+void weir_decode_backend_tls(struct weir_decode *d,
+			     const struct weir_node *root);
 /* decode_knative.c */
 extern const struct weir_field weir_fields_knative[];
 extern const struct weir_field weir_fields_kingress[];

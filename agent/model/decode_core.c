@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Service, EndpointSlice, Namespace, Secret, ConfigMap. */
+/* Service, EndpointSlice, Namespace. */
 #include "addr.h"
 #include "decode.h"
 
 const struct weir_field weir_fields_namespace[] = {
 	WEIR_FIELD("spec", ANY),
 	WEIR_FIELD("status", ANY),
-	WEIR_FIELD_END,
-};
-
-/* Contents are neither checked nor kept: nothing of them can reach a log. */
-const struct weir_field weir_fields_secret[] = {
-	WEIR_FIELD("type", STR),
-	WEIR_FIELD("data", ANY),
-	WEIR_FIELD("stringData", ANY),
-	WEIR_FIELD("immutable", BOOL),
-	WEIR_FIELD_END,
-};
-
-const struct weir_field weir_fields_config_map[] = {
-	WEIR_FIELD("data", ANY),
-	WEIR_FIELD("binaryData", ANY),
-	WEIR_FIELD("immutable", BOOL),
 	WEIR_FIELD_END,
 };
 

@@ -224,6 +224,59 @@ find_block(struct weir_decode *d, const struct weir_node *node, size_t t)
 	return block;
 }
 
+static const struct weir_mirror *decode_mirror(struct weir_decode *d,
+					       const struct weir_node *node)
+{
+	const struct weir_node *ref = weir_node_get(node, "backendRef");
+	const struct weir_node *fraction = weir_node_get(node, "fraction");
+	struct weir_mirror *m = weir_decode_new(d, sizeof(*m));
+
+	if (!m) {
+		return NULL;
+	}
+	m->group = weir_decode_str(d, ref, "group", "");
+	m->kind = weir_decode_str(d, ref, "kind", "Service");
+	m->name = weir_decode_str(d, ref, "name", "");
+	m->ns = weir_node_get(ref, "namespace")
+			? weir_decode_str(d, ref, "namespace", "")
+			: d->object->ns;
+	m->port = (uint16_t)weir_decode_int(ref, "port", 0);
+	m->numerator = (uint32_t)weir_decode_int(node, "percent", 100);
+	m->denominator = 100;
+	if (fraction) {
+		m->numerator = (uint32_t)weir_decode_int(fraction, "numerator",
+							 0);
+		m->denominator = (uint32_t)weir_decode_int(fraction,
+							   "denominator", 100);
+	}
+	if (fraction && weir_node_get(node, "percent")) {
+		weir_decode_bad(d, fraction, NULL, "InvalidValue",
+				"found beside percent, expected one of them");
+	}
+	if (m->numerator > m->denominator) {
+		weir_decode_bad(d, fraction, NULL, "InvalidValue",
+				"numerator is larger than denominator");
+	}
+	return m;
+}
+
+static const struct weir_cors *decode_cors(struct weir_decode *d,
+					   const struct weir_node *node)
+{
+	struct weir_cors *c = weir_decode_new(d, sizeof(*c));
+
+	if (!c) {
+		return NULL;
+	}
+	c->origins = weir_decode_strs(d, weir_node_get(node, "allowOrigins"));
+	c->methods = weir_decode_strs(d, weir_node_get(node, "allowMethods"));
+	c->headers = weir_decode_strs(d, weir_node_get(node, "allowHeaders"));
+	c->expose = weir_decode_strs(d, weir_node_get(node, "exposeHeaders"));
+	c->max_age_s = (uint32_t)weir_decode_int(node, "maxAge", 5);
+	c->has_credentials = weir_decode_bool(node, "allowCredentials", false);
+	return c;
+}
+
 static void decode_filter(struct weir_decode *d, const struct weir_node *node,
 			  bool has_prefix_matches, struct weir_mfilter *f)
 {
@@ -261,7 +314,11 @@ static void decode_filter(struct weir_decode *d, const struct weir_node *node,
 			    f);
 		break;
 	case WEIR_MFILTER_MIRROR:
+		f->mirror = decode_mirror(d, block);
+		break;
 	case WEIR_MFILTER_CORS:
+		f->cors = decode_cors(d, block);
+		break;
 	case WEIR_MFILTER_EXTENSION:
 	case WEIR_MFILTER_UNKNOWN:
 		break;

@@ -69,13 +69,20 @@ static const struct weir_field timeout_fields[] = {
 	WEIR_FIELD_END,
 };
 
+static const struct weir_field retry_fields[] = {
+	WEIR_FIELD("codes", INTS, .max = 16, .from = 400, .to = 599),
+	WEIR_FIELD("attempts", INT, .from = 0, .to = INT32_MAX),
+	WEIR_FIELD("backoff", STR, .format = &weir_format_duration),
+	WEIR_FIELD_END,
+};
+
 static const struct weir_field http_rule_fields[] = {
 	WEIR_FIELD("matches", LIST, .max = 64, .sub = http_match_fields),
 	WEIR_FIELD("backendRefs", LIST, .max = 16, .sub = http_backend_fields),
 	WEIR_FIELD("filters", LIST, .max = 16, .sub = weir_fields_filter),
 	WEIR_FIELD("name", STR, .format = &weir_format_subdomain),
 	WEIR_FIELD("timeouts", OBJECT, .sub = timeout_fields),
-	WEIR_FIELD("retry", ANY),
+	WEIR_FIELD("retry", OBJECT, .sub = retry_fields),
 	WEIR_FIELD("sessionPersistence", ANY),
 	WEIR_FIELD_END,
 };
@@ -353,6 +360,10 @@ static void decode_grpc_method(struct weir_decode *d,
 			d->arena, "/%.*s%s%.*s", WEIR_STR_ARG(service->text),
 			method ? "/" : "",
 			WEIR_STR_ARG(method ? method->text : WEIR_STR_NULL));
+	} else if (!is_regex) {
+		m->path_type = WEIR_MPATH_GRPC_METHOD;
+		m->path = weir_arena_printf(d->arena, "/%.*s",
+					    WEIR_STR_ARG(method->text));
 	} else {
 		m->path_type = WEIR_MPATH_REGEX;
 		m->path = weir_arena_printf(
@@ -437,6 +448,32 @@ static void decode_timeouts(struct weir_decode *d, const struct weir_node *node,
 	}
 }
 
+static void decode_retry(struct weir_decode *d, const struct weir_node *node,
+			 struct weir_route_rule *r)
+{
+	const struct weir_node *codes = weir_node_get(node, "codes");
+	struct weir_retry *retry;
+	uint16_t *v;
+
+	if (!node) {
+		return;
+	}
+	retry = weir_decode_new(d, sizeof(*retry));
+	if (!retry) {
+		return;
+	}
+	r->has_retry = true;
+	r->retry = retry;
+	retry->attempts = (uint32_t)weir_decode_int(node, "attempts", 1);
+	retry->has_backoff = weir_node_get(node, "backoff") != NULL;
+	v = weir_decode_array(d, codes, sizeof(*v), &retry->n_codes);
+	retry->codes = v;
+	for (const struct weir_node *c = v ? codes->child : NULL; c;
+	     c = c->next) {
+		*v++ = (uint16_t)c->number;
+	}
+}
+
 static void check_redirect(struct weir_decode *d, const struct weir_node *node,
 			   const struct weir_route_rule *r)
 {
@@ -473,7 +510,7 @@ static void decode_rule(struct weir_decode *d, const struct weir_node *node,
 					 is_prefixed, &r->n_filters);
 	decode_backends(d, weir_node_get(node, "backendRefs"), is_prefixed, r);
 	decode_timeouts(d, weir_node_get(node, "timeouts"), r);
-	r->has_retry = weir_node_get(node, "retry") != NULL;
+	decode_retry(d, weir_node_get(node, "retry"), r);
 	r->has_persistence = weir_node_get(node, "sessionPersistence") != NULL;
 	check_redirect(d, node, r);
 }

@@ -21,6 +21,8 @@ enum weir_kind {
 	WEIR_KIND_TCP_ROUTE,
 	WEIR_KIND_UDP_ROUTE,
 	WEIR_KIND_REFERENCE_GRANT,
+	WEIR_KIND_LISTENER_SET,
+	WEIR_KIND_BACKEND_TLS_POLICY,
 	WEIR_KIND_SERVICE,
 	WEIR_KIND_ENDPOINT_SLICE,
 	WEIR_KIND_SECRET,
@@ -78,8 +80,23 @@ struct weir_group_kind {
 	struct weir_str kind;
 };
 
+/* Names an object: certificateRefs, caCertificateRefs, parametersRef. */
+struct weir_object_ref {
+	struct weir_str group; /* "" is core */
+	struct weir_str kind;
+	struct weir_str ns; /* default: that of the object that names it */
+	struct weir_str name;
+};
+
+struct weir_object_refs {
+	const struct weir_object_ref *v;
+	size_t n;
+};
+
 struct weir_class_spec {
 	struct weir_str controller;
+	bool has_parameters;
+	struct weir_object_ref parameters; /* ns empty: cluster-scoped */
 };
 
 struct weir_listener_spec {
@@ -93,6 +110,14 @@ struct weir_listener_spec {
 	size_t n_kinds;
 	struct weir_str tls_mode; /* "", Terminate, Passthrough */
 	bool has_tls;
+	struct weir_object_refs certificates; /* tls.certificateRefs */
+};
+
+/* What clients must show at TLS listeners (spec.tls.frontend). */
+struct weir_frontend_validation {
+	uint16_t port;    /* 0: the default, for ports that have none */
+	bool is_optional; /* mode AllowInsecureFallback */
+	struct weir_object_refs cas; /* empty: nothing is asked for */
 };
 
 struct weir_gateway_spec {
@@ -101,6 +126,53 @@ struct weir_gateway_spec {
 	size_t n_listeners;
 	const struct weir_ip *addresses; /* of type IPAddress */
 	size_t n_addresses;
+	size_t n_any_address; /* of it without a value: any will do */
+	struct weir_str bad_address_type; /* the first that is not IPAddress */
+	/* In the object's status: those that weir gave it before. */
+	const struct weir_ip *status_addresses;
+	size_t n_status_addresses;
+	/* spec.infrastructure */
+	struct weir_pairs infra_labels;
+	struct weir_pairs infra_annotations;
+	bool has_parameters;
+	struct weir_object_ref parameters;
+	enum weir_from listeners_from; /* allowedListeners; default None */
+	struct weir_selector listeners_selector;
+	const struct weir_frontend_validation *validations; /* the default one
+							     * first */
+	size_t n_validations;
+	bool has_backend_cert; /* spec.tls.backend.clientCertificateRef */
+	struct weir_object_ref backend_cert;
+};
+
+struct weir_listener_set_spec {
+	struct weir_object_ref parent; /* default kind Gateway */
+	const struct weir_listener_spec *listeners;
+	size_t n_listeners;
+};
+
+struct weir_policy_target {
+	struct weir_str group;
+	struct weir_str kind;
+	struct weir_str name;    /* in the policy's namespace */
+	struct weir_str section; /* port name; empty: all ports */
+};
+
+enum weir_msan_type { WEIR_MSAN_HOSTNAME, WEIR_MSAN_URI };
+
+struct weir_subject_alt_name {
+	enum weir_msan_type type;
+	struct weir_str value;
+};
+
+struct weir_backend_tls_spec {
+	const struct weir_policy_target *targets;
+	size_t n_targets;
+	struct weir_object_refs cas;
+	struct weir_str well_known; /* "System", or another word */
+	struct weir_str hostname;   /* lower case */
+	const struct weir_subject_alt_name *sans;
+	size_t n_sans;
 };
 
 struct weir_parent_ref {
@@ -125,6 +197,27 @@ enum weir_mfilter_type {
 
 enum weir_mpath_mod { WEIR_MPATH_NONE, WEIR_MPATH_FULL, WEIR_MPATH_PREFIX };
 
+/* Decoded, not served yet. */
+struct weir_mirror {
+	struct weir_str group;
+	struct weir_str kind;
+	struct weir_str ns;
+	struct weir_str name;
+	uint16_t port;
+	uint32_t numerator; /* of denominator requests */
+	uint32_t denominator;
+};
+
+/* Decoded, not served yet. */
+struct weir_cors {
+	struct weir_strs origins;
+	struct weir_strs methods;
+	struct weir_strs headers;
+	struct weir_strs expose;
+	uint32_t max_age_s; /* default 5 */
+	bool has_credentials;
+};
+
 struct weir_mfilter {
 	enum weir_mfilter_type type;
 	struct weir_str type_text;
@@ -136,7 +229,9 @@ struct weir_mfilter {
 	enum weir_mpath_mod path_mod;
 	struct weir_str path;
 	uint16_t port;
-	uint16_t status; /* default 302 */
+	uint16_t status;                  /* default 302 */
+	const struct weir_mirror *mirror; /* with this type */
+	const struct weir_cors *cors;     /* with this type */
 };
 
 struct weir_backend_ref {
@@ -154,7 +249,8 @@ enum weir_value_type { WEIR_VALUE_EXACT, WEIR_VALUE_REGEX };
 enum weir_mpath_type {
 	WEIR_MPATH_EXACT,
 	WEIR_MPATH_PREFIX_TYPE,
-	WEIR_MPATH_REGEX
+	WEIR_MPATH_REGEX,
+	WEIR_MPATH_GRPC_METHOD /* "/method" of any service */
 };
 
 struct weir_value_match {
@@ -173,6 +269,13 @@ struct weir_http_match {
 	size_t n_query;
 };
 
+struct weir_retry {
+	const uint16_t *codes;
+	size_t n_codes;
+	uint32_t attempts; /* default 1; 0: none */
+	bool has_backoff;
+};
+
 struct weir_route_rule {
 	struct weir_str name;
 	const struct weir_http_match *matches; /* HTTPRoute */
@@ -183,8 +286,9 @@ struct weir_route_rule {
 	size_t n_backends;
 	uint32_t request_timeout_ms; /* 0: none */
 	uint32_t backend_timeout_ms;
-	bool has_retry;       /* decoded, not served yet */
-	bool has_persistence; /* decoded, not served yet */
+	bool has_retry;                 /* decoded, not served yet */
+	const struct weir_retry *retry; /* with it */
+	bool has_persistence;           /* decoded, not served yet */
 };
 
 /* HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute. */
@@ -254,6 +358,22 @@ struct weir_slice_spec {
 	size_t n_endpoints;
 };
 
+/* A certificate that weir shows, with its key: both are PEM and belong
+ * together.  Where they do not, fault says why, and they are empty. */
+struct weir_secret_spec {
+	struct weir_str chain;
+	struct weir_str key;
+	const char *fault;
+};
+
+/* Of a ConfigMap only what weir reads. */
+struct weir_config_spec {
+	struct weir_str ca;        /* data["ca.crt"], PEM; empty: absent */
+	const char *ca_fault;      /* why it is of no use */
+	struct weir_str addresses; /* data["addresses"] */
+	bool has_addresses;
+};
+
 /* ----------------------------------------------------------------- Knative */
 
 struct weir_king_split {
@@ -313,6 +433,10 @@ struct weir_object {
 	union {                 /* by kind; NULL where nothing is kept */
 		const struct weir_class_spec *gateway_class;
 		const struct weir_gateway_spec *gateway;
+		const struct weir_listener_set_spec *listener_set;
+		const struct weir_backend_tls_spec *backend_tls;
+		const struct weir_secret_spec *secret;
+		const struct weir_config_spec *config;
 		const struct weir_route_spec *route;
 		const struct weir_grant_spec *grant;
 		const struct weir_service_spec *service;

@@ -139,6 +139,7 @@ static const char *shape_text(enum weir_shape shape)
 		[WEIR_SHAPE_OBJECT] = "a map",
 		[WEIR_SHAPE_LIST] = "a list",
 		[WEIR_SHAPE_STRS] = "a list of strings",
+		[WEIR_SHAPE_INTS] = "a list of integers",
 		[WEIR_SHAPE_MAP] = "a map of strings",
 		[WEIR_SHAPE_OBJECTS] = "a map",
 	};
@@ -166,6 +167,7 @@ static bool has_shape(const struct weir_node *node, enum weir_shape shape)
 		return node->type == WEIR_NODE_MAP;
 	case WEIR_SHAPE_LIST:
 	case WEIR_SHAPE_STRS:
+	case WEIR_SHAPE_INTS:
 		return node->type == WEIR_NODE_SEQ;
 	}
 	return false;
@@ -246,6 +248,18 @@ static void check_string(struct weir_decode *d, const struct weir_node *node,
 	}
 }
 
+static void check_integer(struct weir_decode *d, const struct weir_node *node,
+			  const struct weir_field *field)
+{
+	if (node->type == WEIR_NODE_INT && (field->from || field->to) &&
+	    (node->number < field->from || node->number > field->to)) {
+		weir_decode_bad(d, node, NULL, "InvalidValue",
+				"found %lld, expected an integer from %d to %d",
+				(long long)node->number, field->from,
+				field->to);
+	}
+}
+
 static void check_strings(struct weir_decode *d, const struct weir_node *list,
 			  const struct weir_field *field)
 {
@@ -274,6 +288,14 @@ static void check_children(struct weir_decode *d, const struct weir_node *node,
 	}
 	if (field->shape == WEIR_SHAPE_STRS) {
 		check_strings(d, node, field);
+		return;
+	}
+	if (field->shape == WEIR_SHAPE_INTS) {
+		for (const struct weir_node *c = node->child; c; c = c->next) {
+			if (weir_schema_has_shape(d, c, WEIR_SHAPE_INT)) {
+				check_integer(d, c, field);
+			}
+		}
 		return;
 	}
 	if (field->shape == WEIR_SHAPE_MAP) {
@@ -308,20 +330,14 @@ static void check_value(struct weir_decode *d, const struct weir_node *node,
 		break;
 	case WEIR_SHAPE_INT:
 	case WEIR_SHAPE_INT_OR_STR:
-		if (node->type == WEIR_NODE_INT && (field->from || field->to) &&
-		    (node->number < field->from || node->number > field->to)) {
-			weir_decode_bad(
-				d, node, NULL, "InvalidValue",
-				"found %lld, expected an integer from %d to %d",
-				(long long)node->number, field->from,
-				field->to);
-		}
+		check_integer(d, node, field);
 		break;
 	case WEIR_SHAPE_OBJECT:
 		weir_schema_check(d, node, field->sub);
 		break;
 	case WEIR_SHAPE_LIST:
 	case WEIR_SHAPE_STRS:
+	case WEIR_SHAPE_INTS:
 	case WEIR_SHAPE_MAP:
 	case WEIR_SHAPE_OBJECTS:
 		check_children(d, node, field);

@@ -20,6 +20,7 @@ enum weir_shape {
 	WEIR_SHAPE_OBJECT,  /* of sub */
 	WEIR_SHAPE_LIST,    /* of objects of sub */
 	WEIR_SHAPE_STRS,    /* list of strings */
+	WEIR_SHAPE_INTS,    /* list of integers */
 	WEIR_SHAPE_MAP,     /* of strings, any keys */
 	WEIR_SHAPE_OBJECTS, /* map of objects of sub, any keys */
 };

@@ -27,6 +27,29 @@ static bool pairs_eq(struct weir_pairs a, struct weir_pairs b)
 	return a.n == b.n;
 }
 
+static bool mirror_eq(const struct weir_mirror *a, const struct weir_mirror *b)
+{
+	if (!a || !b) {
+		return a == b;
+	}
+	return weir_str_eq(a->group, b->group) &&
+	       weir_str_eq(a->kind, b->kind) && weir_str_eq(a->ns, b->ns) &&
+	       weir_str_eq(a->name, b->name) && a->port == b->port &&
+	       a->numerator == b->numerator && a->denominator == b->denominator;
+}
+
+static bool cors_eq(const struct weir_cors *a, const struct weir_cors *b)
+{
+	if (!a || !b) {
+		return a == b;
+	}
+	return strs_eq(a->origins, b->origins) &&
+	       strs_eq(a->methods, b->methods) &&
+	       strs_eq(a->headers, b->headers) &&
+	       strs_eq(a->expose, b->expose) && a->max_age_s == b->max_age_s &&
+	       a->has_credentials == b->has_credentials;
+}
+
 static bool filter_eq(const struct weir_mfilter *a,
 		      const struct weir_mfilter *b)
 {
@@ -36,7 +59,8 @@ static bool filter_eq(const struct weir_mfilter *a,
 	       weir_str_eq(a->scheme, b->scheme) &&
 	       weir_str_eq(a->hostname, b->hostname) &&
 	       a->path_mod == b->path_mod && weir_str_eq(a->path, b->path) &&
-	       a->port == b->port && a->status == b->status;
+	       a->port == b->port && a->status == b->status &&
+	       mirror_eq(a->mirror, b->mirror) && cors_eq(a->cors, b->cors);
 }
 
 static bool filters_eq(const struct weir_mfilter *a, size_t n_a,
@@ -82,6 +106,20 @@ static bool match_eq(const struct weir_http_match *a,
 	       values_eq(a->query, a->n_query, b->query, b->n_query);
 }
 
+static bool retry_eq(const struct weir_retry *a, const struct weir_retry *b)
+{
+	if (!a || !b) {
+		return a == b;
+	}
+	for (size_t i = 0; a->n_codes == b->n_codes && i < a->n_codes; i++) {
+		if (a->codes[i] != b->codes[i]) {
+			return false;
+		}
+	}
+	return a->n_codes == b->n_codes && a->attempts == b->attempts &&
+	       a->has_backoff == b->has_backoff;
+}
+
 static bool rule_eq(const struct weir_route_rule *a,
 		    const struct weir_route_rule *b)
 {
@@ -89,7 +127,7 @@ static bool rule_eq(const struct weir_route_rule *a,
 	    a->n_backends != b->n_backends ||
 	    a->request_timeout_ms != b->request_timeout_ms ||
 	    a->backend_timeout_ms != b->backend_timeout_ms ||
-	    a->has_retry != b->has_retry ||
+	    !retry_eq(a->retry, b->retry) ||
 	    a->has_persistence != b->has_persistence ||
 	    !filters_eq(a->filters, a->n_filters, b->filters, b->n_filters)) {
 		return false;
@@ -157,6 +195,8 @@ static bool spec_eq(const struct weir_object *a, const struct weir_object *b)
 {
 	switch (a->kind) {
 	case WEIR_KIND_HTTP_ROUTE:
+	case WEIR_KIND_GRPC_ROUTE:
+	case WEIR_KIND_TLS_ROUTE:
 	case WEIR_KIND_TCP_ROUTE:
 	case WEIR_KIND_UDP_ROUTE:
 		return a->route && b->route && route_eq(a->route, b->route);
