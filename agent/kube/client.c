@@ -49,6 +49,7 @@ struct weir_kube_request {
 	uint32_t silence_ms;
 	uint64_t heard_ms; /* last byte, or the beginning */
 	weir_kube_data_fn on_data;
+	void (*on_begin)(void *arg);
 	weir_kube_reply_fn fn;
 	void *arg;
 	int error; /* why on_bytes ended it */
@@ -197,6 +198,20 @@ static long status_of(const struct weir_kube_request *q)
 
 	q->client->curl->easy_getinfo(q->easy, CURLINFO_RESPONSE_CODE, &status);
 	return status;
+}
+
+/* Line by line; an empty one ends the head. */
+static size_t on_head(char *p, size_t size, size_t n, void *arg)
+{
+	struct weir_kube_request *q = arg;
+	long status = status_of(q);
+
+	n *= size;
+	if (n == 2 && p[0] == '\r' && q->on_begin && status >= 200 &&
+	    status < 300 && q->phase == PHASE_RUNNING) {
+		q->on_begin(q->arg);
+	}
+	return q->phase == PHASE_CANCELLED ? 0 : n;
 }
 
 static size_t on_bytes(char *p, size_t size, size_t n, void *arg)
@@ -574,6 +589,10 @@ static void set_options(struct weir_kube_request *q,
 	}
 	set(q->easy, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
 	set(q->easy, CURLOPT_SOCKOPTDATA, c);
+	if (call->on_begin) {
+		set(q->easy, CURLOPT_HEADERFUNCTION, on_head);
+		set(q->easy, CURLOPT_HEADERDATA, q);
+	}
 	set(q->easy, CURLOPT_WRITEFUNCTION, on_bytes);
 	set(q->easy, CURLOPT_WRITEDATA, q);
 	if (call->method && strcmp(call->method, "GET") != 0) {
@@ -646,6 +665,7 @@ int weir_kube_call(struct weir_kube_client *client,
 	q->silence_ms = call->silence_ms;
 	q->heard_ms = weir_now_ms();
 	q->on_data = call->on_data;
+	q->on_begin = call->on_begin;
 	q->fn = call->fn;
 	q->arg = call->arg;
 	r = prepare(q, call);

@@ -48,7 +48,9 @@ struct weir_kube_call {
 	uint32_t deadline_ms;     /* for all of it; 0: 30 s; UINT32_MAX: none */
 	uint32_t silence_ms;      /* between two bytes; 0: no limit */
 	size_t max_bytes;         /* of the body where it is kept; 0: 4 MiB */
-	weir_kube_data_fn on_data; /* NULL: the body is kept for fn */
+	weir_kube_data_fn on_data;   /* NULL: the body is kept for fn */
+	void (*on_begin)(void *arg); /* may be NULL: the head of a 2xx answer
+					is there */
 	weir_kube_reply_fn fn;
 	void *arg;
 };

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "refs.h"
+
+#define SERVING_GROUP "serving.knative.dev"
+
+struct visit {
+	const struct weir_object *object;
+	weir_ref_fn fn;
+	void *arg;
+};
+
+static void tell(const struct visit *v, enum weir_kind kind, struct weir_str ns,
+		 struct weir_str name)
+{
+	if (name.n) {
+		v->fn(v->arg, kind, ns.n ? ns : v->object->ns, name);
+	}
+}
+
+static void object_ref(const struct visit *v, const struct weir_object_ref *ref)
+{
+	if (ref->group.n) {
+		return;
+	}
+	if (weir_str_is(ref->kind, "Secret")) {
+		tell(v, WEIR_KIND_SECRET, ref->ns, ref->name);
+	} else if (weir_str_is(ref->kind, "ConfigMap")) {
+		tell(v, WEIR_KIND_CONFIG_MAP, ref->ns, ref->name);
+	}
+}
+
+static void object_refs(const struct visit *v,
+			const struct weir_object_refs *refs)
+{
+	for (size_t i = 0; i < refs->n; i++) {
+		object_ref(v, &refs->v[i]);
+	}
+}
+
+/* A Knative Service's placeholder is a Service of its name. */
+static void backend(const struct visit *v, struct weir_str group,
+		    struct weir_str kind, struct weir_str ns,
+		    struct weir_str name)
+{
+	if (weir_str_is(kind, "Service") &&
+	    (group.n == 0 || weir_str_is(group, SERVING_GROUP))) {
+		tell(v, WEIR_KIND_SERVICE, ns, name);
+	}
+}
+
+static void filters(const struct visit *v, const struct weir_mfilter *f,
+		    size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct weir_mirror *m = f[i].mirror;
+
+		if (m) {
+			backend(v, m->group, m->kind, m->ns, m->name);
+		}
+	}
+}
+
+static void route(const struct visit *v, const struct weir_route_spec *spec)
+{
+	for (size_t i = 0; i < spec->n_parents; i++) {
+		const struct weir_parent_ref *p = &spec->parents[i];
+
+		backend(v, p->group, p->kind, p->ns, p->name);
+	}
+	for (size_t i = 0; i < spec->n_rules; i++) {
+		const struct weir_route_rule *rule = &spec->rules[i];
+
+		filters(v, rule->filters, rule->n_filters);
+		for (size_t k = 0; k < rule->n_backends; k++) {
+			const struct weir_backend_ref *b = &rule->backends[k];
+
+			backend(v, b->group, b->kind, b->ns, b->name);
+			filters(v, b->filters, b->n_filters);
+		}
+	}
+}
+
+static void listeners(const struct visit *v, const struct weir_listener_spec *l,
+		      size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		object_refs(v, &l[i].certificates);
+	}
+}
+
+static void gateway(const struct visit *v, const struct weir_gateway_spec *spec)
+{
+	listeners(v, spec->listeners, spec->n_listeners);
+	if (spec->has_parameters) {
+		object_ref(v, &spec->parameters);
+	}
+	for (size_t i = 0; i < spec->n_validations; i++) {
+		object_refs(v, &spec->validations[i].cas);
+	}
+	if (spec->has_backend_cert) {
+		object_ref(v, &spec->backend_cert);
+	}
+}
+
+static void kingress(const struct visit *v, const struct weir_king_spec *spec)
+{
+	for (size_t i = 0; i < spec->n_rules; i++) {
+		const struct weir_king_rule *rule = &spec->rules[i];
+
+		for (size_t k = 0; k < rule->n_paths; k++) {
+			const struct weir_king_path *path = &rule->paths[k];
+
+			for (size_t s = 0; s < path->n_splits; s++) {
+				tell(v, WEIR_KIND_SERVICE,
+				     path->splits[s].service_ns,
+				     path->splits[s].service);
+			}
+		}
+	}
+	/* The placeholder, whose address is taken. */
+	tell(v, WEIR_KIND_SERVICE, v->object->ns, v->object->name);
+}
+
+void weir_kube_refs(const struct weir_object *object, weir_ref_fn fn, void *arg)
+{
+	const struct visit v = {object, fn, arg};
+
+	if (!object->spec) {
+		return;
+	}
+	switch (object->kind) {
+	case WEIR_KIND_GATEWAY_CLASS:
+		if (object->gateway_class->has_parameters) {
+			object_ref(&v, &object->gateway_class->parameters);
+		}
+		break;
+	case WEIR_KIND_GATEWAY:
+		gateway(&v, object->gateway);
+		break;
+	case WEIR_KIND_LISTENER_SET:
+		listeners(&v, object->listener_set->listeners,
+			  object->listener_set->n_listeners);
+		break;
+	case WEIR_KIND_BACKEND_TLS_POLICY:
+		object_refs(&v, &object->backend_tls->cas);
+		break;
+	case WEIR_KIND_HTTP_ROUTE:
+	case WEIR_KIND_GRPC_ROUTE:
+	case WEIR_KIND_TLS_ROUTE:
+	case WEIR_KIND_TCP_ROUTE:
+	case WEIR_KIND_UDP_ROUTE:
+		route(&v, object->route);
+		break;
+	case WEIR_KIND_KINGRESS:
+		kingress(&v, object->kingress);
+		break;
+	default:
+		break;
+	}
+}
