@@ -213,7 +213,9 @@ static void attach_gateway(struct ir *c, struct ir_route *route, size_t number,
 		&route->object->route->parents[number];
 	struct ir_gateway *g = weir_ir_find_gateway(c, parent->ns,
 						    parent->name);
+	struct weir_parent_verdict *verdict;
 	enum outcome best = NO_LISTENER;
+	struct ir_scope before;
 
 	if (!g) {
 		/* One that is there but not ours has its own controller. */
@@ -229,19 +231,30 @@ static void attach_gateway(struct ir *c, struct ir_route *route, size_t number,
 		return;
 	}
 	route->is_seen = true;
+	verdict = weir_ir_parent_verdict(c, route->verdict, route->object,
+					 number);
+	if (!verdict) {
+		return;
+	}
 	for (size_t i = 0; i < g->n_listeners; i++) {
 		struct ir_listener *l = &g->listeners[i];
 		enum outcome got = try_listener(c, route, parent, g, l);
 
 		best = got > best ? got : best;
-		if (got != ATTACHED || l->attached == route->id ||
-		    l->is_conflicted) {
+		if (got != ATTACHED || l->attached == route->id) {
 			continue;
 		}
+		/* Whether the listener works does not matter to the count
+		 * (ListenerStatus.attachedRoutes). */
 		l->attached = route->id;
-		fn(c, route, arg, l);
+		l->verdict->n_attached++;
+		if (!l->is_conflicted) {
+			fn(c, route, arg, l);
+		}
 	}
+	before = weir_ir_enter(c, &verdict->accepted, NULL);
 	say_outcome(c, route->object, parent, number, g, best);
+	c->scope = before;
 }
 
 /* Other groups have controllers of their own; in these two a kind that nobody
@@ -274,6 +287,10 @@ void weir_ir_attach(struct ir *c, struct ir_route *route, ir_attach_fn fn,
 {
 	const struct weir_route_spec *spec = route->object->route;
 
+	route->verdict = weir_ir_route_verdict(c, route->object);
+	if (!route->verdict) {
+		return;
+	}
 	if (spec->n_parents == 0) {
 		IR_DIAG(c, WEIR_DIAG_WARNING, route->object, "NoMatchingParent",
 			WEIR_STR("spec.parentRefs"),

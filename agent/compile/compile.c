@@ -19,6 +19,7 @@ int weir_compile(struct weir_store *store,
 	if (c.error) {
 		return c.error;
 	}
+	weir_ir_verdicts_begin(&c);
 	weir_ir_services(&c);
 	weir_ir_gateways(&c);
 	weir_ir_http_routes(&c);
@@ -26,6 +27,7 @@ int weir_compile(struct weir_store *store,
 	weir_ir_unserved_routes(&c);
 	weir_ir_kingresses(&c);
 	weir_ir_plan_planes(&c);
+	weir_ir_verdicts_end(&c, &out.verdicts);
 	r = c.error ? c.error : weir_ir_emit(&c, &out);
 	if (r < 0) {
 		weir_compiled_fini(&out);

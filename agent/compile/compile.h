@@ -11,6 +11,7 @@
 #include "plan.h"
 #include "secrets.h"
 #include "store.h"
+#include "verdict.h"
 
 #define WEIR_CONTROLLER "weir.dev/gateway-controller"
 #define WEIR_KINGRESS_CLASS "weir.ingress.networking.knative.dev"
@@ -25,8 +26,9 @@ struct weir_compiled {
 	struct weir_plan *rules;
 	struct weir_eps *eps;
 	struct weir_secrets *secrets; /* NULL: as before (weir_recompile) */
-	struct weir_arena arena;      /* of the diagnostics */
+	struct weir_arena arena;      /* of diagnostics and verdicts */
 	struct weir_diags diags;
+	struct weir_verdicts verdicts;
 	size_t rules_size;
 	size_t eps_size;
 	size_t secrets_size;
@@ -41,8 +43,8 @@ int weir_compile(struct weir_store *store,
  * if since then only weights of backendRefs and endpoints of slices changed,
  * the blocks are copied and patched.  since: weir_store_version() at that time;
  * before: its blocks, which may be stamped, or NULL; compiled: what it gave, of
- * which the diagnostics stay (blocks that are still there are freed).  On
- * failure nothing changes.
+ * which diagnostics and verdicts stay, with the generations of now (blocks that
+ * are still there are freed).  On failure nothing changes.
  */
 int weir_recompile(struct weir_store *store,
 		   const struct weir_compile_options *options, uint64_t since,

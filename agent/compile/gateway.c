@@ -82,14 +82,16 @@ static uint32_t kinds_of(enum ir_protocol protocol)
 /* The kinds that a listener lets in: those of its protocol, narrowed by
  * allowedRoutes.kinds. */
 static uint32_t allowed_kinds(struct ir *c, const struct weir_object *gateway,
-			      size_t i, enum ir_protocol protocol)
+			      size_t i, enum ir_protocol protocol,
+			      const struct weir_fault **fault)
 {
 	const struct weir_listener_spec *spec = &gateway->gateway->listeners[i];
+	struct ir_scope before = weir_ir_enter(c, fault, NULL);
 	uint32_t possible = kinds_of(protocol);
 	uint32_t kinds = 0;
 
 	if (spec->n_kinds == 0) {
-		return possible;
+		kinds = possible;
 	}
 	for (size_t k = 0; k < spec->n_kinds; k++) {
 		const struct weir_group_kind *want = &spec->kinds[k];
@@ -116,6 +118,7 @@ static uint32_t allowed_kinds(struct ir *c, const struct weir_object *gateway,
 		}
 		kinds |= bit;
 	}
+	c->scope = before;
 	return kinds;
 }
 
@@ -167,6 +170,9 @@ static void find_conflicts(struct ir *c, struct ir_gateway *g)
 			}
 		}
 		if (reason) {
+			struct ir_scope before = weir_ir_enter(
+				c, &a->verdict->conflicted, NULL);
+
 			a->is_conflicted = true;
 			IR_DIAG(c, WEIR_DIAG_ERROR, g->object, reason,
 				IR_FIELD("spec.listeners[%zu]", i),
@@ -175,8 +181,39 @@ static void find_conflicts(struct ir *c, struct ir_gateway *g)
 				WEIR_STR_ARG(a->name),
 				WEIR_STR_ARG(g->listeners[other].name),
 				a->port);
+			c->scope = before;
 		}
 	}
+}
+
+/* Whether its protocol and port can be served at all. */
+static void check_listener(struct ir *c, struct ir_gateway *g, size_t i)
+{
+	struct ir_listener *l = &g->listeners[i];
+	static const char *const reasons[] = {"UnsupportedProtocol",
+					      "UnsupportedValue", NULL};
+	struct ir_scope before = weir_ir_enter(c, &l->verdict->accepted,
+					       reasons);
+
+	if (l->protocol == IR_PROTOCOL_BAD) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "UnsupportedProtocol",
+			IR_FIELD("spec.listeners[%zu].protocol", i),
+			"\"%.*s\"; expected HTTP, TCP or UDP",
+			WEIR_STR_ARG(l->spec->protocol));
+	} else if (family_of(l->protocol) == 2) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "NotServedYet",
+			IR_FIELD("spec.listeners[%zu].protocol", i),
+			"TLS is not served yet: connections to port %u are "
+			"closed",
+			l->port);
+	}
+	if (l->port == 0) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "InvalidValue",
+			IR_FIELD("spec.listeners[%zu].port", i),
+			"missing; expected 1 to 65535");
+		l->is_conflicted = true;
+	}
+	c->scope = before;
 }
 
 static void init_listeners(struct ir *c, struct ir_gateway *g)
@@ -185,7 +222,8 @@ static void init_listeners(struct ir *c, struct ir_gateway *g)
 
 	g->listeners = weir_ir_alloc(c, spec->n_listeners,
 				     sizeof(*g->listeners));
-	if (!g->listeners) {
+	g->verdict = weir_ir_gateway_verdict(c, g->object, spec->n_listeners);
+	if (!g->listeners || !g->verdict) {
 		return;
 	}
 	g->n_listeners = spec->n_listeners;
@@ -193,6 +231,7 @@ static void init_listeners(struct ir *c, struct ir_gateway *g)
 		struct ir_listener *l = &g->listeners[i];
 
 		l->spec = &spec->listeners[i];
+		l->verdict = &g->verdict->listeners[i];
 		l->id = ++c->n_listeners;
 		l->protocol = protocol_of(l->spec->protocol);
 		l->port = l->spec->port;
@@ -200,26 +239,11 @@ static void init_listeners(struct ir *c, struct ir_gateway *g)
 		l->hostname = l->spec->hostname;
 		l->object = g->object_id;
 		l->no_forwarded = g->no_forwarded;
-		l->kinds = allowed_kinds(c, g->object, i, l->protocol);
-		if (l->protocol == IR_PROTOCOL_BAD) {
-			IR_DIAG(c, WEIR_DIAG_ERROR, g->object,
-				"UnsupportedProtocol",
-				IR_FIELD("spec.listeners[%zu].protocol", i),
-				"\"%.*s\"; expected HTTP, TCP or UDP",
-				WEIR_STR_ARG(l->spec->protocol));
-		} else if (family_of(l->protocol) == 2) {
-			IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "NotServedYet",
-				IR_FIELD("spec.listeners[%zu].protocol", i),
-				"TLS is not served yet: connections to port %u "
-				"are closed",
-				l->port);
-		}
-		if (l->port == 0) {
-			IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "InvalidValue",
-				IR_FIELD("spec.listeners[%zu].port", i),
-				"missing; expected 1 to 65535");
-			l->is_conflicted = true;
-		}
+		l->kinds = allowed_kinds(c, g->object, i, l->protocol,
+					 &l->verdict->refs);
+		l->verdict->name = l->name;
+		l->verdict->kinds = l->kinds;
+		check_listener(c, g, i);
 	}
 	find_conflicts(c, g);
 }
@@ -248,16 +272,19 @@ static bool is_repeated(const struct weir_ip *v, size_t n,
 }
 
 static const struct weir_ip *
-addresses_of(struct ir *c, const struct weir_object *gateway, size_t *ret_n)
+addresses_of(struct ir *c, const struct ir_gateway *g, size_t *ret_n)
 {
+	const struct weir_object *gateway = g->object;
 	const struct weir_gateway_spec *spec = gateway->gateway;
 	struct weir_ip *v = weir_ir_alloc(c, spec->n_addresses, sizeof(*v));
+	struct ir_scope before;
 	size_t n = 0;
 
 	*ret_n = 0;
 	if (!v) {
 		return NULL;
 	}
+	before = weir_ir_enter(c, &g->verdict->programmed, NULL);
 	for (size_t i = 0; i < spec->n_addresses; i++) {
 		char text[WEIR_ADDR_TEXT_MAX];
 
@@ -276,6 +303,9 @@ addresses_of(struct ir *c, const struct weir_object *gateway, size_t *ret_n)
 			"no usable address; expected at least one of type "
 			"IPAddress: the Gateway is not served");
 	}
+	c->scope = before;
+	g->verdict->addresses = v;
+	g->verdict->n_addresses = (uint32_t)n;
 	*ret_n = n;
 	return v;
 }
@@ -301,8 +331,7 @@ static uint8_t mode_of(enum ir_protocol protocol)
 static void add_fronts(struct ir *c, struct ir_gateway *g)
 {
 	size_t n_addresses;
-	const struct weir_ip *addresses = addresses_of(c, g->object,
-						       &n_addresses);
+	const struct weir_ip *addresses = addresses_of(c, g, &n_addresses);
 
 	for (size_t i = 0; n_addresses && i < g->n_listeners; i++) {
 		struct ir_listener *l = &g->listeners[i];
@@ -358,6 +387,21 @@ static int compare_age(const void *a, const void *b)
 	return (x > y) - (x < y); /* in order of namespace and name */
 }
 
+static void classes(struct ir *c)
+{
+	size_t n;
+	const struct weir_object *const *v = weir_store_list(
+		c->store, WEIR_KIND_GATEWAY_CLASS, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i]->gateway_class &&
+		    weir_str_is(v[i]->gateway_class->controller,
+				WEIR_CONTROLLER)) {
+			weir_ir_class_verdict(c, v[i]);
+		}
+	}
+}
+
 void weir_ir_gateways(struct ir *c)
 {
 	size_t n;
@@ -369,6 +413,7 @@ void weir_ir_gateways(struct ir *c)
 	if (!c->gateways || !by_age) {
 		return;
 	}
+	classes(c);
 	for (size_t i = 0; i < n; i++) {
 		struct ir_gateway *g = &c->gateways[c->n_gateways];
 		const struct weir_object *class = NULL;
@@ -384,6 +429,9 @@ void weir_ir_gateways(struct ir *c)
 		g->no_forwarded = weir_ir_no_forwarded(
 			c, v[i], weir_ir_no_forwarded(c, class, false));
 		init_listeners(c, g);
+		if (c->error) {
+			return;
+		}
 		by_age[c->n_gateways++] = g;
 	}
 	if (c->n_gateways > 1) {

@@ -15,11 +15,13 @@ struct http_rule {
 	const struct ir_match **matches;
 	size_t n_matches;
 	struct ir_rule *variants[VARIANTS];
+	const struct weir_fault *fault; /* the first in matches and filters */
 	bool is_dropped;
 };
 
 struct http_route {
 	const struct weir_object *object;
+	struct weir_route_verdict *verdict;
 	uint32_t object_id;
 	uint64_t key;
 	uint8_t split;
@@ -29,6 +31,7 @@ struct http_route {
 	bool is_built; /* matches are there */
 	bool is_said;  /* diagnostics of rules were given */
 	bool is_too_big;
+	bool are_refs_known[2]; /* by type of parent */
 };
 
 /* --------------------------------------------------------------- matches */
@@ -73,6 +76,7 @@ static void build_rule_matches(struct ir *c, struct http_route *r, size_t i,
 	const struct weir_route_rule *spec = &r->object->route->rules[i];
 	const struct weir_http_match *v = spec->matches;
 	struct http_rule *rule = &r->rules[i];
+	struct ir_scope before;
 	size_t n = spec->n_matches;
 
 	if (n == 0) {
@@ -83,28 +87,33 @@ static void build_rule_matches(struct ir *c, struct http_route *r, size_t i,
 	if (!rule->matches) {
 		return;
 	}
-	for (size_t k = 0; k < n; k++) {
+	before = weir_ir_enter(c, &rule->fault, weir_ir_value_reasons);
+	for (size_t k = 0; k < n && !rule->is_dropped; k++) {
 		struct ir_match *m = weir_ir_match(c, r->object, &v[k], i, k);
 
 		if (!m) {
 			rule->is_dropped = true;
-			return;
+		} else {
+			m->number = (*number)++;
+			rule->matches[rule->n_matches++] = m;
 		}
-		m->number = (*number)++;
-		rule->matches[rule->n_matches++] = m;
 	}
+	c->scope = before;
 }
 
 static bool build_matches(struct ir *c, struct http_route *r)
 {
 	const struct weir_route_spec *spec = r->object->route;
+	struct ir_scope before;
 	uint32_t number = 0;
 
 	if (r->is_built) {
 		return !r->is_too_big;
 	}
 	r->is_built = true;
+	before = weir_ir_enter(c, &r->verdict->invalid, weir_ir_value_reasons);
 	r->is_too_big = !is_within_limits(c, r->object);
+	c->scope = before;
 	if (r->is_too_big) {
 		return false;
 	}
@@ -171,6 +180,17 @@ static uint64_t rule_key(const struct http_route *r,
 	return weir_hash64(&number, sizeof(number), r->key);
 }
 
+static const struct weir_fault **fault_of_refs(struct http_route *r,
+					       uint32_t variant)
+{
+	enum weir_parent_type type = variant & VARIANT_MESH
+					     ? WEIR_PARENT_SERVICE
+					     : WEIR_PARENT_GATEWAY;
+
+	r->are_refs_known[type] = true;
+	return &r->verdict->refs[type];
+}
+
 static struct ir_rule *build_rule(struct ir *c, struct http_route *r, size_t i,
 				  uint32_t variant)
 {
@@ -180,6 +200,7 @@ static struct ir_rule *build_rule(struct ir *c, struct http_route *r, size_t i,
 				       .rule = spec,
 				       .number = i,
 				       .use = IR_USE_HTTP,
+				       .fault = fault_of_refs(r, variant),
 				       .is_mesh = variant & VARIANT_MESH,
 				       .is_dry = variant & VARIANT_DRY};
 
@@ -309,15 +330,18 @@ static void build_variant(struct ir *c, struct http_route *r, uint32_t variant)
 {
 	for (size_t i = 0; i < r->n_rules; i++) {
 		struct http_rule *rule = &r->rules[i];
+		struct ir_scope before;
 
 		if (rule->is_dropped || rule->variants[variant]) {
 			continue;
 		}
+		before = weir_ir_enter(c, &rule->fault, weir_ir_value_reasons);
 		rule->variants[variant] = build_rule(c, r, i, variant);
 		if (rule->variants[variant] &&
 		    rule->variants[variant]->needs_prefix) {
 			rule->is_dropped = !is_prefix_known(c, r, i);
 		}
+		c->scope = before;
 	}
 }
 
@@ -356,21 +380,21 @@ static void attach(struct ir *c, struct ir_route *route, void *arg,
 
 /* ResolvedRefs, and what is wrong with matches and filters, is of interest
  * also where no listener took the route. */
-static void say_rules(struct ir *c, struct http_route *r)
+static void say_rules(struct ir *c, struct http_route *r,
+		      enum weir_parent_type type)
 {
-	const struct weir_route_spec *spec = r->object->route;
-	uint32_t variant = VARIANT_DRY | VARIANT_MESH;
+	uint32_t variant = type == WEIR_PARENT_SERVICE
+				   ? VARIANT_DRY | VARIANT_MESH
+				   : VARIANT_DRY;
 
-	/* The stricter parent, as in weir_ir_attach(). */
-	for (size_t i = 0; i < spec->n_parents; i++) {
-		if (weir_str_is(spec->parents[i].kind, "Gateway")) {
-			variant = VARIANT_DRY;
-		}
-	}
-	if (!build_matches(c, r)) {
+	if (!weir_ir_has_parent(r->verdict, type) || r->are_refs_known[type] ||
+	    !build_matches(c, r)) {
 		return;
 	}
+	c->is_quiet = r->is_said;
 	for (size_t i = 0; i < r->n_rules; i++) {
+		struct ir_scope before = weir_ir_enter(c, &r->rules[i].fault,
+						       weir_ir_value_reasons);
 		const struct ir_rule *rule = r->rules[i].is_dropped
 						     ? NULL
 						     : build_rule(c, r, i,
@@ -379,7 +403,37 @@ static void say_rules(struct ir *c, struct http_route *r)
 		if (rule && rule->needs_prefix) {
 			is_prefix_known(c, r, i);
 		}
+		c->scope = before;
 	}
+	c->is_quiet = false;
+	r->is_said = true;
+}
+
+/* A route without one good rule is not accepted; one with some is, and says
+ * so (RouteConditionPartiallyInvalid, whose message begins like this). */
+static void judge_rules(struct ir *c, struct http_route *r)
+{
+	struct weir_route_verdict *v = r->verdict;
+	size_t n_bad = 0;
+	size_t first = 0;
+
+	for (size_t i = r->n_rules; i > 0; i--) {
+		if (r->rules[i - 1].fault) {
+			n_bad++;
+			first = i - 1;
+		}
+	}
+	if (n_bad == 0) {
+		return;
+	}
+	if (n_bad == r->n_rules) {
+		v->invalid = r->rules[first].fault;
+		return;
+	}
+	weir_ir_fault(c, &v->partial, "UnsupportedValue",
+		      "Dropped Rule %zu%s: %.*s", first,
+		      n_bad > 1 ? " and others" : "",
+		      WEIR_STR_ARG(r->rules[first].fault->message));
 }
 
 void weir_ir_http_routes(struct ir *c)
@@ -392,14 +446,19 @@ void weir_ir_http_routes(struct ir *c)
 	for (size_t i = 0; ranks && !c->error && i < n; i++) {
 		struct ir_route route = {
 			.object = v[i], .id = ++c->n_routes, .rank = ranks[i]};
-		struct http_route r = {.object = v[i]};
+		struct http_route r = {
+			.object = v[i],
+			.verdict = weir_ir_route_verdict(c, v[i])};
 
-		if (!v[i]->route) {
+		if (!v[i]->route || !r.verdict) {
 			continue;
 		}
 		weir_ir_attach(c, &route, attach, &r);
-		if (route.is_seen && !r.is_said) {
-			say_rules(c, &r);
+		if (route.is_seen) {
+			/* The stricter parent first, as there. */
+			say_rules(c, &r, WEIR_PARENT_GATEWAY);
+			say_rules(c, &r, WEIR_PARENT_SERVICE);
+			judge_rules(c, &r);
 		}
 	}
 }

@@ -14,6 +14,7 @@
 
 #include "compile.h"
 #include "map.h"
+#include "verdict.h"
 
 /* weir.dev/split: what the user asked for, at the nearest object that says. */
 enum ir_split { IR_SPLIT_UNSET, IR_SPLIT_REQUEST, IR_SPLIT_CONNECTION };
@@ -203,6 +204,7 @@ struct ir_listener {
 	bool no_forwarded;  /* weir.dev/forwarded: none */
 	bool is_conflicted; /* takes no traffic */
 	bool has_front;     /* shares the one of an earlier listener */
+	struct weir_listener_verdict *verdict; /* NULL as spec */
 	struct ir_vhost *vhosts;
 	uint32_t n_vhosts;
 	const struct weir_object *rule_route; /* TCP, UDP: the oldest */
@@ -236,6 +238,7 @@ struct ir_front {
 struct ir_gateway {
 	const struct weir_object *object;
 	uint32_t object_id;
+	struct weir_gateway_verdict *verdict;
 	struct ir_listener *listeners; /* one per listener of the spec */
 	size_t n_listeners;
 	uint8_t split;
@@ -252,13 +255,37 @@ struct ir_king_host {
 	struct ir_king_host *next;
 };
 
+/* Verdicts on their way: where they stand may not move. */
+struct ir_gateway_verdict {
+	struct weir_gateway_verdict v;
+	struct ir_gateway_verdict *next;
+};
+struct ir_policy_verdict {
+	struct weir_policy_verdict v;
+	struct ir_policy_verdict *next;
+};
+
+/* Where errors that are said meanwhile are also kept (weir_ir_enter()). */
+struct ir_scope {
+	const struct weir_fault **slot; /* NULL: nowhere */
+	/* The reasons that the condition knows, ends with NULL; others become
+	 * the first.  NULL: all. */
+	const char *const *reasons;
+	bool takes_warnings;
+};
+
 struct ir {
 	struct weir_store *store;
 	struct weir_str node;
 	struct weir_arena arena;
 	struct weir_diags *diags;
 	bool is_quiet; /* said already */
+	struct ir_scope scope;
 	int error;
+
+	struct weir_verdicts verdicts; /* routes: all, in the scratch arena */
+	struct ir_gateway_verdict *gateway_verdicts; /* the last one first */
+	struct ir_policy_verdict *policy_verdicts;
 
 	struct ir_object *objects;
 	size_t n_objects;
@@ -335,14 +362,58 @@ __attribute__((format(printf, 2, 3))) struct weir_str
 weir_ir_field(struct ir_field *field, const char *fmt, ...);
 #define IR_FIELD(...) weir_ir_field(&(struct ir_field){{0}}, __VA_ARGS__)
 
-/* A diagnostic, unless it was said before. */
+/* A diagnostic, unless it was said before; and a fault where the scope wants
+ * one, in any case. */
 #define IR_DIAG(c, severity, object, reason, field, ...)                       \
 	do {                                                                   \
-		if (!(c)->is_quiet) {                                          \
-			weir_diag_add((c)->diags, (severity), (object),        \
-				      (reason), (field), __VA_ARGS__);         \
+		if (!(c)->is_quiet || (c)->scope.slot) {                       \
+			weir_ir_say((c), (severity), (object), (reason),       \
+				    (field), __VA_ARGS__);                     \
 		}                                                              \
 	} while (0)
+__attribute__((format(printf, 6, 7))) void
+weir_ir_say(struct ir *c, enum weir_severity severity,
+	    const struct weir_object *object, const char *reason,
+	    struct weir_str field, const char *fmt, ...);
+
+/* ------------------------------------------------------- ir_verdict.c */
+
+/* From now on the first error said is kept at slot too; returns the scope
+ * before, to be put back: c->scope = before. */
+struct ir_scope weir_ir_enter(struct ir *c, const struct weir_fault **slot,
+			      const char *const *reasons);
+/* A fault that needs no diagnostic; the first one stays. */
+__attribute__((format(printf, 4, 5))) void
+weir_ir_fault(struct ir *c, const struct weir_fault **slot, const char *reason,
+	      const char *fmt, ...);
+/* One for each route of any kind; what is not ours is left out at the end. */
+void weir_ir_verdicts_begin(struct ir *c);
+/* Moves them, with ids and hashes, to where they outlive the store. */
+void weir_ir_verdicts_end(struct ir *c, struct weir_verdicts *ret_verdicts);
+/* Of a Gateway or ListenerSet that is ours, with room for its listeners. */
+struct weir_gateway_verdict *
+weir_ir_gateway_verdict(struct ir *c, const struct weir_object *object,
+			size_t n_listeners);
+struct weir_class_verdict *
+weir_ir_class_verdict(struct ir *c, const struct weir_object *class);
+struct weir_policy_verdict *
+weir_ir_policy_verdict(struct ir *c, const struct weir_object *object);
+/* That of parentRef number; made when first asked for. */
+struct weir_parent_verdict *
+weir_ir_parent_verdict(struct ir *c, struct weir_route_verdict *route,
+		       const struct weir_object *object, size_t number);
+bool weir_ir_has_parent(const struct weir_route_verdict *route,
+			enum weir_parent_type type);
+/* Of a route, by binary search; NULL when memory is out. */
+static inline struct weir_route_verdict *
+weir_ir_route_verdict(const struct ir *c, const struct weir_object *object)
+{
+	return weir_verdict_route(&c->verdicts, object->kind, object->ns,
+				  object->name);
+}
+/* The reasons of ResolvedRefs and of Accepted, for weir_ir_enter(). */
+extern const char *const weir_ir_ref_reasons[];
+extern const char *const weir_ir_value_reasons[];
 
 /* ------------------------------------------------------------- annotations */
 
@@ -365,6 +436,7 @@ bool weir_ir_intersect(struct weir_str listener, struct weir_str route,
 /* One route on its way through its parents. */
 struct ir_route {
 	const struct weir_object *object;
+	struct weir_route_verdict *verdict; /* weir_ir_attach() finds it */
 	uint32_t id; /* unique among all routes of all kinds */
 	uint32_t rank;
 	bool is_seen; /* one of the parents is weir's */
@@ -418,6 +490,8 @@ struct ir_refs_request {
 	const struct weir_route_rule *rule;
 	size_t number; /* of the rule */
 	enum ir_backend_use use;
+	/* Where the first reference that does not resolve is told. */
+	const struct weir_fault **fault;
 	bool is_mesh; /* no ReferenceGrant needed (GEP-1294) */
 	bool is_dry;  /* only says what is wrong: nothing of it is planned */
 };

@@ -53,18 +53,13 @@ static const bool *attach_kind(struct ir *c, enum weir_kind kind)
 	return are_seen;
 }
 
-static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
-				  bool is_mesh, bool is_dry)
+static bool has_rule(struct ir *c, const struct weir_object *o,
+		     struct weir_route_verdict *verdict)
 {
 	const struct weir_route_spec *spec = o->route;
-	struct ir_refs_request refs = {
-		.route = o,
-		.rule = spec->rules,
-		.use = o->kind == WEIR_KIND_UDP_ROUTE ? IR_USE_UDP : IR_USE_TCP,
-		.is_mesh = is_mesh,
-		.is_dry = is_dry};
-	struct ir_rule *rule;
-	uint64_t key;
+	struct ir_scope before = weir_ir_enter(c, &verdict->invalid,
+					       weir_ir_value_reasons);
+	bool is_good = spec->n_rules > 0;
 
 	if (spec->n_rules != 1) {
 		IR_DIAG(c, spec->n_rules ? WEIR_DIAG_WARNING : WEIR_DIAG_ERROR,
@@ -72,15 +67,34 @@ static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
 			"%zu rules; expected one%s", spec->n_rules,
 			spec->n_rules ? ": only the first is used" : "");
 	}
-	if (spec->n_rules == 0) {
-		return NULL;
-	}
-	if (spec->rules[0].n_backends > IR_RULE_REFS_MAX) {
+	if (is_good && spec->rules[0].n_backends > IR_RULE_REFS_MAX) {
 		IR_DIAG(c, WEIR_DIAG_ERROR, o, "LimitExceeded",
 			WEIR_STR("spec.rules[0].backendRefs"),
 			"%zu backends; expected at most %d: the route is not "
 			"served",
 			spec->rules[0].n_backends, IR_RULE_REFS_MAX);
+		is_good = false;
+	}
+	c->scope = before;
+	return is_good;
+}
+
+static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
+				  bool is_mesh, bool is_dry)
+{
+	const struct weir_route_spec *spec = o->route;
+	struct weir_route_verdict *verdict = weir_ir_route_verdict(c, o);
+	struct ir_refs_request refs = {
+		.route = o,
+		.rule = spec->rules,
+		.use = o->kind == WEIR_KIND_UDP_ROUTE ? IR_USE_UDP : IR_USE_TCP,
+		.fault = &verdict->refs[is_mesh],
+		.is_mesh = is_mesh,
+		.is_dry = is_dry};
+	struct ir_rule *rule;
+	uint64_t key;
+
+	if (!has_rule(c, o, verdict)) {
 		return NULL;
 	}
 	rule = weir_ir_alloc(c, 1, sizeof(*rule));
@@ -135,19 +149,22 @@ static void say_idle(struct ir *c, enum weir_kind kind, const bool *are_seen)
 							     &n);
 
 	for (size_t i = 0; are_seen && !c->error && i < n; i++) {
+		const struct weir_route_verdict *verdict;
 		uint64_t key = (uintptr_t)v[i];
-		bool is_mesh = true;
+		const bool are_said[] = {weir_ir_get(&c->l4_rules, key) != NULL,
+					 weir_ir_get(&c->l4_rules, key | 1) !=
+						 NULL};
 
-		if (!are_seen[i] || weir_ir_get(&c->l4_rules, key) ||
-		    weir_ir_get(&c->l4_rules, key | 1)) {
-			continue;
+		verdict = are_seen[i] ? weir_ir_route_verdict(c, v[i]) : NULL;
+		c->is_quiet = are_said[0] || are_said[1];
+		for (int type = 0; verdict && type < 2; type++) {
+			if (!are_said[type] &&
+			    weir_ir_has_parent(verdict, type)) {
+				build_rule(c, v[i], type, true);
+				c->is_quiet = true;
+			}
 		}
-		for (size_t k = 0; k < v[i]->route->n_parents; k++) {
-			is_mesh = is_mesh &&
-				  !weir_str_is(v[i]->route->parents[k].kind,
-					       "Gateway");
-		}
-		build_rule(c, v[i], is_mesh, true);
+		c->is_quiet = false;
 	}
 }
 
@@ -206,13 +223,18 @@ void weir_ir_unserved_routes(struct ir *c)
 				continue;
 			}
 			weir_ir_attach(c, &route, attach_unserved, NULL);
-			if (route.is_seen) {
+			if (route.is_seen && route.verdict) {
+				struct ir_scope before = weir_ir_enter(
+					c, &route.verdict->invalid,
+					weir_ir_value_reasons);
+
 				IR_DIAG(c, WEIR_DIAG_ERROR, v[i],
 					"NotServedYet", WEIR_STR("spec"),
 					"%s is not served yet: its requests "
 					"get "
 					"no backend",
 					weir_kind_text(kinds[k]));
+				c->scope = before;
 			}
 		}
 	}

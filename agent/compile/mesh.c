@@ -83,6 +83,7 @@ struct mesh {
 	const struct weir_parent_ref *parent;
 	size_t number;
 	struct ir_service *service;
+	bool is_attached; /* at one port at least */
 };
 
 #define PARENT_DIAG(m, severity, reason, ...)                                  \
@@ -118,9 +119,8 @@ static bool can_serve(const struct mesh *m)
 }
 
 /* True if the port is one that the parentRef means. */
-static bool attach_port(const struct mesh *m,
-			const struct weir_service_port *port, uint8_t mode,
-			ir_attach_fn fn, void *arg)
+static bool attach_port(struct mesh *m, const struct weir_service_port *port,
+			uint8_t mode, ir_attach_fn fn, void *arg)
 {
 	uint8_t proto = mode == WEIR_MODE_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 	struct ir_front *f;
@@ -148,6 +148,7 @@ static bool attach_port(const struct mesh *m,
 			    port->port);
 		return true;
 	}
+	m->is_attached = true;
 	if (f->listeners->attached != m->route->id) {
 		f->listeners->attached = m->route->id;
 		fn(m->c, m->route, arg, f->listeners);
@@ -176,17 +177,36 @@ static void say_no_port(const struct mesh *m, const char *protocol)
 void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 			 ir_attach_fn fn, void *arg)
 {
+	/* The rest are conditions of the API; ours is not. */
+	static const char *const reasons[] = {"NoMatchingParent", "Conflicted",
+					      NULL};
 	struct mesh m = {.c = c,
 			 .route = route,
 			 .parent = &route->object->route->parents[number],
 			 .number = number};
 	uint8_t mode = mode_of(route->object->kind);
+	struct weir_parent_verdict *verdict;
 	const struct weir_service_spec *spec;
+	struct ir_scope before;
 	bool is_any = false;
 
 	route->is_seen = true;
+	verdict = weir_ir_parent_verdict(c, route->verdict, route->object,
+					 number);
+	if (!verdict) {
+		return;
+	}
+	verdict->is_mesh = true;
 	m.service = weir_ir_service(c, m.parent->ns, m.parent->name);
+	before = weir_ir_enter(c, &verdict->accepted, reasons);
+	c->scope.takes_warnings = true;
+	if (mode == WEIR_MODE_REFUSE) {
+		weir_ir_fault(c, &verdict->accepted, "UnsupportedValue",
+			      "%ss of Services are not served yet",
+			      weir_kind_text(route->object->kind));
+	}
 	if (mode == WEIR_MODE_REFUSE || !can_serve(&m)) {
+		c->scope = before;
 		return;
 	}
 	spec = m.service->object->service;
@@ -196,4 +216,8 @@ void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 	if (!is_any) {
 		say_no_port(&m, mode == WEIR_MODE_UDP ? "UDP" : "TCP");
 	}
+	if (m.is_attached) {
+		verdict->accepted = NULL; /* one port is enough */
+	}
+	c->scope = before;
 }

@@ -169,6 +169,20 @@ static size_t slices_first(const struct weir_object **edits, size_t n)
 	return n_slices;
 }
 
+/* Weights decide no condition, but a condition names its generation. */
+static void patch_verdicts(const struct weir_verdicts *verdicts,
+			   const struct weir_object *const *edits, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct weir_route_verdict *v = weir_verdict_route(
+			verdicts, edits[i]->kind, edits[i]->ns, edits[i]->name);
+
+		if (v) {
+			v->id.generation = edits[i]->generation;
+		}
+	}
+}
+
 static int patch(struct weir_store *store,
 		 const struct weir_compile_options *options, uint64_t since,
 		 const struct weir_plan_view *before,
@@ -210,6 +224,7 @@ static int patch(struct weir_store *store,
 			return r;
 		}
 	}
+	patch_verdicts(&compiled->verdicts, edits + n_slices, n - n_slices);
 	weir_free_ptr(&compiled->rules);
 	weir_free_ptr(&compiled->eps);
 	weir_compiled_wipe(compiled);

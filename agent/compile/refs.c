@@ -21,6 +21,7 @@ struct build {
 	uint32_t cap; /* of rule->refs */
 	size_t i;     /* the backendRef at hand */
 	const struct weir_backend_ref *ref;
+	struct ir_scope outer; /* for what is no matter of references */
 	bool has_knative;
 };
 
@@ -154,6 +155,7 @@ static void add_own_filters(struct build *b, struct ir_filters *out)
 		.filters = b->ref->filters,
 		.n = b->ref->n_filters,
 	};
+	struct ir_scope before;
 
 	if (q.n == 0) {
 		return;
@@ -161,7 +163,11 @@ static void add_own_filters(struct build *b, struct ir_filters *out)
 	q.field = weir_ir_field(&field,
 				"spec.rules[%zu].backendRefs[%zu].filters",
 				b->q->number, b->i);
+	/* A filter that is not served is no matter of references. */
+	before = b->c->scope;
+	b->c->scope = b->outer;
 	weir_ir_filters(b->c, &q, out);
+	b->c->scope = before;
 	b->rule->needs_prefix |= out->needs_prefix;
 }
 
@@ -316,7 +322,7 @@ static bool is_protocol_served(struct build *b,
 	    !weir_str_is(app, "kubernetes.io/wss")) {
 		return true;
 	}
-	REF_DIAG(b, WEIR_DIAG_ERROR, "NotServedYet", ".port",
+	REF_DIAG(b, WEIR_DIAG_ERROR, "UnsupportedProtocol", ".port",
 		 "appProtocol \"%.*s\" of Service %.*s/%.*s is not served yet "
 		 "(upstream is HTTP/1.1 in clear): its share gets 500",
 		 WEIR_STR_ARG(app), WEIR_STR_ARG(b->ref->ns),
@@ -492,12 +498,15 @@ void weir_ir_refs(struct ir *c, const struct ir_refs_request *request,
 		  struct ir_rule *out)
 {
 	struct build b = {.c = c, .q = request, .rule = out};
+	struct ir_scope before;
 
 	b.cap = (uint32_t)request->rule->n_backends;
 	out->refs = weir_ir_alloc(c, b.cap, sizeof(*out->refs));
 	if (!out->refs) {
 		return;
 	}
+	before = weir_ir_enter(c, request->fault, weir_ir_ref_reasons);
+	b.outer = before;
 	for (; b.i < request->rule->n_backends; b.i++) {
 		struct weir_backend_ref ref = request->rule->backends[b.i];
 
@@ -512,5 +521,6 @@ void weir_ir_refs(struct ir *c, const struct ir_refs_request *request,
 		}
 		resolve(&b);
 	}
+	c->scope = before;
 	finish(&b);
 }

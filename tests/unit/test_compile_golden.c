@@ -28,6 +28,7 @@ static void print_all(const struct site *s, struct weir_buf *out)
 				WEIR_STR_ARG(d->field),
 				WEIR_STR_ARG(d->message));
 	}
+	weir_verdicts_print(&s->out.verdicts, out);
 }
 
 static void read_golden(const char *name, const char *ending,
