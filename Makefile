@@ -23,7 +23,7 @@ WERROR  ?= $(if $(CI),-Werror)
 SAN     ?=
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-PKGS    := libbpf libcjson yaml-0.1 libpcre2-8 libcrypto
+PKGS    := libbpf libcjson yaml-0.1 libpcre2-8 libnghttp2 openssl
 AGENT_LIBS = $(shell pkg-config --libs $(PKGS)) -lelf -lz -pthread
 CTL_LIBS   = $(shell pkg-config --libs libcjson yaml-0.1 libpcre2-8 libcrypto) -pthread
 
@@ -190,7 +190,7 @@ $(B)/fuzz/obj/%.o: %.c | $(B)/.tools
 
 $(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libfuzzed.a
 	$(call msg,FUZZ,$@)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(CTL_LIBS) -lm -o $@
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(AGENT_LIBS) -lm -o $@
 
 .PHONY: fuzz-build fuzz fuzz-replay
 fuzz-build: $(FUZZ_BIN)

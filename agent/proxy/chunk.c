@@ -46,7 +46,7 @@ static int hex_of(uint8_t c)
 
 /* A trailer field that speaks about framing, routing or the connection must
  * not come after the body (RFC 9110 6.5.1). */
-static bool is_forbidden(const struct weir_body *b)
+bool weir_body_may_trail(struct weir_str name)
 {
 	static const char *const names[] = {"transfer-encoding",
 					    "content-length",
@@ -68,12 +68,16 @@ static bool is_forbidden(const struct weir_body *b)
 					    "x-forwarded-host"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strlen(names[i]) == b->name_n &&
-		    memcmp(names[i], b->name, b->name_n) == 0) {
-			return true;
+		if (weir_str_eq_nocase(name, weir_str_of(names[i]))) {
+			return false;
 		}
 	}
-	return false;
+	return true;
+}
+
+static bool is_forbidden(const struct weir_body *b)
+{
+	return !weir_body_may_trail((struct weir_str){b->name, b->name_n});
 }
 
 static int take_digit(struct weir_body *b, uint8_t c)
@@ -210,7 +214,8 @@ static int step(struct weir_body *b, uint8_t c)
 static bool is_kept(const struct weir_body *b, uint8_t before, int after)
 {
 	if (b->wants_data) {
-		return false;
+		return b->wants_trailer && before >= CHUNK_TRAILER &&
+		       before <= CHUNK_TRAILER_LF && after != CHUNK_END_LF;
 	}
 	return !(after >= CHUNK_SIZE_BLANK && after <= CHUNK_EXT_ESCAPE) &&
 	       !(before >= CHUNK_SIZE_BLANK && before <= CHUNK_EXT_ESCAPE &&
@@ -254,6 +259,7 @@ static int scan_chunked(struct weir_body *b, char *p, size_t n,
 		b->state = (uint8_t)after;
 		if (is_kept(b, before, after)) {
 			p[out++] = p[in];
+			b->trailer_n += b->wants_data;
 		}
 		in++;
 	}

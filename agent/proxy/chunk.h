@@ -12,16 +12,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "str.h"
+
 struct weir_body {
 	uint64_t left;   /* bytes of data still to come, of body or chunk */
 	uint8_t framing; /* enum weir_framing */
 	uint8_t state;
 	bool is_done;
-	bool wants_data; /* chunked: keep only the data */
-	uint8_t digits;  /* of the chunk size so far */
-	uint8_t name_n;  /* of the trailer field name so far */
-	uint16_t extra;  /* bytes of extensions and trailers so far */
-	char name[20];   /* lower case, as far as it fits */
+	bool wants_data;    /* chunked: keep only the data */
+	bool wants_trailer; /* and behind it the lines of trailers */
+	uint16_t trailer_n; /* bytes of them so far */
+	uint8_t digits;     /* of the chunk size so far */
+	uint8_t name_n;     /* of the trailer field name so far */
+	uint16_t extra;     /* bytes of extensions and trailers so far */
+	char name[20];      /* lower case, as far as it fits */
 };
 
 #define WEIR_CHUNK_EXTRA_MAX 16384 /* extensions and trailers of one body */
@@ -37,6 +41,8 @@ int weir_body_scan(struct weir_body *b, char *p, size_t n, size_t *ret_used,
 /* Bytes from here on that are data and need not be looked at; UINT64_MAX: all
  * until the connection ends. */
 uint64_t weir_body_opaque(const struct weir_body *b);
+/* May a field of that name come after the body (RFC 9110 6.5.1)? */
+bool weir_body_may_trail(struct weir_str name);
 /* n of them went by, n <= weir_body_opaque(b). */
 void weir_body_pass(struct weir_body *b, uint64_t n);
 

@@ -10,6 +10,7 @@
 #include "access.h"
 #include "addr.h"
 #include "cleanup.h"
+#include "h2.h"
 #include "worker.h"
 
 #define DRIVE_ROUNDS 8 /* steps before others get their turn */
@@ -81,6 +82,9 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 	if (c->up) {
 		weir_upstream_release(w, c, false);
 	}
+	if (c->h2) {
+		weir_h2_free(w, &c->h2);
+	}
 	if (c->is_in_request || c->access) {
 		weir_client_end_request(w, c);
 	}
@@ -89,10 +93,7 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 	weir_block_put(&w->blocks, &c->head);
 	weir_pipe_put(&w->pipes, &c->pipe);
 	weir_due_disarm(&c->due);
-	if (is_reset) {
-		weir_end_reset(&c->end);
-	}
-	weir_close(&c->end.fd);
+	weir_end_close(&c->end, is_reset);
 	c->phase = WEIR_PHASE_DEAD;
 	c->end.kind = WEIR_END_DEAD;
 	*c->all_pprev = c->all_next;
@@ -100,7 +101,9 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 		c->all_next->all_pprev = c->all_pprev;
 	}
 	w->n_clients--;
-	weir_count(&w->counters.shared->totals.clients_closed, 1);
+	if (!c->is_stream) {
+		weir_count(&w->counters.shared->totals.clients_closed, 1);
+	}
 	if (!c->is_queued) {
 		c->next = w->dead;
 		w->dead = c;
@@ -123,6 +126,8 @@ static uint64_t deadline(const struct weir_worker *w,
 					     : c->last_ms + l->idle_timeout_ms;
 	case WEIR_PHASE_LINGER:
 		return c->head_ms + LINGER_MS;
+	case WEIR_PHASE_H2:
+		return weir_h2_deadline(w, c);
 	case WEIR_PHASE_TUNNEL:
 		at = c->last_ms + l->tunnel_idle_ms;
 		break;
@@ -188,6 +193,9 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 			break;
 		}
 		weir_client_close(w, c, true);
+		return;
+	case WEIR_PHASE_H2:
+		weir_h2_expire(w, c);
 		return;
 	default:
 		weir_client_close(w, c, c->phase == WEIR_PHASE_FLUSH);
@@ -260,8 +268,8 @@ enum weir_step weir_client_done(struct weir_worker *w, struct weir_client *c)
 	}
 	/* Unread bytes would turn the close into a reset, which can take the
 	 * response with it (RFC 9112 9.6). */
-	if (has_more && !c->end.is_broken) {
-		(void)shutdown(c->end.fd, SHUT_WR);
+	if (has_more && !c->end.is_broken && !c->is_stream) {
+		weir_end_shut(&c->end);
 		c->phase = WEIR_PHASE_LINGER;
 		c->head_ms = w->now_ms;
 		weir_block_put(&w->blocks, &c->in);
@@ -301,6 +309,21 @@ static enum weir_step check_room(struct weir_worker *w, struct weir_client *c)
 	return WEIR_STEP_WAIT;
 }
 
+/* HTTP/2 with prior knowledge (RFC 9113 3.3): as long as all bytes so far are
+ * its preface the connection stays fresh; AGAIN: it is HTTP/2. */
+static enum weir_step may_be_h2(struct weir_worker *w, struct weir_client *c)
+{
+	size_t size = sizeof(WEIR_H2_PREFACE) - 1;
+	uint32_t n = weir_block_len(c->in);
+
+	if (memcmp(c->in->data + c->in->start, WEIR_H2_PREFACE,
+		   n < size ? n : size) != 0) {
+		c->is_fresh = false;
+		return WEIR_STEP_AGAIN;
+	}
+	return n < size ? WEIR_STEP_WAIT : weir_h2_accept(w, c);
+}
+
 static enum weir_step find_head(struct weir_worker *w, struct weir_client *c)
 {
 	size_t size;
@@ -308,6 +331,13 @@ static enum weir_step find_head(struct weir_worker *w, struct weir_client *c)
 
 	if (c->head_scan == 0) {
 		c->head_ms = w->now_ms;
+	}
+	if (c->is_fresh) {
+		enum weir_step s = may_be_h2(w, c);
+
+		if (c->is_fresh) {
+			return s;
+		}
 	}
 	e = weir_http1_find_end(c->in->data + c->in->start,
 				weir_block_len(c->in), &c->head_scan, &size);
@@ -398,6 +428,9 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 		case WEIR_PHASE_TUNNEL:
 			s = weir_tunnel_step(w, c);
 			break;
+		case WEIR_PHASE_H2:
+			s = weir_h2_step(w, c);
+			break;
 		default:
 			return;
 		}
@@ -429,7 +462,30 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 		(void)weir_tunnel_begin(w, c);
 		return c->phase != WEIR_PHASE_DEAD;
 	}
+	c->is_fresh = true;
 	return true;
+}
+
+struct weir_client *weir_client_new_stream(struct weir_worker *w,
+					   const struct weir_client *carrier)
+{
+	struct weir_client *c = alloc_client(w);
+
+	if (c) {
+		c->end.fd = -1;
+		c->end.kind = WEIR_END_CLIENT;
+		c->is_stream = true;
+		c->is_https = carrier->is_https;
+		c->peer = carrier->peer;
+		c->peer_port_be = carrier->peer_port_be;
+		c->local = carrier->local;
+		c->local_port_be = carrier->local_port_be;
+		c->due.fn = on_due;
+		c->last_ms = w->now_ms;
+		c->head_ms = w->now_ms;
+		c->request_body.is_done = true;
+	}
+	return c;
 }
 
 static void accepted(struct weir_worker *w, int fd,
@@ -499,7 +555,12 @@ void weir_client_drain(struct weir_worker *w)
 
 	for (struct weir_client *c = w->clients; c; c = next) {
 		next = c->all_next;
-		if (c->phase == WEIR_PHASE_HEAD && !weir_block_len(c->in)) {
+		if (c->phase == WEIR_PHASE_H2) {
+			weir_h2_drain(w, c);
+		} else if (c->is_stream) {
+			continue; /* its connection says so */
+		} else if (c->phase == WEIR_PHASE_HEAD &&
+			   !weir_block_len(c->in)) {
 			weir_client_close(w, c, false);
 		} else if (!c->is_answered || c->phase == WEIR_PHASE_HEAD) {
 			c->wants_close = true;

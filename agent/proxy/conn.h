@@ -22,6 +22,8 @@
 
 struct iovec;
 struct weir_access;
+struct weir_h2;
+struct weir_layer;
 struct weir_pipe;
 
 enum weir_end_kind {
@@ -45,6 +47,7 @@ struct weir_end {
 	bool has_moved;    /* some byte went either way: the driver clears it */
 	uint64_t received; /* bytes so far, for the access log */
 	uint64_t sent;
+	struct weir_layer *layer; /* NULL: the socket itself */
 };
 
 struct weir_pool_ep;
@@ -63,7 +66,8 @@ struct weir_upstream {
 	struct weir_client *client;
 	struct weir_upstream *next; /* idle list, free list */
 	struct weir_upstream **pprev;
-	uint64_t idle_ms; /* since when */
+	struct weir_h2 *h2; /* not an end itself: it carries streams */
+	uint64_t idle_ms;   /* since when */
 	struct weir_block *in;
 	uint32_t ready;   /* body bytes at in->start checked for sending */
 	size_t head_scan; /* how far the end of a head was looked for */
@@ -75,6 +79,7 @@ enum weir_phase {
 	WEIR_PHASE_FLUSH,    /* an answer of our own on its way out */
 	WEIR_PHASE_LINGER,   /* answered and shut; reading the rest away */
 	WEIR_PHASE_TUNNEL,   /* bytes both ways: raw TCP, or after 101 */
+	WEIR_PHASE_H2,       /* carries streams, each a client of its own */
 	WEIR_PHASE_DEAD,     /* closed; memory stays until the batch ends */
 };
 
@@ -89,6 +94,10 @@ struct weir_client {
 	bool is_http10;
 	bool has_retried;
 	bool is_raw;         /* tunnel of a TCP frontend */
+	bool is_fresh;       /* nothing was read from it yet */
+	bool is_stream;      /* of an HTTP/2 connection */
+	bool is_https;       /* there is TLS below it */
+	bool is_grpc;        /* its errors are gRPC's */
 	bool in_eof;         /* tunnel: the client sent its last byte */
 	bool up_eof;         /* tunnel: so did the upstream */
 	bool in_shut;        /* tunnel: and the upstream was told */
@@ -116,6 +125,7 @@ struct weir_client {
 	struct weir_body request_body;
 	struct weir_body response_body;
 	struct weir_upstream *up;
+	struct weir_h2 *h2;     /* WEIR_PHASE_H2 */
 	uint32_t request_flags; /* WEIR_HEAD_* */
 	/* The decision; pointers into the plan that plan holds. */
 	struct weir_plan_use *plan;
@@ -147,11 +157,22 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
  * -ENOBUFS when the block is full. */
 ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
 		      uint32_t size);
-/* Makes the next close a reset. */
-void weir_end_reset(struct weir_end *end);
+/* No more will be sent. */
+void weir_end_shut(struct weir_end *end);
+/* Closes it; is_reset: the peer sees a reset. */
+void weir_end_close(struct weir_end *end, bool is_reset);
+/* What became of a connect(): 0 or an errno. */
+int weir_end_connect_error(struct weir_end *end);
+/* The peer is there, and has said nothing that was not read. */
+bool weir_end_is_quiet(struct weir_end *end);
+/* One message each way and no socket: a stream of HTTP/2. */
+bool weir_end_is_stream(const struct weir_end *end);
 
 /* client.c */
 void weir_client_accept(struct weir_worker *w, struct weir_end *listener);
+/* A request on the HTTP/2 connection carrier; its end is to get a layer. */
+struct weir_client *weir_client_new_stream(struct weir_worker *w,
+					   const struct weir_client *carrier);
 void weir_client_drive(struct weir_worker *w, struct weir_client *c);
 /* Frees it and what it holds; is_reset: the peer sees a reset. */
 void weir_client_close(struct weir_worker *w, struct weir_client *c,
@@ -212,6 +233,11 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u);
 /* Closes idle connections to endpoints that the current plan does not have. */
 void weir_pool_follow_plan(struct weir_worker *w);
+/* Something happened to a connection of HTTP/2 in the pool. */
+void weir_upstream_carrier_event(struct weir_worker *w,
+				 struct weir_upstream *u);
+void weir_upstream_close_carrier(struct weir_worker *w,
+				 struct weir_upstream *u);
 int weir_upstream_pool_init(struct weir_worker *w);
 void weir_upstream_pool_fini(struct weir_worker *w);
 

@@ -12,6 +12,7 @@
 #include "worker.h"
 
 #include "access.h"
+#include "h2.h"
 #include "rewrite.h"
 
 #define SEND_ROUNDS 8
@@ -72,14 +73,11 @@ enum weir_step weir_exchange_connected(struct weir_worker *w,
 				       struct weir_client *c)
 {
 	struct weir_upstream *up = c->up;
-	socklen_t n = sizeof(int);
-	int error = 0;
 
 	if (!up->end.is_writable && !up->end.is_broken) {
 		return WEIR_STEP_WAIT;
 	}
-	if (getsockopt(up->end.fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0 ||
-	    error || up->end.is_broken) {
+	if (up->end.is_broken || weir_end_connect_error(&up->end)) {
 		weir_upstream_failed(w, c);
 		return weir_exchange_connect(w, c);
 	}
@@ -88,7 +86,9 @@ enum weir_step weir_exchange_connected(struct weir_worker *w,
 	if (c->access) {
 		c->access->connected_us = w->now_us;
 	}
-	weir_count(&up->stat->opened, 1);
+	if (!weir_end_is_stream(&up->end)) {
+		weir_count(&up->stat->opened, 1);
+	}
 	return WEIR_STEP_AGAIN;
 }
 
@@ -203,6 +203,10 @@ static enum weir_step no_response(struct weir_worker *w, struct weir_client *c)
 		       c->head_sent == 0;
 	bool is_stale = c->up->is_reused && !c->has_retried;
 
+	if (weir_h2_is_unprocessed(c->up)) {
+		is_safe = true;
+		is_stale = !c->has_retried;
+	}
 	/* RFC 9110 9.2.2: only what may be done twice is sent twice; a pooled
 	 * connection may have ended while the request was on its way. */
 	if (is_stale && is_safe && c->body_sent == 0) {
@@ -499,8 +503,6 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 /* Nothing may follow a response: it would be taken for the next one. */
 static bool is_clean(struct weir_upstream *up)
 {
-	char byte;
-
 	if (weir_block_len(up->in) || up->end.is_hup || up->end.is_broken) {
 		return false;
 	}
@@ -508,8 +510,7 @@ static bool is_clean(struct weir_upstream *up)
 		return true;
 	}
 	/* The last read took just what was wanted. */
-	if (recv(up->end.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-	    errno != EAGAIN) {
+	if (!weir_end_is_quiet(&up->end)) {
 		return false;
 	}
 	up->end.is_readable = false;
@@ -594,8 +595,8 @@ static enum weir_step splice_body(struct weir_worker *w, struct weir_client *c)
 	ssize_t n;
 
 	if (c->pipe || opaque < SPLICE_MIN || !up->end.is_readable ||
-	    !c->is_answered || !c->end.is_writable ||
-	    weir_block_len(up->in) != up->ready) {
+	    up->end.layer || c->end.layer || !c->is_answered ||
+	    !c->end.is_writable || weir_block_len(up->in) != up->ready) {
 		return WEIR_STEP_WAIT;
 	}
 	c->pipe = weir_pipe_get(&w->pipes);

@@ -4,12 +4,19 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "cleanup.h"
 #include "conn.h"
+#include "layer.h"
 
 ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 {
 	ssize_t r;
 
+	if (end->layer) {
+		r = end->layer->ops->recv(end, p, n);
+		end->received += r > 0 ? (uint64_t)r : 0;
+		return r;
+	}
 	do {
 		r = recv(end->fd, p, n, 0);
 	} while (r < 0 && errno == EINTR);
@@ -43,6 +50,11 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 	size_t want = 0;
 	ssize_t r;
 
+	if (end->layer) {
+		r = end->layer->ops->send(end, iov, n_iov, flags);
+		end->sent += r > 0 ? (uint64_t)r : 0;
+		return r;
+	}
 	for (uint32_t i = 0; i < n_iov; i++) {
 		want += iov[i].iov_len;
 	}
@@ -100,10 +112,55 @@ ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
 	return n;
 }
 
-void weir_end_reset(struct weir_end *end)
+void weir_end_shut(struct weir_end *end)
+{
+	if (end->layer) {
+		end->layer->ops->shut(end);
+		return;
+	}
+	(void)shutdown(end->fd, SHUT_WR);
+}
+
+void weir_end_close(struct weir_end *end, bool is_reset)
 {
 	struct linger linger = {.l_onoff = 1, .l_linger = 0};
 
-	(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &linger,
-			 sizeof(linger));
+	if (end->layer) {
+		end->layer->ops->close(end, is_reset);
+	}
+	if (is_reset && end->fd >= 0) {
+		(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &linger,
+				 sizeof(linger));
+	}
+	weir_close(&end->fd);
+}
+
+int weir_end_connect_error(struct weir_end *end)
+{
+	socklen_t n = sizeof(int);
+	int error = 0;
+
+	if (end->fd < 0) {
+		return 0; /* a stream: its connection is there */
+	}
+	if (getsockopt(end->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0) {
+		return errno;
+	}
+	return error;
+}
+
+bool weir_end_is_quiet(struct weir_end *end)
+{
+	char byte;
+
+	if (end->layer) {
+		return end->layer->ops->is_quiet(end);
+	}
+	return recv(end->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       errno == EAGAIN;
+}
+
+bool weir_end_is_stream(const struct weir_end *end)
+{
+	return end->layer && end->layer->ops->is_stream;
 }

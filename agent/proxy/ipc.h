@@ -67,7 +67,10 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(TIMEOUT, "504: request or backend timeout")                          \
 	X(OVERLOAD, "503: over a connection or buffer limit")                  \
 	X(CLIENT_GONE, "client closed before the response was complete")       \
-	X(RETRIED, "requests sent again after a stale pooled connection")
+	X(RETRIED, "requests sent again after a stale pooled connection")      \
+	X(H2_RESETS, "HTTP/2: connection ended, too many streams given up")    \
+	X(H2_FLOOD, "HTTP/2: connection ended, too many control frames or "    \
+		    "headers")
 
 enum weir_proxy_reason {
 #define WEIR_PROXY_REASON_ENUM(name, help) WEIR_PROXY_##name,

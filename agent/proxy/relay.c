@@ -61,7 +61,7 @@ static int pump(struct weir_worker *w, struct pump *p)
 		}
 		if (*p->eof) {
 			if (!*p->shut) {
-				(void)shutdown(p->to->fd, SHUT_WR);
+				weir_end_shut(p->to);
 				*p->shut = true;
 			}
 			weir_block_put(&w->blocks, p->block);

@@ -67,6 +67,19 @@ static bool may_upgrade(const struct weir_http1_head *h)
 	return true;
 }
 
+/* gRPC servers may insist on it; HTTP/1.1 has it for one hop only. */
+static bool takes_trailers(const struct weir_http1_head *h)
+{
+	for (uint32_t i = 0; i < h->n_fields; i++) {
+		if (h->ids[i] == WEIR_FIELD_HOP &&
+		    weir_str_eq_nocase(h->fields[i].name, WEIR_STR("te"))) {
+			return weir_str_eq_nocase(h->fields[i].value,
+						  WEIR_STR("trailers"));
+		}
+	}
+	return false;
+}
+
 static void set_deadlines(const struct weir_worker *w, struct weir_client *c)
 {
 	const struct weir_rule *rule = c->rule;
@@ -86,7 +99,11 @@ static enum weir_step forward(struct weir_worker *w, struct weir_client *c,
 	struct weir_out o = {.p = c->head->data,
 			     .end = c->head->data + w->blocks.size};
 
-	rw->keeps_upgrade = may_upgrade(h);
+	/* An HTTP/2 backend has streams instead. */
+	rw->keeps_upgrade = c->ref->proto == WEIR_BACKEND_HTTP1 &&
+			    may_upgrade(h);
+	rw->wants_trailers = c->ref->proto == WEIR_BACKEND_H2C &&
+			     takes_trailers(h);
 	if (!rw->keeps_upgrade) {
 		c->request_flags &= ~WEIR_HEAD_UPGRADE;
 	}
@@ -121,7 +138,7 @@ static enum weir_step chosen(struct weir_worker *w, struct weir_client *c,
 	rw->ref = ref;
 	stat = weir_refstat_of(&w->counters, ref->stat);
 	weir_count(&stat->in_flight, 1);
-	if (ref->state == WEIR_REF_OK && ref->proto == WEIR_BACKEND_HTTP1 &&
+	if (ref->state == WEIR_REF_OK && ref->proto != WEIR_BACKEND_RAW &&
 	    !weir_rewrite_filter(rw, WEIR_FILTER_UNSUPPORTED)) {
 		weir_count(&stat->picked, 1);
 		return forward(w, c, rw, h, size);
@@ -149,12 +166,15 @@ static enum weir_step route(struct weir_worker *w, struct weir_client *c,
 		.query = h->query,
 		.headers = h->fields,
 		.n_headers = h->n_fields};
-	struct weir_rewrite rw = {
-		.plan = plan, .frontend = c->frontend, .peer = c->peer};
+	struct weir_rewrite rw = {.plan = plan,
+				  .frontend = c->frontend,
+				  .peer = c->peer,
+				  .is_https = c->is_https};
 	const struct weir_filter *filter;
 	struct weir_decision d;
 	struct weir_proxy_rulestat *stat;
 
+	c->is_grpc = c->is_stream && weir_request_is_grpc(&request);
 	weir_decide(plan, c->plan->ref->regexes, c->frontend, &request, &d);
 	if (!d.rule) {
 		c->in->start += (uint32_t)size;
@@ -210,7 +230,9 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->status = 0;
 	c->request_flags = e ? 0 : h.flags;
 	c->is_http10 = !e && h.minor == 0;
-	c->wants_close = e || h.flags & WEIR_HEAD_CLOSE || w->is_draining;
+	c->is_grpc = false;
+	c->wants_close = e || h.flags & WEIR_HEAD_CLOSE || w->is_draining ||
+			 c->is_stream;
 	weir_body_init(&c->request_body, h.framing, h.length);
 	weir_access_begin(w, c, e ? NULL : &h, size);
 	if (e) {

@@ -322,7 +322,9 @@ void weir_rewrite_request(const struct weir_rewrite *rw,
 			      WEIR_STR("X-Forwarded-For"),
 			      format_peer(&rw->peer, peer), it, o);
 		put_forwarded(h, WEIR_FIELD_FORWARDED_PROTO,
-			      WEIR_STR("X-Forwarded-Proto"), WEIR_STR("http"),
+			      WEIR_STR("X-Forwarded-Proto"),
+			      rw->is_https ? WEIR_STR("https")
+					   : WEIR_STR("http"),
 			      it, o);
 		if (h->host.n) {
 			put_forwarded(h, WEIR_FIELD_FORWARDED_HOST,
@@ -334,6 +336,9 @@ void weir_rewrite_request(const struct weir_rewrite *rw,
 		put_mods(*it, o);
 	}
 	put_framing(o, h->framing, h->length);
+	if (rw->wants_trailers) {
+		WEIR_OUT_LIT(o, "TE: trailers\r\n");
+	}
 	if (rw->keeps_upgrade) {
 		WEIR_OUT_LIT(o, "Connection: upgrade\r\n");
 		put_field(o, WEIR_STR("Upgrade"), h->upgrade);
@@ -403,7 +408,7 @@ void weir_rewrite_location(const struct weir_rewrite *rw,
 		port = ntohs(rw->frontend->port_be);
 	}
 	if (!scheme.n) {
-		scheme = WEIR_STR("http");
+		scheme = rw->is_https ? WEIR_STR("https") : WEIR_STR("http");
 	}
 	if (!host.n && h->host.n) {
 		host = weir_authority_host(h->host, name);

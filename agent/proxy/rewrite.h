@@ -43,6 +43,8 @@ struct weir_rewrite {
 	const struct weir_ref *ref; /* NULL: none yet (redirect) */
 	struct weir_ip peer;        /* the client */
 	bool keeps_upgrade;         /* pass Upgrade on */
+	bool wants_trailers;        /* say so to the backend (TE) */
+	bool is_https;              /* what the client speaks */
 };
 
 /* The request for the upstream, from a parsed head. */

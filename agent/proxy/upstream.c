@@ -13,6 +13,7 @@
 #include "access.h"
 #include "addr.h"
 #include "cleanup.h"
+#include "h2.h"
 #include "worker.h"
 
 struct weir_pool_ep {
@@ -23,6 +24,7 @@ struct weir_pool_ep {
 	uint32_t n_busy;
 	uint64_t mark; /* of the last plan that had it */
 	struct weir_upstream *idle;
+	struct weir_upstream *carriers; /* of HTTP/2 */
 };
 
 static uint32_t hash_of(const struct weir_ip *addr, __be16 port_be)
@@ -109,21 +111,47 @@ static void unlink_idle(struct weir_worker *w, struct weir_upstream *u)
 	weir_uncount(&w->counters.shared->totals.pool_idle);
 }
 
-static void close_upstream(struct weir_worker *w, struct weir_upstream *u)
+static void close_upstream(struct weir_worker *w, struct weir_upstream *u,
+			   bool is_reset)
 {
 	if (u->is_idle) {
 		unlink_idle(w, u);
 	}
-	if (!u->is_connecting) {
+	if (!u->is_connecting && !weir_end_is_stream(&u->end)) {
 		weir_count(&u->stat->closed, 1);
 	}
 	weir_due_disarm(&u->due);
 	weir_block_put(&w->blocks, &u->in);
-	weir_close(&u->end.fd);
+	weir_end_close(&u->end, is_reset);
 	u->end.kind = WEIR_END_DEAD;
 	u->client = NULL;
 	u->next = w->dead_upstreams;
 	w->dead_upstreams = u;
+}
+
+void weir_upstream_close_carrier(struct weir_worker *w, struct weir_upstream *u)
+{
+	*u->pprev = u->next;
+	if (u->next) {
+		u->next->pprev = u->pprev;
+	}
+	weir_h2_free(w, &u->h2);
+	close_upstream(w, u, false);
+}
+
+/* A connection of HTTP/2 that did not come to be in time, or has lain unused
+ * for long. */
+static void carrier_due(struct weir_worker *w, struct weir_upstream *u)
+{
+	uint64_t at = u->idle_ms + w->limits->pool_idle_ms;
+
+	if (u->is_connecting || (weir_h2_is_idle(u) && at <= w->now_ms)) {
+		weir_upstream_close_carrier(w, u);
+		return;
+	}
+	weir_due_arm(&w->wheel, &u->due,
+		     weir_h2_is_idle(u) ? at
+					: w->now_ms + w->limits->pool_idle_ms);
 }
 
 static void on_due(struct weir_worker *w, struct weir_due *due)
@@ -133,6 +161,10 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 					 offsetof(struct weir_upstream, due));
 	uint64_t at = u->idle_ms + w->limits->pool_idle_ms;
 
+	if (u->h2) {
+		carrier_due(w, u);
+		return;
+	}
 	if (!u->is_idle) {
 		return; /* armed again when it comes back */
 	}
@@ -140,7 +172,7 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 		weir_due_arm(&w->wheel, due, at);
 		return;
 	}
-	close_upstream(w, u);
+	close_upstream(w, u, false);
 }
 
 void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u)
@@ -148,7 +180,7 @@ void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u)
 	/* An idle backend has nothing to say but good-bye; whatever else it
 	 * says would be taken for the next response. */
 	if (u->end.is_readable || u->end.is_hup || u->end.is_broken) {
-		close_upstream(w, u);
+		close_upstream(w, u, false);
 	}
 }
 
@@ -259,16 +291,12 @@ take_idle(struct weir_worker *w, struct weir_pool_ep *ep, bool must_be_live)
 	struct weir_upstream *u;
 
 	while ((u = ep->idle)) {
-		char byte;
-
-		if (!must_be_live ||
-		    (recv(u->end.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-		     errno == EAGAIN)) {
+		if (!must_be_live || weir_end_is_quiet(&u->end)) {
 			unlink_idle(w, u);
 			u->is_reused = true;
 			return u;
 		}
-		close_upstream(w, u);
+		close_upstream(w, u, false);
 	}
 	return NULL;
 }
@@ -279,44 +307,159 @@ static void note_failed(struct weir_worker *w, struct weir_upstream *u)
 	w->failed_ms[u->stat_id % WEIR_FAILED_SLOTS] = w->now_ms;
 }
 
-int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
-			  const struct weir_endpoint *endpoint, bool wants_new,
-			  bool must_be_live)
+/* A connection of HTTP/2 to ep that takes another stream. */
+static int find_carrier(struct weir_worker *w, struct weir_pool_ep *ep,
+			const struct weir_endpoint *endpoint,
+			struct weir_upstream **ret_carrier)
+{
+	struct weir_upstream *u = ep->carriers;
+	int r;
+
+	while (u && !weir_h2_has_room(u)) {
+		u = u->next;
+	}
+	if (u) {
+		weir_count(&w->counters.shared->totals.pool_hits, 1);
+		*ret_carrier = u;
+		return 0;
+	}
+	u = alloc_upstream(w);
+	if (!u) {
+		return -ENOMEM;
+	}
+	u->ep = ep;
+	u->stat = weir_epstat_of(&w->counters, endpoint->stat);
+	u->stat_id = endpoint->stat;
+	r = dial(w, u, endpoint);
+	if (r == 0) {
+		r = weir_h2_connect(w, u);
+	}
+	if (r < 0) {
+		note_failed(w, u);
+		u->is_connecting = true; /* it was never opened */
+		close_upstream(w, u, false);
+		return r;
+	}
+	weir_count(&w->counters.shared->totals.pool_misses, 1);
+	if (!u->is_connecting) {
+		weir_count(&u->stat->opened, 1);
+	}
+	u->idle_ms = w->now_ms;
+	weir_due_arm(&w->wheel, &u->due,
+		     w->now_ms + w->limits->connect_timeout_ms);
+	u->next = ep->carriers;
+	if (u->next) {
+		u->next->pprev = &u->next;
+	}
+	ep->carriers = u;
+	u->pprev = &ep->carriers;
+	*ret_carrier = u;
+	return 0;
+}
+
+static int open_stream(struct weir_worker *w, struct weir_pool_ep *ep,
+		       const struct weir_endpoint *endpoint,
+		       struct weir_upstream **ret_upstream)
+{
+	struct weir_upstream *carrier;
+	struct weir_upstream *u;
+	int r = find_carrier(w, ep, endpoint, &carrier);
+
+	if (r < 0) {
+		return r;
+	}
+	u = alloc_upstream(w);
+	if (!u) {
+		return -ENOMEM;
+	}
+	u->ep = ep;
+	u->stat = carrier->stat;
+	u->stat_id = carrier->stat_id;
+	u->is_connecting = carrier->is_connecting;
+	u->is_reused = !carrier->is_connecting;
+	r = weir_h2_open(w, carrier, u);
+	if (r < 0) {
+		u->is_connecting = true;
+		close_upstream(w, u, false);
+		return r;
+	}
+	*ret_upstream = u;
+	return 0;
+}
+
+void weir_upstream_carrier_event(struct weir_worker *w, struct weir_upstream *u)
+{
+	if (u->is_connecting) {
+		if (!u->end.is_writable && !u->end.is_broken) {
+			return;
+		}
+		if (u->end.is_broken || weir_end_connect_error(&u->end)) {
+			weir_upstream_close_carrier(w, u);
+			return;
+		}
+		u->is_connecting = false;
+		weir_count(&u->stat->opened, 1);
+		weir_h2_connected(u);
+	}
+	weir_h2_carrier_event(w, u);
+}
+
+static int take_or_dial(struct weir_worker *w, struct weir_pool_ep *ep,
+			const struct weir_endpoint *endpoint, bool wants_new,
+			bool must_be_live, struct weir_upstream **ret_upstream)
 {
 	struct weir_proxy_totals *totals = &w->counters.shared->totals;
-	struct weir_proxy_epstat *stat = weir_epstat_of(&w->counters,
-							endpoint->stat);
-	struct weir_pool_ep *ep = find_or_add(&w->pool, endpoint);
 	struct weir_upstream *u = NULL;
 	int r;
 
-	if (!ep) {
-		return -ENOMEM;
-	}
 	if (!wants_new) {
 		u = take_idle(w, ep, must_be_live);
 	}
 	if (u) {
 		weir_count(&totals->pool_hits, 1);
+		*ret_upstream = u;
+		return 0;
+	}
+	u = alloc_upstream(w);
+	if (!u) {
+		return -ENOMEM;
+	}
+	u->ep = ep;
+	u->stat = weir_epstat_of(&w->counters, endpoint->stat);
+	u->stat_id = endpoint->stat;
+	r = dial(w, u, endpoint);
+	if (r < 0) {
+		note_failed(w, u);
+		u->is_connecting = true; /* it was never opened */
+		close_upstream(w, u, false);
+		return r;
+	}
+	weir_count(&totals->pool_misses, 1);
+	if (!u->is_connecting) {
+		weir_count(&u->stat->opened, 1);
+	}
+	*ret_upstream = u;
+	return 0;
+}
+
+int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
+			  const struct weir_endpoint *endpoint, bool wants_new,
+			  bool must_be_live)
+{
+	struct weir_pool_ep *ep = find_or_add(&w->pool, endpoint);
+	struct weir_upstream *u;
+	int r;
+
+	if (!ep) {
+		return -ENOMEM;
+	}
+	if (!c->is_raw && c->ref->proto == WEIR_BACKEND_H2C) {
+		r = open_stream(w, ep, endpoint, &u);
 	} else {
-		u = alloc_upstream(w);
-		if (!u) {
-			return -ENOMEM;
-		}
-		u->ep = ep;
-		u->stat = stat;
-		u->stat_id = endpoint->stat;
-		r = dial(w, u, endpoint);
-		if (r < 0) {
-			note_failed(w, u);
-			u->is_connecting = true; /* it was never opened */
-			close_upstream(w, u);
-			return r;
-		}
-		weir_count(&totals->pool_misses, 1);
-		if (!u->is_connecting) {
-			weir_count(&stat->opened, 1);
-		}
+		r = take_or_dial(w, ep, endpoint, wants_new, must_be_live, &u);
+	}
+	if (r < 0) {
+		return r;
 	}
 	if (c->access) {
 		c->access->endpoint = endpoint->addr;
@@ -328,8 +471,8 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 	u->ready = 0;
 	u->head_scan = 0;
 	ep->n_busy++;
-	weir_count(&stat->requests, 1);
-	weir_count(&stat->in_flight, 1);
+	weir_count(&u->stat->requests, 1);
+	weir_count(&u->stat->in_flight, 1);
 	c->up = u;
 	return 0;
 }
@@ -344,13 +487,12 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	u->client = NULL;
 	ep->n_busy--;
 	weir_uncount(&u->stat->in_flight);
-	if (!is_reusable || ep->n_idle >= w->limits->pool_idle_max ||
+	if (!is_reusable || weir_end_is_stream(&u->end) ||
+	    ep->n_idle >= w->limits->pool_idle_max ||
 	    ep->mark != w->pool.mark || w->is_draining) {
-		if (c->is_raw && c->phase == WEIR_PHASE_TUNNEL &&
-		    !(c->in_eof && c->up_eof)) {
-			weir_end_reset(&u->end);
-		}
-		close_upstream(w, u);
+		close_upstream(w, u,
+			       c->is_raw && c->phase == WEIR_PHASE_TUNNEL &&
+				       !(c->in_eof && c->up_eof));
 		return;
 	}
 	weir_block_put(&w->blocks, &u->in);
@@ -373,6 +515,17 @@ void weir_upstream_failed(struct weir_worker *w, struct weir_client *c)
 	weir_upstream_release(w, c, false);
 	c->connect_at = 0;
 	c->attempts++;
+}
+
+/* Its endpoint is not in the plan any more. */
+static void retire(struct weir_worker *w, struct weir_pool_ep *ep)
+{
+	while (ep->idle) {
+		close_upstream(w, ep->idle, false);
+	}
+	for (struct weir_upstream *u = ep->carriers; u; u = u->next) {
+		weir_h2_retire(u);
+	}
 }
 
 void weir_pool_follow_plan(struct weir_worker *w)
@@ -400,10 +553,11 @@ void weir_pool_follow_plan(struct weir_worker *w)
 		while (*pp) {
 			struct weir_pool_ep *ep = *pp;
 
-			while (ep->mark != pool->mark && ep->idle) {
-				close_upstream(w, ep->idle);
+			if (ep->mark != pool->mark) {
+				retire(w, ep);
 			}
-			if (ep->mark == pool->mark || ep->n_busy) {
+			if (ep->mark == pool->mark || ep->n_busy ||
+			    ep->carriers) {
 				pp = &ep->next;
 				continue;
 			}
@@ -430,7 +584,10 @@ void weir_upstream_pool_fini(struct weir_worker *w)
 			struct weir_pool_ep *ep = pool->buckets[b];
 
 			while (ep->idle) {
-				close_upstream(w, ep->idle);
+				close_upstream(w, ep->idle, false);
+			}
+			while (ep->carriers) {
+				weir_upstream_close_carrier(w, ep->carriers);
 			}
 			pool->buckets[b] = ep->next;
 			weir_free_ptr(&ep);

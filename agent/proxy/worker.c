@@ -13,6 +13,7 @@
 
 #include "access.h"
 #include "cleanup.h"
+#include "h2.h"
 #include "loop.h"
 
 #define EVENTS_MAX 256
@@ -234,6 +235,8 @@ static void dispatch(struct weir_worker *w, struct weir_end *end,
 		u = (struct weir_upstream *)(void *)end;
 		if (u->is_idle) {
 			weir_upstream_idle_event(w, u);
+		} else if (u->h2) {
+			weir_upstream_carrier_event(w, u);
 		} else if (u->client) {
 			weir_client_drive(w, u->client);
 		}
@@ -310,7 +313,7 @@ static int wait_ms(const struct weir_worker *w)
 {
 	int ms;
 
-	if (w->queue) {
+	if (w->queue || w->has_unsent) {
 		return 0;
 	}
 	ms = weir_wheel_timeout(&w->wheel, w->now_ms);
@@ -343,6 +346,7 @@ static void turn(struct weir_worker *w, int ms)
 		dispatch(w, events[i].data.ptr, events[i].events);
 	}
 	weir_wheel_run(w, &w->wheel, w->now_ms);
+	w->has_unsent = !weir_h2_flush(w);
 	reap(w);
 	if ((w->blocks.n_free > WEIR_BLOCKS_KEPT ||
 	     w->pipes.n_free > WEIR_PIPES_KEPT) &&
@@ -464,6 +468,10 @@ int weir_worker_init(struct weir_worker *w,
 	if (r < 0) {
 		return r;
 	}
+	r = weir_h2_init(w);
+	if (r < 0) {
+		return r;
+	}
 	return weir_worker_watch_level(w, &w->wake);
 }
 
@@ -473,6 +481,7 @@ void weir_worker_fini(struct weir_worker *w)
 
 	weir_udp_fini(w);
 	weir_upstream_pool_fini(w);
+	weir_h2_fini(w);
 	reap(w);
 	weir_plan_use_retire(&w->plan);
 	weir_plan_ref_put(&next);

@@ -48,6 +48,8 @@ struct weir_worker {
 	struct weir_due retry_accept;
 	struct weir_plan_use *plan; /* NULL until the first */
 	struct weir_pool pool;
+	struct weir_h2_worker *h2; /* what its HTTP/2 connections share */
+	bool has_unsent;           /* some of them go on without an event */
 	struct weir_udp udp;
 	struct weir_end wake;
 	struct weir_end listeners[WEIR_LISTENERS_MAX];

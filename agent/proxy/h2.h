@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/2 (RFC 9113), both sides, as a translation: each stream is an end that
+ * speaks HTTP/1.1 text with the machine above, which stays the only one that
+ * matches, filters, retries and times out.  A connection from a client hangs
+ * on the weir_client that was accepted; one to an endpoint on a weir_upstream
+ * of the endpoint's pool.  Frames, HPACK and flow control are nghttp2's.
+ */
+#ifndef WEIR_PROXY_H2_H
+#define WEIR_PROXY_H2_H
+
+#include "conn.h"
+
+#define WEIR_H2_PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+struct weir_h2;
+struct weir_h2_worker;
+
+/* Per worker: w->h2.  0 or -errno. */
+int weir_h2_init(struct weir_worker *w);
+void weir_h2_fini(struct weir_worker *w);
+
+/* From here on c speaks HTTP/2; what is in c->in are its first bytes. */
+enum weir_step weir_h2_accept(struct weir_worker *w, struct weir_client *c);
+/* Something happened to the connection of a client. */
+enum weir_step weir_h2_step(struct weir_worker *w, struct weir_client *c);
+/* When that connection has waited long enough, ms. */
+uint64_t weir_h2_deadline(const struct weir_worker *w,
+			  const struct weir_client *c);
+/* It has: says good-bye. */
+void weir_h2_expire(struct weir_worker *w, struct weir_client *c);
+/* No new streams; it closes with the last one. */
+void weir_h2_drain(struct weir_worker *w, struct weir_client *c);
+/* Before its end closes: the streams see a broken connection. */
+void weir_h2_free(struct weir_worker *w, struct weir_h2 **h2);
+/* Sends what the streams produced in this turn.  False: some wait for another
+ * one. */
+bool weir_h2_flush(struct weir_worker *w);
+
+/* A stream to an endpoint as the end of u.  carrier: the connection. */
+int weir_h2_open(struct weir_worker *w, struct weir_upstream *carrier,
+		 struct weir_upstream *u);
+/* Makes carrier, connected or connecting, speak HTTP/2. */
+int weir_h2_connect(struct weir_worker *w, struct weir_upstream *carrier);
+/* The connection stands: streams that waited for it may begin. */
+void weir_h2_connected(struct weir_upstream *carrier);
+/* Carries nothing now. */
+bool weir_h2_is_idle(const struct weir_upstream *carrier);
+/* No new streams; it closes with the last one. */
+void weir_h2_retire(struct weir_upstream *carrier);
+/* Its socket has something to say. */
+void weir_h2_carrier_event(struct weir_worker *w,
+			   struct weir_upstream *carrier);
+/* Takes another stream now? */
+bool weir_h2_has_room(const struct weir_upstream *carrier);
+/* Was the request of u certainly not looked at (RFC 9113 8.7)? */
+bool weir_h2_is_unprocessed(const struct weir_upstream *u);
+
+#endif

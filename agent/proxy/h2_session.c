@@ -1,0 +1,821 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/2 connections: nghttp2's callbacks, the bytes to and from the socket,
+ * and what a peer may cost.  Callbacks only take notes; streams are driven
+ * between them, and what they produce leaves once a turn, together.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "cleanup.h"
+#include "h2_conn.h"
+#include "worker.h"
+
+#define READ_ROUNDS 8
+#define FLUSH_ROUNDS 16
+#define GOAWAY_MS 500 /* from the notice to the last stream that counts */
+#define NV_SPARE 600  /* fields that filters and the proxy may add */
+
+void weir_h2_mark(struct weir_h2 *h2)
+{
+	struct weir_h2_worker *shared = h2->w->h2;
+
+	if (!h2->is_dirty) {
+		h2->is_dirty = true;
+		h2->next_dirty = shared->dirty;
+		shared->dirty = h2;
+	}
+}
+
+void weir_h2_activate(struct weir_h2_stream *s)
+{
+	if (!s->is_active && s->h2) {
+		s->is_active = true;
+		s->next_active = s->h2->active;
+		s->h2->active = s;
+		weir_h2_mark(s->h2);
+	}
+}
+
+void weir_h2_reset_stream(struct weir_h2_stream *s, uint32_t code)
+{
+	if (s->h2 && s->id >= 0 && !s->is_closed) {
+		s->is_ours = true;
+		(void)nghttp2_submit_rst_stream(s->h2->session,
+						NGHTTP2_FLAG_NONE, s->id, code);
+		weir_h2_mark(s->h2);
+	}
+}
+
+void weir_h2_abuse(struct weir_h2 *h2, enum weir_proxy_reason reason)
+{
+	if (!h2->is_abusive) {
+		h2->is_abusive = true;
+		weir_count_reason(&h2->w->counters, reason);
+		(void)nghttp2_session_terminate_session(
+			h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
+		weir_h2_mark(h2);
+	}
+}
+
+bool weir_h2_is_over(const struct weir_h2 *h2, struct weir_h2_rate *rate,
+		     uint32_t max)
+{
+	uint64_t now = h2->w->now_ms;
+
+	if (now - rate->since_ms >= WEIR_H2_RATE_MS) {
+		rate->since_ms = now;
+		rate->n = 0;
+	}
+	return ++rate->n > max;
+}
+
+static struct weir_h2_stream *find(struct weir_h2 *h2, int32_t id)
+{
+	return nghttp2_session_get_stream_user_data(h2->session, id);
+}
+
+/* ------------------------------------------------------------ callbacks */
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd,
+			  void *user)
+{
+	struct weir_h2 *h2 = user;
+	const struct weir_proxy_limits *l = h2->w->limits;
+
+	(void)session;
+	if (hd->type == NGHTTP2_CONTINUATION) {
+		if (++h2->continuations > l->h2_continuations) {
+			weir_h2_abuse(h2, WEIR_PROXY_H2_FLOOD);
+		}
+		return 0;
+	}
+	h2->continuations = 0;
+	/* Frames that cost work here and nothing there; windows are moved by
+	 * what we send. */
+	if ((hd->type == NGHTTP2_DATA && hd->length == 0 &&
+	     !(hd->flags & NGHTTP2_FLAG_END_STREAM)) ||
+	    (hd->type != NGHTTP2_DATA && hd->type != NGHTTP2_HEADERS &&
+	     hd->type != NGHTTP2_WINDOW_UPDATE &&
+	     hd->type != NGHTTP2_RST_STREAM)) {
+		if (weir_h2_is_over(h2, &h2->controls, l->h2_controls)) {
+			weir_h2_abuse(h2, WEIR_PROXY_H2_FLOOD);
+		}
+	}
+	return 0;
+}
+
+static int refuse_stream(struct weir_h2 *h2, int32_t id)
+{
+	(void)nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, id,
+					NGHTTP2_REFUSED_STREAM);
+	return 0;
+}
+
+static int begin_request(struct weir_h2 *h2, int32_t id)
+{
+	struct weir_worker *w = h2->w;
+	struct weir_h2_stream *s;
+	struct weir_client *c;
+
+	if (w->n_clients >= w->max_clients) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
+		return refuse_stream(h2, id);
+	}
+	c = weir_client_new_stream(w, h2->client);
+	if (!c) {
+		return refuse_stream(h2, id);
+	}
+	s = weir_h2_stream_new(h2, &c->end, id);
+	if (!s) {
+		weir_client_close(w, c, true);
+		return refuse_stream(h2, id);
+	}
+	(void)nghttp2_session_set_stream_user_data(h2->session, id, s);
+	if (weir_h2_fields_begin(h2, s, false) < 0) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
+		(void)refuse_stream(h2, id);
+		weir_client_close(w, c, true);
+	}
+	return 0;
+}
+
+static int on_begin_headers(nghttp2_session *session,
+			    const nghttp2_frame *frame, void *user)
+{
+	struct weir_h2 *h2 = user;
+	int32_t id = frame->hd.stream_id;
+	struct weir_h2_stream *s;
+
+	(void)session;
+	if (frame->hd.type != NGHTTP2_HEADERS || h2->is_abusive) {
+		return 0;
+	}
+	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+		return begin_request(h2, id);
+	}
+	s = find(h2, id);
+	if (s && weir_h2_fields_begin(h2, s, s->has_head) < 0) {
+		weir_count_reason(&h2->w->counters, WEIR_PROXY_OVERLOAD);
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	}
+	return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
+		     nghttp2_rcbuf *name, nghttp2_rcbuf *value, uint8_t flags,
+		     void *user)
+{
+	struct weir_h2 *h2 = user;
+	struct weir_h2_stream *s = find(h2, frame->hd.stream_id);
+
+	(void)session;
+	(void)flags;
+	if (!s || frame->hd.type != NGHTTP2_HEADERS || h2->is_abusive) {
+		return 0;
+	}
+	return weir_h2_fields_add(h2, s, name, value)
+		       ? 0
+		       : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* nghttp2 would leave the field out and go on. */
+static int on_invalid_header(nghttp2_session *session,
+			     const nghttp2_frame *frame, nghttp2_rcbuf *name,
+			     nghttp2_rcbuf *value, uint8_t flags, void *user)
+{
+	(void)session;
+	(void)frame;
+	(void)name;
+	(void)value;
+	(void)flags;
+	(void)user;
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static void end_of_stream(struct weir_h2_stream *s)
+{
+	s->rx_eof = true;
+	if (s->end) {
+		s->end->is_readable = true;
+		weir_h2_activate(s);
+	}
+}
+
+static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
+			 void *user)
+{
+	struct weir_h2 *h2 = user;
+	bool is_eof = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+	struct weir_h2_stream *s;
+
+	(void)session;
+	switch (frame->hd.type) {
+	case NGHTTP2_HEADERS:
+		s = find(h2, frame->hd.stream_id);
+		if (!s || h2->is_abusive) {
+			return 0;
+		}
+		if (weir_h2_fields_end(h2, s, is_eof) < 0) {
+			weir_h2_reset_stream(s, NGHTTP2_PROTOCOL_ERROR);
+			return 0;
+		}
+		weir_h2_fields_drop(h2);
+		if (s->end) {
+			s->end->is_readable = true;
+			weir_h2_activate(s);
+		}
+		break;
+	case NGHTTP2_DATA:
+		s = find(h2, frame->hd.stream_id);
+		break;
+	case NGHTTP2_GOAWAY:
+		h2->is_going = true;
+		h2->is_last = true;
+		return 0;
+	default:
+		return 0;
+	}
+	if (s && is_eof) {
+		end_of_stream(s);
+	}
+	return 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
+		   const uint8_t *p, size_t n, void *user)
+{
+	struct weir_h2 *h2 = user;
+	struct weir_h2_stream *s = find(h2, id);
+
+	(void)flags;
+	if (!s || !s->end || s->is_reset) {
+		(void)nghttp2_session_consume(session, id, n);
+		return 0;
+	}
+	if (weir_h2_stream_data(s, p, n) < 0) {
+		weir_count_reason(&h2->w->counters, WEIR_PROXY_OVERLOAD);
+		(void)nghttp2_session_consume(session, id, n);
+		weir_h2_reset_stream(s, NGHTTP2_ENHANCE_YOUR_CALM);
+		return 0;
+	}
+	s->end->is_readable = true;
+	weir_h2_activate(s);
+	return 0;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code,
+			   void *user)
+{
+	struct weir_h2 *h2 = user;
+	struct weir_h2_stream *s = find(h2, id);
+
+	(void)session;
+	/* What a client gives up, and what it makes us give up, before it is
+	 * answered: CVE-2023-44487, CVE-2025-8671. */
+	if (h2->client && s && code != NGHTTP2_NO_ERROR && !s->is_ended &&
+	    !s->is_ours &&
+	    weir_h2_is_over(h2, &h2->resets, h2->w->limits->h2_resets)) {
+		weir_h2_abuse(h2, WEIR_PROXY_H2_RESETS);
+	}
+	if (s) {
+		weir_h2_stream_closed(s, code);
+	}
+	return 0;
+}
+
+static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
+			 void *user)
+{
+	struct weir_h2 *h2 = user;
+	struct weir_h2_stream *s;
+
+	(void)session;
+	if ((frame->hd.type != NGHTTP2_DATA &&
+	     frame->hd.type != NGHTTP2_HEADERS) ||
+	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+		return 0;
+	}
+	s = find(h2, frame->hd.stream_id);
+	if (!s) {
+		return 0;
+	}
+	s->is_ended = true;
+	if (h2->client && !s->end && !s->rx_eof) {
+		/* Answered before the end of the request (RFC 9113 8.1). */
+		weir_h2_reset_stream(s, NGHTTP2_NO_ERROR);
+	}
+	return 0;
+}
+
+static void set_callbacks(nghttp2_session_callbacks *cb)
+{
+	nghttp2_session_callbacks_set_on_begin_frame_callback(cb,
+							      on_begin_frame);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(
+		cb, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback2(cb, on_header);
+	nghttp2_session_callbacks_set_on_invalid_header_callback2(
+		cb, on_invalid_header);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(cb,
+							       on_stream_close);
+	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
+}
+
+int weir_h2_init(struct weir_worker *w)
+{
+	struct weir_h2_worker *shared = calloc(1, sizeof(*shared));
+
+	w->h2 = shared;
+	if (!shared) {
+		return -ENOMEM;
+	}
+	shared->max_nv = w->limits->max_headers + NV_SPARE;
+	shared->nv = calloc(shared->max_nv, sizeof(*shared->nv));
+	if (!shared->nv || nghttp2_session_callbacks_new(&shared->callbacks) ||
+	    nghttp2_option_new(&shared->option)) {
+		return -ENOMEM;
+	}
+	set_callbacks(shared->callbacks);
+	nghttp2_option_set_no_auto_window_update(shared->option, 1);
+	nghttp2_option_set_no_closed_streams(shared->option, 1);
+	nghttp2_option_set_max_outbound_ack(shared->option,
+					    w->limits->h2_controls);
+	return 0;
+}
+
+void weir_h2_fini(struct weir_worker *w)
+{
+	struct weir_h2_worker *shared = w->h2;
+
+	if (!shared) {
+		return;
+	}
+	while (shared->free) {
+		struct weir_h2_stream *s = shared->free;
+
+		shared->free = s->next;
+		weir_free_ptr(&s);
+	}
+	nghttp2_session_callbacks_del(shared->callbacks);
+	nghttp2_option_del(shared->option);
+	weir_free_ptr(&shared->nv);
+	weir_free_ptr(&w->h2);
+}
+
+/* ------------------------------------------------------------ the session */
+
+static int settings(struct weir_h2 *h2)
+{
+	const struct weir_proxy_limits *l = h2->w->limits;
+	bool is_client = h2->upstream;
+	nghttp2_settings_entry s[4] = {
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, l->h2_window_bytes},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, l->max_head_bytes},
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, l->h2_streams},
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+	};
+	/* One slow reader must not keep an endpoint from all others. */
+	uint64_t window = (uint64_t)l->h2_window_bytes *
+			  (is_client ? l->h2_streams : 4);
+	int r;
+
+	if (is_client) {
+		s[2] = s[3];
+	}
+	r = nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, s, 3);
+	if (r == 0) {
+		r = nghttp2_session_set_local_window_size(
+			h2->session, NGHTTP2_FLAG_NONE, 0,
+			window < INT32_MAX ? (int32_t)window : INT32_MAX);
+	}
+	return r;
+}
+
+static int new_h2(struct weir_worker *w, struct weir_client *c,
+		  struct weir_upstream *u, struct weir_h2 **ret_h2)
+{
+	struct weir_h2_worker *shared = w->h2;
+	struct weir_h2 *h2 = calloc(1, sizeof(*h2));
+	int r;
+
+	if (!h2) {
+		return -ENOMEM;
+	}
+	h2->w = w;
+	h2->client = c;
+	h2->upstream = u;
+	h2->end = c ? &c->end : &u->end;
+	r = c ? nghttp2_session_server_new2(&h2->session, shared->callbacks, h2,
+					    shared->option)
+	      : nghttp2_session_client_new2(&h2->session, shared->callbacks, h2,
+					    shared->option);
+	if (r == 0) {
+		r = settings(h2);
+	}
+	if (r < 0) {
+		nghttp2_session_del(h2->session);
+		weir_free_ptr(&h2);
+		return -ENOMEM;
+	}
+	weir_h2_mark(h2);
+	*ret_h2 = h2;
+	return 0;
+}
+
+void weir_h2_free(struct weir_worker *w, struct weir_h2 **h2p)
+{
+	struct weir_h2 *h2 = TAKE_PTR(*h2p);
+	struct weir_h2 **pp = &w->h2->dirty;
+
+	while (*pp && *pp != h2) {
+		pp = &(*pp)->next_dirty;
+	}
+	if (*pp) {
+		*pp = h2->next_dirty;
+	}
+	h2->is_dirty = true; /* not again */
+	while (h2->streams) {
+		struct weir_end *end = h2->streams->end;
+
+		weir_h2_stream_orphan(h2->streams);
+		if (end && end->kind == WEIR_END_CLIENT) {
+			weir_worker_queue(w, (struct weir_client *)(void *)end);
+		} else if (end) {
+			weir_worker_queue(
+				w,
+				((struct weir_upstream *)(void *)end)->client);
+		}
+	}
+	weir_h2_fields_drop(h2);
+	weir_block_put(&w->blocks, &h2->out);
+	nghttp2_session_del(h2->session);
+	weir_free_ptr(&h2);
+}
+
+/* n bytes of the peer. */
+static void feed(struct weir_h2 *h2, const char *p, size_t n)
+{
+	ssize_t r = nghttp2_session_mem_recv(h2->session, (const uint8_t *)p,
+					     n);
+
+	weir_h2_mark(h2);
+	if (r < 0) {
+		/* A preface that is none, memory, or a flood. */
+		(void)nghttp2_session_terminate_session(h2->session,
+							NGHTTP2_PROTOCOL_ERROR);
+		h2->is_dead = r != NGHTTP2_ERR_BAD_CLIENT_MAGIC &&
+			      r != NGHTTP2_ERR_FLOODED;
+	}
+}
+
+static void drive(struct weir_worker *w, struct weir_h2_stream *s)
+{
+	struct weir_end *end = s->end;
+
+	if (!end) {
+		return;
+	}
+	if (end->kind == WEIR_END_CLIENT) {
+		weir_client_drive(w, (struct weir_client *)(void *)end);
+	} else {
+		weir_client_drive(
+			w, ((struct weir_upstream *)(void *)end)->client);
+	}
+}
+
+static void drive_active(struct weir_h2 *h2)
+{
+	struct weir_h2_stream *s;
+
+	while ((s = h2->active)) {
+		h2->active = s->next_active;
+		s->is_active = false;
+		drive(h2->w, s);
+	}
+}
+
+/* What the socket has, to nghttp2.  False: it has ended. */
+static bool receive(struct weir_h2 *h2)
+{
+	struct weir_worker *w = h2->w;
+	struct weir_block *b;
+	bool is_open = true;
+
+	if (!h2->end->is_readable) {
+		return true;
+	}
+	b = weir_worker_block(w);
+	if (!b) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
+		return false;
+	}
+	for (int i = 0; i < READ_ROUNDS && h2->end->is_readable; i++) {
+		ssize_t n = weir_end_recv(h2->end, b->data, w->blocks.size);
+
+		if (n > 0) {
+			feed(h2, b->data, (size_t)n);
+			continue;
+		}
+		is_open = n == -EAGAIN;
+		break;
+	}
+	weir_block_put(&w->blocks, &b);
+	return is_open;
+}
+
+/* Frames behind each other into one block.  False: there are none. */
+static bool gather(struct weir_h2 *h2)
+{
+	struct weir_worker *w = h2->w;
+	struct weir_block *b;
+
+	if (!h2->out) {
+		h2->out = weir_worker_block(w);
+	}
+	b = h2->out;
+	if (!b) {
+		return false;
+	}
+	if (b->start == b->end) {
+		b->start = 0;
+		b->end = 0;
+	}
+	while (b->end < w->blocks.size) {
+		size_t room = w->blocks.size - b->end;
+
+		if (!h2->rest_n) {
+			ssize_t n = nghttp2_session_mem_send(h2->session,
+							     &h2->rest);
+
+			if (n <= 0) {
+				h2->is_dead |= n < 0;
+				break;
+			}
+			h2->rest_n = (size_t)n;
+		}
+		room = room < h2->rest_n ? room : h2->rest_n;
+		memcpy(b->data + b->end, h2->rest, room);
+		b->end += (uint32_t)room;
+		h2->rest += room;
+		h2->rest_n -= room;
+	}
+	return weir_block_len(b);
+}
+
+/* True: the socket took all there was. */
+static bool transmit(struct weir_h2 *h2)
+{
+	struct weir_worker *w = h2->w;
+
+	while (h2->end->is_writable && gather(h2)) {
+		struct iovec iov = {.iov_base = h2->out->data + h2->out->start,
+				    .iov_len = weir_block_len(h2->out)};
+		ssize_t n = weir_end_send(h2->end, &iov, 1, 0);
+
+		if (n < 0) {
+			h2->is_dead |= n != -EAGAIN;
+			return false;
+		}
+		h2->out->start += (uint32_t)n;
+	}
+	if (weir_block_len(h2->out)) {
+		return false;
+	}
+	weir_block_put(&w->blocks, &h2->out);
+	return true;
+}
+
+/* Both wishes gone: nghttp2 has said or heard good-bye, and all is sent. */
+static bool is_over(const struct weir_h2 *h2)
+{
+	return h2->is_dead || h2->end->is_broken ||
+	       (!weir_block_len(h2->out) && !h2->rest_n &&
+		!nghttp2_session_want_write(h2->session) &&
+		(!nghttp2_session_want_read(h2->session) ||
+		 (h2->is_last && !h2->n_streams)));
+}
+
+/* False: not all of it got its turn. */
+static bool flush_one(struct weir_h2 *h2)
+{
+	for (int i = 0; i < FLUSH_ROUNDS; i++) {
+		bool is_out = transmit(h2);
+
+		if (h2->is_dead || !h2->active) {
+			return true;
+		}
+		drive_active(h2);
+		if (!is_out && !h2->active) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The connection is over for its carrier. */
+static void close_carrier(struct weir_h2 *h2)
+{
+	if (h2->client) {
+		weir_client_close(h2->w, h2->client, false);
+	} else {
+		weir_upstream_close_carrier(h2->w, h2->upstream);
+	}
+}
+
+bool weir_h2_flush(struct weir_worker *w)
+{
+	struct weir_h2_worker *shared = w->h2;
+	struct weir_h2 *later = NULL;
+	struct weir_h2 *h2;
+
+	while ((h2 = shared->dirty)) {
+		bool is_done;
+
+		/* It stays marked meanwhile: what its own streams produce is
+		 * sent here. */
+		shared->dirty = h2->next_dirty;
+		h2->next_dirty = NULL;
+		is_done = flush_one(h2);
+		h2->is_dirty = false;
+		if (is_over(h2)) {
+			close_carrier(h2);
+		} else if (!is_done) {
+			h2->is_dirty = true;
+			h2->next_dirty = later;
+			later = h2;
+		}
+	}
+	shared->dirty = later;
+	return !later;
+}
+
+/* ------------------------------------------------------------ from clients */
+
+enum weir_step weir_h2_accept(struct weir_worker *w, struct weir_client *c)
+{
+	if (new_h2(w, c, NULL, &c->h2) < 0) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
+		weir_client_close(w, c, true);
+		return WEIR_STEP_WAIT;
+	}
+	c->phase = WEIR_PHASE_H2;
+	if (c->in) {
+		feed(c->h2, c->in->data + c->in->start, weir_block_len(c->in));
+		weir_block_put(&w->blocks, &c->in);
+	}
+	if (w->is_draining) {
+		weir_h2_drain(w, c);
+	}
+	return WEIR_STEP_AGAIN;
+}
+
+enum weir_step weir_h2_step(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_h2 *h2 = c->h2;
+
+	if (!receive(h2)) {
+		weir_client_close(w, c, false);
+		return WEIR_STEP_WAIT;
+	}
+	drive_active(h2);
+	weir_h2_mark(h2);
+	return h2->end->is_readable ? WEIR_STEP_AGAIN : WEIR_STEP_WAIT;
+}
+
+uint64_t weir_h2_deadline(const struct weir_worker *w,
+			  const struct weir_client *c)
+{
+	const struct weir_h2 *h2 = c->h2;
+	uint64_t at = c->last_ms + (h2->n_streams ? w->limits->stall_timeout_ms
+						  : w->limits->idle_timeout_ms);
+
+	return h2->goaway_ms && h2->goaway_ms < at ? h2->goaway_ms : at;
+}
+
+/* RFC 9113 6.8: first a notice, so that what is on its way still counts, then
+ * the last stream that does. */
+void weir_h2_drain(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_h2 *h2 = c->h2;
+
+	if (!h2->is_going) {
+		h2->is_going = true;
+		h2->goaway_ms = w->now_ms + GOAWAY_MS;
+		(void)nghttp2_submit_shutdown_notice(h2->session);
+		weir_h2_mark(h2);
+		weir_due_arm(&w->wheel, &c->due, h2->goaway_ms);
+	}
+}
+
+static void last_goaway(struct weir_h2 *h2)
+{
+	h2->goaway_ms = 0;
+	h2->is_last = true;
+	(void)nghttp2_submit_goaway(
+		h2->session, NGHTTP2_FLAG_NONE,
+		nghttp2_session_get_last_proc_stream_id(h2->session),
+		NGHTTP2_NO_ERROR, NULL, 0);
+	weir_h2_mark(h2);
+}
+
+void weir_h2_expire(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_h2 *h2 = c->h2;
+
+	if (h2->goaway_ms && h2->goaway_ms <= w->now_ms) {
+		last_goaway(h2);
+		weir_due_arm(&w->wheel, &c->due, weir_h2_deadline(w, c));
+		return;
+	}
+	if (!h2->n_streams && !h2->is_last) {
+		/* Idle: a last word, and the end behind it. */
+		last_goaway(h2);
+		return;
+	}
+	weir_client_close(w, c, h2->n_streams > 0);
+}
+
+/* ------------------------------------------------------------ to endpoints */
+
+int weir_h2_connect(struct weir_worker *w, struct weir_upstream *carrier)
+{
+	return new_h2(w, NULL, carrier, &carrier->h2);
+}
+
+int weir_h2_open(struct weir_worker *w, struct weir_upstream *carrier,
+		 struct weir_upstream *u)
+{
+	struct weir_h2_stream *s = weir_h2_stream_new(carrier->h2, &u->end, -1);
+
+	(void)w;
+	if (!s) {
+		return -ENOMEM;
+	}
+	u->end.is_writable = !carrier->is_connecting;
+	return 0;
+}
+
+void weir_h2_carrier_event(struct weir_worker *w, struct weir_upstream *carrier)
+{
+	struct weir_h2 *h2 = carrier->h2;
+
+	if (!receive(h2)) {
+		weir_upstream_close_carrier(w, carrier);
+		return;
+	}
+	/* An event is an edge: what is left must be asked for again. */
+	if (h2->end->is_readable) {
+		weir_h2_mark(h2);
+	}
+	drive_active(h2);
+	weir_h2_mark(h2);
+}
+
+bool weir_h2_has_room(const struct weir_upstream *carrier)
+{
+	const struct weir_h2 *h2 = carrier->h2;
+	uint32_t max = nghttp2_session_get_remote_settings(
+		h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+	if (max > h2->w->limits->h2_streams) {
+		max = h2->w->limits->h2_streams;
+	}
+	return !h2->is_going && !h2->is_dead && h2->n_streams < max &&
+	       nghttp2_session_check_request_allowed(h2->session);
+}
+
+void weir_h2_connected(struct weir_upstream *carrier)
+{
+	for (struct weir_h2_stream *s = carrier->h2->streams; s; s = s->next) {
+		if (s->end) {
+			s->end->is_writable = true;
+			weir_h2_activate(s);
+		}
+	}
+	weir_h2_mark(carrier->h2);
+}
+
+void weir_h2_retire(struct weir_upstream *carrier)
+{
+	carrier->h2->is_going = true;
+	carrier->h2->is_last = true;
+	weir_h2_mark(carrier->h2);
+}
+
+bool weir_h2_is_idle(const struct weir_upstream *carrier)
+{
+	return carrier->h2->n_streams == 0;
+}
+
+bool weir_h2_is_unprocessed(const struct weir_upstream *u)
+{
+	const struct weir_end *end = &u->end;
+
+	return end->layer && end->layer->ops == &weir_h2_stream_ops &&
+	       ((struct weir_h2_stream *)(void *)end->layer)->is_refused;
+}
