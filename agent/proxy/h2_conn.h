@@ -124,6 +124,9 @@ void weir_h2_abuse(struct weir_h2 *h2, enum weir_proxy_reason reason);
 bool weir_h2_is_over(const struct weir_h2 *h2, struct weir_h2_rate *rate,
 		     uint32_t max);
 
+/* h2_frames.c */
+void weir_h2_set_callbacks(nghttp2_session_callbacks *cb);
+
 /* h2_stream.c */
 extern const struct weir_layer_ops weir_h2_stream_ops;
 /* Belongs to end from now on.  NULL without memory. */
