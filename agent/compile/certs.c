@@ -41,7 +41,8 @@ static const struct ir_cert *entry(struct ir *c, struct ir_certs *list,
 	IR_DIAG((c), WEIR_DIAG_ERROR, (q)->from, (reason), (q)->field,         \
 		__VA_ARGS__)
 
-const struct ir_cert *weir_ir_cert(struct ir *c, const struct ir_cert_request *q)
+const struct ir_cert *weir_ir_cert(struct ir *c,
+				   const struct ir_cert_request *q)
 {
 	const struct weir_object_ref *to = q->to;
 	const struct weir_object *o;
@@ -182,8 +183,8 @@ static void take_validation(struct ir *c, const struct ir_gateway *g,
 			    struct ir_listener *l)
 {
 	const struct weir_gateway_spec *spec = g->object->gateway;
-	const struct weir_frontend_validation *validation =
-		validation_for(spec, l->port);
+	const struct weir_frontend_validation *validation = validation_for(
+		spec, l->port);
 	struct ir_scope before;
 	uint32_t *v;
 
@@ -201,20 +202,21 @@ static void take_validation(struct ir *c, const struct ir_gateway *g,
 			.bad_kind = "InvalidCACertificateKind"};
 		const struct ir_cert *ca;
 
-		q.field = validation->port
-				  ? weir_ir_field(
-					    &field,
-					    "spec.tls.frontend.perPort[%zu].tls."
-					    "validation.caCertificateRefs[%zu]",
-					    (size_t)(validation -
-						     spec->validations) -
-						    1,
-					    i)
-				  : weir_ir_field(
-					    &field,
-					    "spec.tls.frontend.default."
-					    "validation.caCertificateRefs[%zu]",
-					    i);
+		q.field =
+			validation->port
+				? weir_ir_field(
+					  &field,
+					  "spec.tls.frontend.perPort[%zu].tls."
+					  "validation.caCertificateRefs[%zu]",
+					  (size_t)(validation -
+						   spec->validations) -
+						  1,
+					  i)
+				: weir_ir_field(
+					  &field,
+					  "spec.tls.frontend.default."
+					  "validation.caCertificateRefs[%zu]",
+					  i);
 		ca = weir_ir_ca(c, &q);
 		if (ca) {
 			add_index(v, &l->n_client_cas, ca);
@@ -274,8 +276,8 @@ void weir_ir_listener_tls(struct ir *c, const struct ir_gateway *g,
 	}
 	l->flags |= WEIR_LISTENER_TLS_TERMINATE;
 	if (is_passthrough) {
-		struct ir_scope before = weir_ir_enter(
-			c, &l->verdict->accepted, NULL);
+		struct ir_scope before = weir_ir_enter(c, &l->verdict->accepted,
+						       NULL);
 
 		IR_DIAG(c, WEIR_DIAG_ERROR, owner, "UnsupportedValue",
 			IR_FIELD("spec.listeners[%zu].tls.mode", number),

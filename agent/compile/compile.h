@@ -16,9 +16,19 @@
 #define WEIR_CONTROLLER "weir.dev/gateway-controller"
 #define WEIR_KINGRESS_CLASS "weir.ingress.networking.knative.dev"
 
+/* What the proxy does not serve yet; such listeners and backends are refused
+ * and said to be. */
+#define WEIR_UNSERVED_TLS 1u   /* termination, passthrough */
+#define WEIR_UNSERVED_HTTP2 2u /* GRPCRoutes, backends of HTTP/2 */
+#define WEIR_UNSERVED_BACKEND_TLS 4u
+#define WEIR_UNSERVED_NOW (WEIR_UNSERVED_TLS | WEIR_UNSERVED_BACKEND_TLS)
+
 struct weir_compile_options {
 	struct weir_str
 		node_name; /* endpoints of this node are local; may be empty */
+	bool is_writer; /* gives Gateways addresses of the pool; another agent
+			 * learns them from the status */
+	uint32_t unserved; /* WEIR_UNSERVED_* */
 };
 
 /* Writable, unstamped, heap-allocated blocks; owned by the caller. */

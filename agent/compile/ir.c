@@ -40,8 +40,11 @@ void weir_ir_init(struct ir *c, struct weir_store *store,
 		  const struct weir_compile_options *options,
 		  struct weir_diags *diags)
 {
-	*c = (struct ir){
-		.store = store, .node = options->node_name, .diags = diags};
+	*c = (struct ir){.store = store,
+			 .node = options->node_name,
+			 .is_writer = options->is_writer,
+			 .unserved = options->unserved,
+			 .diags = diags};
 	init_arena(c);
 	c->fronts_tail = &c->fronts;
 	c->rules_tail = &c->rules;
@@ -56,6 +59,9 @@ void weir_ir_fini(struct ir *c)
 	weir_map_fini(&c->activators);
 	weir_map_fini(&c->l4_rules);
 	weir_map_fini(&c->regex_ids);
+	weir_map_fini(&c->addresses);
+	weir_map_fini(&c->certs.by_object);
+	weir_map_fini(&c->cas.by_object);
 	weir_arena_fini(&c->arena);
 }
 

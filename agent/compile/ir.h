@@ -181,6 +181,22 @@ struct ir_vhost {
 	struct ir_vhost *next_hash; /* with the same hash */
 };
 
+/* A Secret or ConfigMap with certificates, once. */
+struct ir_cert {
+	const struct weir_object *object;
+	uint32_t object_id;
+	uint32_t index; /* among all of its kind */
+	uint64_t hash;
+	struct ir_cert *next;
+};
+
+struct ir_certs {
+	struct ir_cert *first;
+	struct ir_cert *last;
+	uint32_t n;
+	struct weir_map by_object;
+};
+
 enum ir_protocol {
 	IR_PROTOCOL_BAD,
 	IR_PROTOCOL_HTTP,
@@ -199,11 +215,17 @@ struct ir_listener {
 	uint32_t object;
 	uint32_t flags;                        /* WEIR_LISTENER_* */
 	const struct weir_listener_spec *spec; /* NULL: mesh, Knative */
-	uint32_t kinds;     /* bit per enum weir_kind that may attach */
-	uint32_t attached;  /* id of the last route that did */
-	bool no_forwarded;  /* weir.dev/forwarded: none */
-	bool is_conflicted; /* takes no traffic */
-	bool has_front;     /* shares the one of an earlier listener */
+	uint32_t kinds;        /* bit per enum weir_kind that may attach */
+	uint32_t attached;     /* id of the last route that did */
+	bool no_forwarded;     /* weir.dev/forwarded: none */
+	bool is_conflicted;    /* takes no traffic */
+	bool is_closed;        /* likewise: its TLS cannot be served */
+	const uint32_t *certs; /* indices */
+	const uint32_t *client_cas;
+	uint32_t n_certs;
+	uint32_t n_client_cas;
+	uint32_t backend_cert; /* index + 1; 0: none */
+	bool has_front;        /* shares the one of an earlier listener */
 	struct weir_listener_verdict *verdict; /* NULL as spec */
 	struct ir_vhost *vhosts;
 	uint32_t n_vhosts;
@@ -235,8 +257,19 @@ struct ir_front {
 	struct ir_front *next_of_service;
 };
 
+/* A Gateway, or a ListenerSet that hangs on one. */
 struct ir_gateway {
 	const struct weir_object *object;
+	const struct weir_object *class; /* NULL: none is needed */
+	struct ir_gateway *parent;       /* of a set */
+	struct ir_gateway *sets;         /* that it lets in, by precedence */
+	struct ir_gateway *next_set;
+	bool is_refused; /* not accepted: nothing of it is served */
+	struct weir_ip *addresses;
+	size_t n_addresses;
+	bool has_v4;
+	bool has_v6;
+	uint32_t backend_cert; /* index + 1; 0: none */
 	uint32_t object_id;
 	struct weir_gateway_verdict *verdict;
 	struct ir_listener *listeners; /* one per listener of the spec */
@@ -279,7 +312,9 @@ struct ir {
 	struct weir_str node;
 	struct weir_arena arena;
 	struct weir_diags *diags;
-	bool is_quiet; /* said already */
+	bool is_quiet;  /* said already */
+	bool is_writer; /* weir_compile_options */
+	uint32_t unserved;
 	struct ir_scope scope;
 	int error;
 
@@ -306,6 +341,12 @@ struct ir {
 
 	struct ir_gateway *gateways; /* ours, by namespace and name */
 	size_t n_gateways;
+	struct ir_gateway *sets; /* ours, likewise */
+	size_t n_sets;
+	struct ir_pool *pools;
+	struct weir_map addresses; /* hash -> struct ir_gateway */
+	struct ir_certs certs;
+	struct ir_certs cas;
 	struct ir_gateway *last_gateway;
 
 	struct ir_front *fronts;
@@ -424,6 +465,18 @@ bool weir_ir_no_forwarded(struct ir *c, const struct weir_object *object,
 /* ------------------------------------------------- gateway.c and attach.c */
 
 void weir_ir_gateways(struct ir *c);
+/* conflict.c */
+int weir_ir_family(enum ir_protocol protocol);
+/* Of a Gateway and its sets. */
+void weir_ir_conflicts(struct ir *c, struct ir_gateway *gateway);
+/* address.c: the pool of a class of ours; NULL if it has none. */
+struct ir_pool;
+const struct ir_pool *weir_ir_pool(struct ir *c,
+				   const struct weir_object *class,
+				   const struct weir_fault **fault);
+/* First for all Gateways the one, in order of age, then the other. */
+void weir_ir_known_addresses(struct ir *c, struct ir_gateway *gateway);
+void weir_ir_new_addresses(struct ir *c, struct ir_gateway *gateway);
 /* One of ours, or NULL. */
 struct ir_gateway *weir_ir_find_gateway(struct ir *c, struct weir_str ns,
 					struct weir_str name);
@@ -450,6 +503,31 @@ void weir_ir_attach(struct ir *c, struct ir_route *route, ir_attach_fn fn,
 /* Ranks of the n objects by age, namespace and name. */
 const uint32_t *weir_ir_ranks(struct ir *c, const struct weir_object *const *v,
 			      size_t n);
+
+/* ------------------------------------------------- grant.c, certs.c */
+
+/* True also inside one namespace. */
+bool weir_ir_is_granted(struct ir *c, const struct weir_object *from,
+			const struct weir_object_ref *to);
+
+struct ir_cert_request {
+	const struct weir_object *from;
+	const struct weir_object_ref *to;
+	const char *bad;      /* reason: it is not there, or of no use */
+	const char *bad_kind; /* reason: it can hold none */
+	struct weir_str field;
+};
+/* NULL, and said, if it cannot be used. */
+const struct ir_cert *weir_ir_cert(struct ir *c,
+				   const struct ir_cert_request *request);
+const struct ir_cert *weir_ir_ca(struct ir *c,
+				 const struct ir_cert_request *request);
+/* Certificates, and what clients must show, of an HTTPS or TLS listener. */
+void weir_ir_listener_tls(struct ir *c, const struct ir_gateway *gateway,
+			  const struct weir_object *owner,
+			  struct ir_listener *listener, size_t number);
+/* What backends are shown. */
+void weir_ir_backend_cert(struct ir *c, struct ir_gateway *gateway);
 
 /* --------------------------------------------------- service.c, refs.c */
 

@@ -10,7 +10,6 @@
 
 #include <stdio.h>
 
-#define GATEWAY_GROUP "gateway.networking.k8s.io"
 #define SERVING_GROUP "serving.knative.dev"
 #define PERCENT 100
 
@@ -89,62 +88,14 @@ static void add_invalid(struct build *b, const struct ir_service *service)
 	}
 }
 
-/* Any from with any to of any grant in the target's namespace. */
-static bool grant_allows(const struct weir_grant_spec *grant,
-			 const struct weir_object *from,
-			 const struct weir_backend_ref *to)
-{
-	bool is_from = false;
-	bool is_to = false;
-
-	for (size_t i = 0; i < grant->n_from; i++) {
-		const struct weir_grant_from *f = &grant->from[i];
-
-		is_from = is_from ||
-			  (weir_str_is(f->group, GATEWAY_GROUP) &&
-			   weir_str_is(f->kind, weir_kind_text(from->kind)) &&
-			   weir_str_eq(f->ns, from->ns));
-	}
-	for (size_t i = 0; is_from && i < grant->n_to; i++) {
-		const struct weir_grant_to *t = &grant->to[i];
-
-		is_to = is_to ||
-			(weir_str_eq(t->group, to->group) &&
-			 weir_str_eq(t->kind, to->kind) &&
-			 (t->name.n == 0 || weir_str_eq(t->name, to->name)));
-	}
-	return is_to;
-}
-
 static bool is_granted(const struct build *b)
 {
-	struct weir_str ns = b->ref->ns;
-	const struct weir_object *const *v;
-	size_t n;
-	size_t lo = 0;
-	size_t hi;
+	const struct weir_object_ref to = {.group = b->ref->group,
+					   .kind = b->ref->kind,
+					   .ns = b->ref->ns,
+					   .name = b->ref->name};
 
-	if (b->q->is_mesh || weir_str_eq(ns, b->q->route->ns)) {
-		return true;
-	}
-	v = weir_store_list(b->c->store, WEIR_KIND_REFERENCE_GRANT, &n);
-	hi = n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (weir_str_cmp(v[mid]->ns, ns) < 0) {
-			lo = mid + 1;
-		} else {
-			hi = mid;
-		}
-	}
-	for (; lo < n && weir_str_eq(v[lo]->ns, ns); lo++) {
-		if (v[lo]->grant &&
-		    grant_allows(v[lo]->grant, b->q->route, b->ref)) {
-			return true;
-		}
-	}
-	return false;
+	return b->q->is_mesh || weir_ir_is_granted(b->c, b->q->route, &to);
 }
 
 static void add_own_filters(struct build *b, struct ir_filters *out)
