@@ -142,7 +142,7 @@ __noinline long weir_claim(void)
 	if (!d) {
 		return -ENOENT;
 	}
-	r = bpf_map_update_elem(&weir_flow, &d->k, &d->f, BPF_NOEXIST);
+	r = weir_flow_put(&d->k, &d->f, BPF_NOEXIST);
 	if (r != -EEXIST) {
 		return r;
 	}
@@ -169,7 +169,7 @@ __noinline long weir_claim(void)
 	} else {
 		return r;
 	}
-	return bpf_map_update_elem(&weir_flow, &d->k, &d->f, BPF_NOEXIST);
+	return weir_flow_put(&d->k, &d->f, BPF_NOEXIST);
 }
 
 /* The same with reserved ports as destination of d->k, until one is free. */
@@ -226,7 +226,7 @@ static __always_inline long add_snat(struct draft *d)
 	weir_tuple_reverse(&d->k.from, &d->f.to);
 	d->k.from = there;
 	d->k.dir = WEIR_DIR_EGRESS;
-	return bpf_map_update_elem(&weir_flow, &d->k, &d->f, BPF_ANY);
+	return weir_flow_put(&d->k, &d->f, BPF_ANY);
 }
 
 static __always_inline int no_flow(long r)
@@ -267,8 +267,7 @@ __noinline int weir_insert(void)
 	d->f.to.daddr = d->choice.addr;
 	d->f.to.dport_be = d->choice.port_be;
 	if (!r) {
-		r = bpf_map_update_elem(&weir_flow, &d->pkt.key, &d->f,
-					BPF_ANY);
+		r = weir_flow_put(&d->pkt.key, &d->f, BPF_ANY);
 	}
 	if (!r) {
 		return BEGIN_OK;
@@ -413,7 +412,7 @@ static __always_inline int refuse_datagram(struct draft *d,
 	weir_tuple_reverse(&to, &d->k.from);
 	d->k.proto = IPPROTO_UDP;
 	d->k.dir = WEIR_DIR_EGRESS;
-	if (bpf_map_update_elem(&weir_flow, &d->k, &d->f, BPF_ANY)) {
+	if (weir_flow_put(&d->k, &d->f, BPF_ANY)) {
 		return BEGIN_DROP;
 	}
 	d->f.to = to;

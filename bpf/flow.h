@@ -11,6 +11,7 @@
 
 #include "packet.h"
 #include "weir_flow.h"
+#include "weir_sieve.h"
 
 /* Ports tried, from a random one on, before a flow is given up. */
 #define WEIR_PORT_TRIES 32
@@ -19,6 +20,76 @@ static __always_inline struct weir_flow *
 weir_flow_find(const struct weir_flow_key *key)
 {
 	return bpf_map_lookup_elem(&weir_flow, key);
+}
+
+/* May something be known of this end in this role?  False is certain. */
+static __always_inline bool weir_sieve_has(const struct weir_ip *ip,
+					   __be16 port_be,
+					   enum weir_sieve_role role)
+{
+	__u32 bit = weir_sieve_bit(ip, port_be, role);
+	__u32 word = bit / 64;
+	__u64 *w = bpf_map_lookup_elem(&weir_sieve, &word);
+
+	return w && *w >> bit % 64 & 1;
+}
+
+static __always_inline bool weir_sieve_has_source(const struct weir_tuple *t,
+						  enum weir_sieve_role role)
+{
+	return weir_sieve_has(&t->saddr, t->sport_be, role);
+}
+
+static __always_inline bool
+weir_sieve_has_destination(const struct weir_tuple *t,
+			   enum weir_sieve_role role)
+{
+	return weir_sieve_has(&t->daddr, t->dport_be, role);
+}
+
+/* Tells the sieve of an entry of this kind. */
+__noinline int weir_sieve_note(const struct weir_flow_key *key, __u32 kind)
+{
+	__u32 bit, word;
+	__u64 *w;
+
+	if (!key) {
+		return 0;
+	}
+	switch (kind & WEIR_FLOW_KIND) {
+	case WEIR_FLOW_FORWARD:
+		bit = weir_sieve_bit(&key->from.daddr, key->from.dport_be,
+				     WEIR_SIEVE_FRONT);
+		break;
+	case WEIR_FLOW_REVERSE:
+		bit = weir_sieve_bit(&key->from.saddr, key->from.sport_be,
+				     WEIR_SIEVE_ANSWER);
+		break;
+	case WEIR_FLOW_SNAT:
+		bit = weir_sieve_bit(&key->from.daddr, key->from.dport_be,
+				     WEIR_SIEVE_SNAT);
+		break;
+	default:
+		bit = weir_sieve_bit(&key->from.saddr, key->from.sport_be,
+				     WEIR_SIEVE_SNAT);
+		break;
+	}
+	word = bit / 64;
+	w = bpf_map_lookup_elem(&weir_sieve, &word);
+	if (w && !(*w >> bit % 64 & 1)) {
+		__sync_fetch_and_or(w, 1ull << bit % 64);
+	}
+	return 0;
+}
+
+/* Puts an entry: no other way, for what the sieve does not know is not looked
+ * for. */
+static __always_inline long weir_flow_put(const struct weir_flow_key *key,
+					  const struct weir_flow *flow,
+					  __u64 flags)
+{
+	weir_sieve_note(key, flow->state);
+	return bpf_map_update_elem(&weir_flow, key, flow, flags);
 }
 
 /* The other one of FORWARD and REVERSE: what flow makes of a packet is what
@@ -185,7 +256,7 @@ __noinline int weir_flow_refresh(const struct weir_flow_key *key,
 	weir_tuple_reverse(&key->from, &f.to);
 	f.state ^= WEIR_FLOW_FORWARD ^ WEIR_FLOW_REVERSE;
 	f.bytes = 0;
-	bpf_map_update_elem(&weir_flow, &k, &f, BPF_NOEXIST);
+	weir_flow_put(&k, &f, BPF_NOEXIST);
 	return 0;
 }
 

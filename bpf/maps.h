@@ -157,6 +157,17 @@ struct {
 	__type(value, struct weir_flow);
 } weir_flow SEC(".maps");
 
+/* Ends of packets that weir_flow or weir_fe may know.  Writers: packet, the
+ * agent; bits are set atomically and never cleared. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_SIEVE_WORDS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u64);
+} weir_sieve SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);

@@ -232,13 +232,20 @@ static __noinline int shortcut_reverse(struct __sk_buff *skb,
 	return weir_shortcut(skb, pkt, &to, &to);
 }
 
-/* To no frontend, and not the begin of a connection that may collide: most
- * packets of traffic that is not weir's end here. */
+/* Begins a connection that may collide with a flow towards the same endpoint
+ * (collides_directly()). */
+static __always_inline bool may_collide(const struct weir_pkt *pkt)
+{
+	return pkt->key.proto == IPPROTO_TCP && may_begin(pkt) &&
+	       weir_sieve_has_destination(&pkt->key.from, WEIR_SIEVE_ANSWER);
+}
+
+/* To no frontend, and not the begin of a connection that may collide. */
 __noinline int weir_is_foreign(const struct weir_pkt *pkt)
 {
 	struct weir_fe_key key = {};
 
-	if (!pkt || (pkt->key.proto == IPPROTO_TCP && may_begin(pkt))) {
+	if (!pkt || may_collide(pkt)) {
 		return false;
 	}
 	key.addr = pkt->key.from.daddr;
@@ -251,10 +258,14 @@ __noinline int weir_is_foreign(const struct weir_pkt *pkt)
 static __always_inline int first_packet(struct __sk_buff *skb,
 					struct weir_pkt *pkt)
 {
-	struct draft *d = draft_get();
 	struct weir_flow *flow;
+	struct draft *d;
 
-	if (!d || weir_is_foreign(pkt)) {
+	if (weir_is_foreign(pkt)) {
+		return TC_ACT_UNSPEC;
+	}
+	d = draft_get();
+	if (!d) {
 		return TC_ACT_UNSPEC;
 	}
 	d->pkt = *pkt;
@@ -289,8 +300,9 @@ static __always_inline int first_packet(struct __sk_buff *skb,
 static __always_inline int take_in(struct __sk_buff *skb, __u32 l3)
 {
 	struct weir_pkt pkt;
-	struct weir_flow *flow;
+	struct weir_flow *flow = NULL;
 	enum weir_pkt_kind kind = parse(skb, &pkt, l3, WEIR_DIR_INGRESS);
+	bool is_known;
 	int verdict;
 
 	if (weir_in_prefix(&pkt.key.from.daddr)) {
@@ -301,7 +313,10 @@ static __always_inline int take_in(struct __sk_buff *skb, __u32 l3)
 	if (!admit(skb, &pkt, kind, &verdict)) {
 		return verdict;
 	}
-	flow = weir_flow_find(&pkt.key);
+	is_known = weir_sieve_has_destination(&pkt.key.from, WEIR_SIEVE_FRONT);
+	if (is_known || weir_sieve_has_source(&pkt.key.from, WEIR_SIEVE_SNAT)) {
+		flow = weir_flow_find(&pkt.key);
+	}
 	if (flow && (flow->state & WEIR_FLOW_KIND) == WEIR_FLOW_UNSNAT) {
 		return flow->state & WEIR_FLOW_SHORTCUT
 			       ? shortcut_reverse(skb, &pkt, flow)
@@ -317,13 +332,16 @@ static __always_inline int take_in(struct __sk_buff *skb, __u32 l3)
 	if (pkt.is_later) {
 		return TC_ACT_UNSPEC;
 	}
-	if (weir_conf.wants_redirect && l3) {
+	if (weir_conf.wants_redirect && l3 &&
+	    weir_sieve_has_source(&pkt.key.from, WEIR_SIEVE_ANSWER)) {
 		verdict = shortcut_reverse(skb, &pkt, NULL);
 		if (verdict != NOT_MINE) {
 			return verdict;
 		}
 	}
-	return first_packet(skb, &pkt);
+	/* Most packets of traffic that is not weir's end here. */
+	return is_known || may_collide(&pkt) ? first_packet(skb, &pkt)
+					     : TC_ACT_UNSPEC;
 }
 
 static __always_inline int let_out(struct __sk_buff *skb, __u32 l3)
@@ -334,7 +352,9 @@ static __always_inline int let_out(struct __sk_buff *skb, __u32 l3)
 	int verdict;
 
 	flow = NULL;
-	if (admit(skb, &pkt, kind, &verdict)) {
+	if (admit(skb, &pkt, kind, &verdict) &&
+	    (weir_sieve_has_source(&pkt.key.from, WEIR_SIEVE_ANSWER) ||
+	     weir_sieve_has_destination(&pkt.key.from, WEIR_SIEVE_SNAT))) {
 		flow = weir_flow_find(&pkt.key);
 	}
 	if (!flow) {

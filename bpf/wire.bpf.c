@@ -100,7 +100,9 @@ int weir_wire(struct xdp_md *ctx)
 		    WEIR_PKT_FLOW ||
 	    pkt.is_first || pkt.is_later ||
 	    pkt.l4 != ETH_HLEN + (pkt.is_v6 ? sizeof(struct ipv6hdr)
-					    : sizeof(struct iphdr))) {
+					    : sizeof(struct iphdr)) ||
+	    !(weir_sieve_has_destination(&pkt.key.from, WEIR_SIEVE_FRONT) ||
+	      weir_sieve_has_source(&pkt.key.from, WEIR_SIEVE_SNAT))) {
 		return XDP_PASS;
 	}
 	pkt.key.dir = WEIR_DIR_INGRESS;

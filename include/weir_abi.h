@@ -17,7 +17,7 @@
 
 #include "weir_pick.h"
 
-#define WEIR_ABI_VERSION 1
+#define WEIR_ABI_VERSION 2
 
 /* Sentinels in weir_slot.group: the share of a backendRef that cannot serve. */
 #define WEIR_GROUP_NONE 0u
@@ -189,6 +189,10 @@ struct weir_flow {
 #define WEIR_FLOW_COUNTED 256u   /* FORWARD: its end was counted */
 #define WEIR_FLOW_SNATTED 512u   /* FORWARD: has SNAT and UNSNAT entries */
 #define WEIR_FLOW_SHORTCUT 1024u /* goes past the stack, both ways */
+
+/* weir_sieve (array): words of the bits that weir_sieve.h names.  A power of
+ * two: 32 768 ends, in few enough pages to stay in the TLB. */
+#define WEIR_SIEVE_WORDS 2048u
 
 /* weir_frag (LRU hash): ports of a datagram whose first fragment was seen. */
 struct weir_frag_key {

@@ -49,10 +49,11 @@ const char *const weir_map_names[_WEIR_MAP_MAX] = {
 	[WEIR_MAP_REFSTAT] = "weir_refstat", [WEIR_MAP_EPSTAT] = "weir_epstat",
 	[WEIR_MAP_CONN] = "weir_conn",       [WEIR_MAP_SK] = "weir_sk",
 	[WEIR_MAP_UDP] = "weir_udp",         [WEIR_MAP_FLOW] = "weir_flow",
-	[WEIR_MAP_FRAG] = "weir_frag",       [WEIR_MAP_IF] = "weir_if",
-	[WEIR_MAP_COUNT] = "weir_count",     [WEIR_MAP_SOCK] = "weir_sock",
-	[WEIR_MAP_SELF] = "weir_self",       [WEIR_MAP_SKIPCG] = "weir_skipcg",
-	[WEIR_MAP_SKIPNS] = "weir_skipns",   [WEIR_MAP_META] = "weir_meta",
+	[WEIR_MAP_SIEVE] = "weir_sieve",     [WEIR_MAP_FRAG] = "weir_frag",
+	[WEIR_MAP_IF] = "weir_if",           [WEIR_MAP_COUNT] = "weir_count",
+	[WEIR_MAP_SOCK] = "weir_sock",       [WEIR_MAP_SELF] = "weir_self",
+	[WEIR_MAP_SKIPCG] = "weir_skipcg",   [WEIR_MAP_SKIPNS] = "weir_skipns",
+	[WEIR_MAP_META] = "weir_meta",
 };
 
 const char *const weir_program_names[_WEIR_PROGRAM_MAX] = {

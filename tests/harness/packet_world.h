@@ -21,6 +21,7 @@
 #include "packet_build.h"
 #include "tap.h"
 #include "weir_flow.h"
+#include "weir_sieve.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-qual"
@@ -164,6 +165,19 @@ static inline void set_endpoint(uint32_t id, const char *endpoint,
 	put_elem(packet->maps.weir_set, id, &set);
 }
 
+/* As the agent does before it names a frontend. */
+static inline void tell_sieve(const struct weir_fe_key *key)
+{
+	uint32_t bit = weir_sieve_bit(&key->addr, key->port_be,
+				      WEIR_SIEVE_FRONT);
+	uint32_t word = bit / 64;
+	uint64_t bits = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(packet->maps.weir_sieve), &word, &bits);
+	bits |= UINT64_C(1) << bit % 64;
+	put_elem(packet->maps.weir_sieve, word, &bits);
+}
+
 /* A new frontend; its id. endpoint NULL: none.  proxy: place in the prefix. */
 static inline uint32_t add_frontend(const char *addr, uint8_t proto,
 				    const char *endpoint, bool is_local,
@@ -190,6 +204,7 @@ static inline uint32_t add_frontend(const char *addr, uint8_t proto,
 	put_elem(packet->maps.weir_row, 2 * id, &row);
 	put_elem(packet->maps.weir_row, 2 * id + 1, &slot);
 	put_elem(packet->maps.weir_svc, id, &svc);
+	tell_sieve(&key);
 	must(bpf_map_update_elem(bpf_map__fd(packet->maps.weir_fe), &key, &fe,
 				 BPF_ANY) == 0,
 	     "weir_fe: %s", strerror(errno));
