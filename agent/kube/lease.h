@@ -17,8 +17,10 @@
 #include "object.h"
 
 #define WEIR_LEASE_DURATION_MS 15000
-#define WEIR_LEASE_RENEW_MS 5000 /* own Lease; the writer's: 2000 */
-#define WEIR_LEASE_ACK_MS 20     /* at least between two acknowledgements */
+#define WEIR_LEASE_RENEW_MS 5000 /* a third of it */
+/* Between two acknowledgements, for each live member: all together write no
+ * more than 50 a second. */
+#define WEIR_LEASE_ACK_MS 20
 
 struct weir_kube_members;
 
@@ -42,8 +44,6 @@ struct weir_kube_member {
 
 int weir_kube_members_new(const struct weir_kube_members_options *options,
 			  struct weir_kube_members **ret_members);
-/* Lets go of the writer's Lease, and of the own one if is_leaving, without
- * waiting for the answers. */
 void weir_kube_members_free(struct weir_kube_members **members);
 int weir_kube_members_start(struct weir_kube_members *members);
 /* A plan that goes up to these versions is in force.  is_urgent: it holds
@@ -57,8 +57,12 @@ bool weir_kube_members_is_writer(const struct weir_kube_members *members);
  * kind, the own one included. */
 bool weir_kube_members_have(const struct weir_kube_members *members,
 			    enum weir_kind kind, uint64_t version);
+/* Lets go of both Leases, so that nobody waits for them to lapse: fn is called
+ * when that is done, or after a second.  Nothing but free may follow. */
+void weir_kube_members_leave(struct weir_kube_members *members,
+			     void (*fn)(void *arg), void *arg);
 /* All that are known, sorted by node; valid until the next on_change. */
 const struct weir_kube_member *
-weir_kube_members_list(const struct weir_kube_members *members, size_t *ret_n);
+weir_kube_members_list(struct weir_kube_members *members, size_t *ret_n);
 
 #endif
