@@ -228,7 +228,8 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->ready = 0;
 	c->body_sent = 0;
 	c->status = 0;
-	c->request_flags = e ? 0 : h.flags;
+	/* An answer to HEAD has no body, whatever else was wrong. */
+	c->request_flags = e ? h.flags & WEIR_HEAD_IS_HEAD : h.flags;
 	c->is_http10 = !e && h.minor == 0;
 	c->is_grpc = false;
 	c->wants_close = e || h.flags & WEIR_HEAD_CLOSE || w->is_draining ||

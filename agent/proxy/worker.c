@@ -323,6 +323,27 @@ static int wait_ms(const struct weir_worker *w)
 	return ms;
 }
 
+/* Idle backends first: what they have to say is their end, or bytes that nobody
+ * asked for, which a request that took the connection now would get for its
+ * response. */
+static void hear_idle(struct weir_worker *w, const struct epoll_event *events,
+		      int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct weir_end *end = events[i].data.ptr;
+		struct weir_upstream *u;
+
+		if (i + 1 < n) {
+			__builtin_prefetch(events[i + 1].data.ptr);
+		}
+		u = (struct weir_upstream *)(void *)end;
+		if (end->kind == WEIR_END_UPSTREAM && u->is_idle) {
+			note(end, events[i].events);
+			weir_upstream_idle_event(w, u);
+		}
+	}
+}
+
 /* Waits for events at most ms (-1: for ever), and does what they, the clock
  * and the control thread ask for. */
 static void turn(struct weir_worker *w, int ms)
@@ -338,11 +359,9 @@ static void turn(struct weir_worker *w, int ms)
 	    atomic_load_explicit(&w->wants_drain, memory_order_relaxed)) {
 		begin_drain(w);
 	}
+	hear_idle(w, events, n);
 	run_queue(w);
 	for (int i = 0; i < n; i++) {
-		if (i + 1 < n) {
-			__builtin_prefetch(events[i + 1].data.ptr);
-		}
 		dispatch(w, events[i].data.ptr, events[i].events);
 	}
 	weir_wheel_run(w, &w->wheel, w->now_ms);
