@@ -33,7 +33,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 HARDEN := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fPIE \
 	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
 OPT  ?= -O2 -g
-MODULES := util plan model compile kernel proxy kube daemon cli
+MODULES := util plan model compile status kernel proxy kube daemon cli
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -I$(B)/skel \
 	$(addprefix -Iagent/,$(MODULES)) -Itests/harness
 CFLAGS_ALL = -std=gnu17 $(OPT) $(WARN) $(WERROR) \
@@ -51,7 +51,7 @@ SKEL      := $(BPF_SRC:bpf/%.bpf.c=$(B)/skel/%.skel.h)
 src        = $(sort $(foreach m,$(1),$(wildcard agent/$(m)/*.c)))
 obj        = $(patsubst %.c,$(B)/%.o,$(1))
 CORE_SRC  := $(call src,util plan model compile)
-AGENT_SRC := agent/main.c $(CORE_SRC) $(call src,kernel proxy kube daemon)
+AGENT_SRC := agent/main.c $(CORE_SRC) $(call src,status kernel proxy kube daemon)
 # weirctl explain reads a request as the proxy would, with the proxy's parser.
 CTL_SRC   := $(CORE_SRC) $(addprefix agent/proxy/,http1.c target.c limits.c) \
 	$(call src,cli)

@@ -188,7 +188,8 @@ static void decode_parents(struct weir_decode *d, const struct weir_node *list,
 					   "gateway.networking.k8s.io");
 		p->kind = weir_decode_str(d, c, "kind", "Gateway");
 		p->ns = d->object->ns;
-		if (weir_node_get(c, "namespace")) {
+		p->has_ns = weir_node_get(c, "namespace") != NULL;
+		if (p->has_ns) {
 			p->ns = weir_decode_str(d, c, "namespace", "");
 		}
 		p->name = weir_decode_str(d, c, "name", "");

@@ -182,6 +182,7 @@ struct weir_parent_ref {
 	struct weir_str name;
 	struct weir_str section; /* empty: all */
 	uint16_t port;           /* 0: all */
+	bool has_ns;             /* ns is written, not the default */
 };
 
 enum weir_mfilter_type {
