@@ -83,6 +83,74 @@ static __always_inline long weir_fix_l4(struct __sk_buff *skb,
 	return r;
 }
 
+static __always_inline __u16 weir_fold(__u32 sum)
+{
+	sum = (sum & 0xFFFF) + (sum >> 16);
+	return (sum & 0xFFFF) + (sum >> 16);
+}
+
+#define WEIR_REWRITE_SLOWLY 1
+
+/*
+ * IPv4 without options, TCP, ports and all: what most packets are.  Programs
+ * cannot see whether the sum in the packet is complete, but without
+ * BPF_F_PSEUDO_HDR the helper leaves one that is CHECKSUM_PARTIAL as it is: so
+ * one call says it, and adjusts a complete one to all changes at once.  A
+ * partial one is adjusted here, to the addresses alone.  From the checksum of
+ * IP to that of TCP all lies in one piece, written by one call.
+ * WEIR_REWRITE_SLOWLY: not such a packet, nothing was changed.
+ */
+static __always_inline long weir_rewrite_plain(struct __sk_buff *skb,
+					       const struct weir_pkt *pkt,
+					       const struct weir_tuple *to,
+					       __u32 addr, __u32 port)
+{
+	struct {
+		__be16 ip_check;
+		__be16 ends[6]; /* struct weir_ends4, at an odd place */
+		__be16 rest[6];
+		__be16 check;
+	} piece;
+	__u32 off = pkt->l3 + WEIR_IP_CSUM;
+	__u16 change = weir_fold(weir_fold(addr) + weir_fold(port));
+	void *end = (void *)(long)skb->data_end;
+	__u8 *at = (void *)(long)skb->data;
+	struct weir_ends4 ends;
+	__be16 check;
+	long r;
+
+	if (off != ETH_HLEN + WEIR_IP_CSUM || change == 0 || change == 0xFFFF) {
+		return WEIR_REWRITE_SLOWLY;
+	}
+	at += ETH_HLEN + WEIR_IP_CSUM;
+	if ((void *)(at + sizeof(piece)) > end) {
+		return WEIR_REWRITE_SLOWLY;
+	}
+	__builtin_memcpy(&piece, at, sizeof(piece));
+	check = piece.check;
+	piece.ip_check = ~weir_fold(weir_fold(addr) + (__u16)~piece.ip_check);
+	weir_ends4_of(to, &ends);
+	__builtin_memcpy(piece.ends, &ends, sizeof(ends));
+	r = bpf_l4_csum_replace(skb, pkt->l4 + WEIR_TCP_CSUM, 0, change, 0);
+	if (r) {
+		return r;
+	}
+	at = (void *)(long)skb->data + ETH_HLEN + WEIR_IP_CSUM;
+	end = (void *)(long)skb->data_end;
+	if ((void *)(at + sizeof(piece)) > end) {
+		return -1;
+	}
+	__builtin_memcpy(&piece.check, at + sizeof(piece) - 2, 2);
+	if (piece.check == check) {
+		piece.check = weir_fold(weir_fold(addr) + check);
+	} else {
+		/* What CHECKSUM_COMPLETE has summed changes by the TCP sum's
+		 * part for the addresses; other packets have nothing there. */
+		bpf_csum_update(skb, ~addr);
+	}
+	return bpf_skb_store_bytes(skb, off, &piece, sizeof(piece), 0);
+}
+
 /*
  * Makes the packet's tuple *to, checksums included, and the key in pkt follow.
  * 0, or an error of a helper: then the packet may be half changed and must be
@@ -103,6 +171,14 @@ __noinline long weir_rewrite(struct __sk_buff *skb, struct weir_pkt *pkt,
 
 	if (!pkt->is_later) {
 		port = weir_port_change(&pkt->key.from, to);
+		if (!pkt->is_v6 && pkt->key.proto == IPPROTO_TCP &&
+		    pkt->l4 == pkt->l3 + sizeof(struct iphdr)) {
+			r = weir_rewrite_plain(skb, pkt, to, addr, port);
+			if (r != WEIR_REWRITE_SLOWLY) {
+				pkt->key.from = *to;
+				return r;
+			}
+		}
 		r = weir_fix_l4(skb, pkt, addr, port);
 		if (r) {
 			return r;
