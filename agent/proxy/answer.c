@@ -18,6 +18,7 @@ static const char *reason_phrase(uint16_t status)
 		uint16_t status;
 		const char *phrase;
 	} phrases[] = {
+		{200, "OK"},
 		{301, "Moved Permanently"},
 		{302, "Found"},
 		{303, "See Other"},
@@ -122,6 +123,41 @@ static enum weir_step answer(struct weir_worker *w, struct weir_client *c,
 	return WEIR_STEP_AGAIN;
 }
 
+/* The code that a client of gRPC would make of an HTTP status, were it told
+ * one (grpc/doc/http-grpc-status-mapping.md); but no share that works is
+ * UNAVAILABLE whatever the reason (GRPCRoute, backendRefs). */
+static uint32_t grpc_code(uint16_t status)
+{
+	switch (status) {
+	case 404:
+		return 12; /* UNIMPLEMENTED */
+	case 408:
+	case 500:
+	case 502:
+	case 503:
+	case 504:
+		return 14; /* UNAVAILABLE */
+	default:
+		return 13; /* INTERNAL */
+	}
+}
+
+/* "Trailers-only": a head with the status, and nothing behind it. */
+static enum weir_step answer_grpc(struct weir_worker *w, struct weir_client *c,
+				  uint16_t status, struct weir_str message)
+{
+	char head[256];
+	int n = snprintf(head, sizeof(head),
+			 "Content-Type: application/grpc\r\n"
+			 "Grpc-Status: %u\r\nGrpc-Message: %.*s\r\n",
+			 grpc_code(status), WEIR_STR_ARG(message));
+	enum weir_step s = answer(w, c, 200, (struct weir_str){head, (size_t)n},
+				  WEIR_STR_NULL);
+
+	c->status = status; /* for who counts errors */
+	return s;
+}
+
 enum weir_step weir_answer(struct weir_worker *w, struct weir_client *c,
 			   uint16_t status, uint32_t reason, const char *text)
 {
@@ -133,6 +169,10 @@ enum weir_step weir_answer(struct weir_worker *w, struct weir_client *c,
 		weir_count_reason(&w->counters, reason);
 	}
 	weir_access_reason(c, reason, text);
+	if (c->is_grpc) {
+		return answer_grpc(w, c, status,
+				   (struct weir_str){body, (size_t)n - 1});
+	}
 	if (status == 405) {
 		head = WEIR_STR("Content-Type: text/plain\r\n" ALLOW);
 	}
