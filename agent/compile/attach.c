@@ -71,8 +71,8 @@ struct ir_vhost *weir_ir_vhost(struct ir *c, struct ir_listener *listener,
 
 /* Every namespace bears its own name as a label: the API server sees to that,
  * and a directory of manifests need not say it. */
-static bool selects(struct ir *c, const struct weir_selector *selector,
-		    struct weir_str ns)
+bool weir_ir_selects(struct ir *c, const struct weir_selector *selector,
+		     struct weir_str ns)
 {
 	const struct weir_object *object = weir_store_find(
 		c->store, WEIR_KIND_NAMESPACE, WEIR_STR(""), ns);
@@ -100,7 +100,7 @@ static bool allows_namespace(struct ir *c, const struct weir_listener_spec *l,
 	case WEIR_FROM_ALL:
 		return true;
 	case WEIR_FROM_SELECTOR:
-		return selects(c, &l->selector, ns);
+		return weir_ir_selects(c, &l->selector, ns);
 	case WEIR_FROM_NONE:
 		break;
 	}
@@ -147,6 +147,7 @@ static enum outcome try_listener(struct ir *c, const struct ir_route *route,
 	return ATTACHED;
 }
 
+/* A Gateway's listeners, or a ListenerSet's; neither sees the other's. */
 static void say_no_listener(struct ir *c, const struct weir_object *route,
 			    const struct weir_parent_ref *parent, size_t number,
 			    const struct ir_gateway *g)
@@ -173,9 +174,10 @@ static void say_no_listener(struct ir *c, const struct weir_object *route,
 	}
 	IR_DIAG(c, WEIR_DIAG_ERROR, route, "NoMatchingParent",
 		IR_FIELD("spec.parentRefs[%zu]", number),
-		"Gateway %.*s/%.*s has no listener %s; expected one of %s%s",
-		WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name), want.text,
-		have.text, g->n_listeners > 4 ? ", ..." : "");
+		"%s %.*s/%.*s has no listener %s; expected one of %s%s",
+		weir_kind_text(g->object->kind), WEIR_STR_ARG(parent->ns),
+		WEIR_STR_ARG(parent->name), want.text, have.text,
+		g->n_listeners > 4 ? ", ..." : "");
 }
 
 static void say_outcome(struct ir *c, const struct weir_object *route,
@@ -189,16 +191,18 @@ static void say_outcome(struct ir *c, const struct weir_object *route,
 	case NOT_ALLOWED:
 		IR_DIAG(c, WEIR_DIAG_ERROR, route, "NotAllowedByListeners",
 			IR_FIELD("spec.parentRefs[%zu]", number),
-			"no listener of Gateway %.*s/%.*s allows %ss of "
+			"no listener of %s %.*s/%.*s allows %ss of "
 			"namespace %.*s",
+			weir_kind_text(g->object->kind),
 			WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name),
 			weir_kind_text(route->kind), WEIR_STR_ARG(route->ns));
 		break;
 	case NO_HOSTNAME:
 		IR_DIAG(c, WEIR_DIAG_ERROR, route, "NoMatchingListenerHostname",
 			IR_FIELD("spec.parentRefs[%zu]", number),
-			"no hostname in common with the listeners of Gateway "
+			"no hostname in common with the listeners of %s "
 			"%.*s/%.*s",
+			weir_kind_text(g->object->kind),
 			WEIR_STR_ARG(parent->ns), WEIR_STR_ARG(parent->name));
 		break;
 	case ATTACHED:
@@ -206,26 +210,36 @@ static void say_outcome(struct ir *c, const struct weir_object *route,
 	}
 }
 
+static bool is_set(const struct weir_parent_ref *p)
+{
+	return weir_str_is(p->kind, "ListenerSet") &&
+	       weir_str_is(p->group, GATEWAY_GROUP);
+}
+
 static void attach_gateway(struct ir *c, struct ir_route *route, size_t number,
 			   ir_attach_fn fn, void *arg)
 {
 	const struct weir_parent_ref *parent =
 		&route->object->route->parents[number];
-	struct ir_gateway *g = weir_ir_find_gateway(c, parent->ns,
-						    parent->name);
+	enum weir_kind kind = is_set(parent) ? WEIR_KIND_LISTENER_SET
+					     : WEIR_KIND_GATEWAY;
+	struct ir_gateway *g =
+		kind == WEIR_KIND_GATEWAY
+			? weir_ir_find_gateway(c, parent->ns, parent->name)
+			: weir_ir_find_set(c, parent->ns, parent->name);
 	struct weir_parent_verdict *verdict;
 	enum outcome best = NO_LISTENER;
 	struct ir_scope before;
 
 	if (!g) {
 		/* One that is there but not ours has its own controller. */
-		if (!weir_store_find(c->store, WEIR_KIND_GATEWAY, parent->ns,
+		if (!weir_store_find(c->store, kind, parent->ns,
 				     parent->name)) {
 			IR_DIAG(c, WEIR_DIAG_WARNING, route->object,
 				"NoMatchingParent",
 				IR_FIELD("spec.parentRefs[%zu]", number),
-				"there is no Gateway %.*s/%.*s",
-				WEIR_STR_ARG(parent->ns),
+				"there is no %s %.*s/%.*s",
+				weir_kind_text(kind), WEIR_STR_ARG(parent->ns),
 				WEIR_STR_ARG(parent->name));
 		}
 		return;
@@ -248,7 +262,7 @@ static void attach_gateway(struct ir *c, struct ir_route *route, size_t number,
 		 * (ListenerStatus.attachedRoutes). */
 		l->attached = route->id;
 		l->verdict->n_attached++;
-		if (!l->is_conflicted) {
+		if (!l->is_conflicted && !l->is_closed && !g->is_refused) {
 			fn(c, route, arg, l);
 		}
 	}
@@ -262,24 +276,20 @@ static void attach_gateway(struct ir *c, struct ir_route *route, size_t number,
 static void say_no_parent(struct ir *c, const struct weir_object *route,
 			  const struct weir_parent_ref *p, size_t number)
 {
-	if (weir_str_is(p->group, GATEWAY_GROUP) &&
-	    weir_str_is(p->kind, "ListenerSet")) {
-		IR_DIAG(c, WEIR_DIAG_WARNING, route, "NotServedYet",
-			IR_FIELD("spec.parentRefs[%zu].kind", number),
-			"ListenerSet is not served yet");
-	} else if (p->group.n == 0 || weir_str_is(p->group, GATEWAY_GROUP)) {
+	if (p->group.n == 0 || weir_str_is(p->group, GATEWAY_GROUP)) {
 		IR_DIAG(c, WEIR_DIAG_WARNING, route, "NoMatchingParent",
 			IR_FIELD("spec.parentRefs[%zu].kind", number),
 			"\"%.*s/%.*s\" is no parent here; expected a Gateway "
-			"(group " GATEWAY_GROUP ") or a Service (group \"\")",
+			"or ListenerSet (group " GATEWAY_GROUP "), or a "
+			"Service (group \"\")",
 			WEIR_STR_ARG(p->group), WEIR_STR_ARG(p->kind));
 	}
 }
 
 static bool is_gateway(const struct weir_parent_ref *p)
 {
-	return weir_str_is(p->kind, "Gateway") &&
-	       weir_str_is(p->group, GATEWAY_GROUP);
+	return is_set(p) || (weir_str_is(p->kind, "Gateway") &&
+			     weir_str_is(p->group, GATEWAY_GROUP));
 }
 
 void weir_ir_attach(struct ir *c, struct ir_route *route, ir_attach_fn fn,

@@ -21,11 +21,14 @@ int weir_compile(struct weir_store *store,
 	}
 	weir_ir_verdicts_begin(&c);
 	weir_ir_services(&c);
+	weir_ir_policies(&c);
 	weir_ir_gateways(&c);
-	weir_ir_http_routes(&c);
+	weir_ir_http_routes(&c, WEIR_KIND_HTTP_ROUTE);
+	weir_ir_http_routes(&c, WEIR_KIND_GRPC_ROUTE);
 	weir_ir_l4_routes(&c);
-	weir_ir_unserved_routes(&c);
+	weir_ir_tls_routes(&c);
 	weir_ir_kingresses(&c);
+	weir_ir_ancestors(&c);
 	weir_ir_plan_planes(&c);
 	weir_ir_verdicts_end(&c, &out.verdicts);
 	r = c.error ? c.error : weir_ir_emit(&c, &out);

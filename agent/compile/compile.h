@@ -18,9 +18,8 @@
 
 /* What the proxy does not serve yet; such listeners and backends are refused
  * and said to be. */
-#define WEIR_UNSERVED_TLS 1u   /* termination, passthrough */
-#define WEIR_UNSERVED_HTTP2 2u /* GRPCRoutes, backends of HTTP/2 */
-#define WEIR_UNSERVED_BACKEND_TLS 4u
+#define WEIR_UNSERVED_TLS 1u /* termination, passthrough */
+#define WEIR_UNSERVED_BACKEND_TLS 2u
 #define WEIR_UNSERVED_NOW (WEIR_UNSERVED_TLS | WEIR_UNSERVED_BACKEND_TLS)
 
 struct weir_compile_options {

@@ -166,7 +166,8 @@ static struct weir_span emit_refs(struct emit *e, const struct ir_rule *rule,
 			.detail = text(e, r->detail),
 			.state = r->state,
 			.proto = r->proto,
-			.index = r->index};
+			.index = r->index,
+			.tls = r->tls};
 	}
 	return weir_writer_add(&e->w, v, rule->n_refs, sizeof(*v));
 }
@@ -262,35 +263,53 @@ static struct weir_table emit_table(struct emit *e, struct ir_entry **entries,
 	return table;
 }
 
+/* The entries of one sort, sorted; *ret_n of them. */
+static struct ir_entry **sorted_entries(struct emit *e,
+					const struct ir_vhost *vhost,
+					bool is_grpc, struct ir_entry **few,
+					size_t *ret_n)
+{
+	size_t n = is_grpc ? vhost->n_grpc : vhost->n_entries - vhost->n_grpc;
+	struct ir_entry **v = few;
+	size_t at = 0;
+
+	*ret_n = 0;
+	if (n > FEW) {
+		v = weir_ir_alloc(e->c, 2 * n, sizeof(*v));
+	}
+	for (struct ir_entry *x = vhost->entries; n && v && x; x = x->next) {
+		if (weir_ir_is_grpc(x) == is_grpc) {
+			v[at++] = x;
+		}
+	}
+	if (at) {
+		weir_ir_sort_entries(v, v + n, n);
+	}
+	*ret_n = at;
+	return v;
+}
+
 /* One table per tier, the more specific original hostname first. */
 static struct weir_span emit_tables(struct emit *e,
-				    const struct ir_vhost *vhost)
+				    const struct ir_vhost *vhost, bool is_grpc)
 {
-	struct ir *c = e->c;
-	size_t n = vhost->n_entries;
 	struct ir_entry *few[2 * FEW];
-	struct ir_entry **entries = few;
+	struct ir_entry **entries;
 	struct weir_table one;
 	struct weir_table *tables = &one;
 	size_t n_tiers = 1;
-	size_t at = 0;
 	size_t k = 0;
+	size_t n;
 
-	if (n > FEW) {
-		entries = weir_ir_alloc(c, 2 * n, sizeof(*entries));
-	}
-	if (n == 0 || !entries) {
+	entries = sorted_entries(e, vhost, is_grpc, few, &n);
+	if (n == 0) {
 		return (struct weir_span){0};
 	}
-	for (struct ir_entry *x = vhost->entries; x; x = x->next) {
-		entries[at++] = x;
-	}
-	weir_ir_sort_entries(entries, entries + n, n);
 	for (size_t i = 1; i < n; i++) {
 		n_tiers += entries[i]->tier != entries[i - 1]->tier;
 	}
 	if (n_tiers > 1) {
-		tables = weir_ir_alloc(c, n_tiers, sizeof(*tables));
+		tables = weir_ir_alloc(e->c, n_tiers, sizeof(*tables));
 	}
 	if (!tables) {
 		return (struct weir_span){0};
@@ -343,16 +362,25 @@ static void emit_listener(struct emit *e, const struct ir_listener *l,
 	*out = (struct weir_listener){.name = text(e, l->name),
 				      .hostname = text(e, l->hostname),
 				      .object = l->object,
-				      .flags = l->flags};
+				      .flags = l->flags,
+				      .backend_cert = l->backend_cert};
+	out->certs = weir_writer_add(&e->w, l->certs, l->n_certs,
+				     sizeof(*l->certs));
+	out->client_cas = weir_writer_add(&e->w, l->client_cas, l->n_client_cas,
+					  sizeof(*l->client_cas));
 	if (!sorted) {
 		return;
 	}
 	span = weir_writer_reserve(&e->w, l->n_vhosts,
 				   sizeof(struct weir_vhost));
 	for (uint32_t i = 0; i < span.n; i++) {
-		struct weir_vhost v = {.hostname = name(e, sorted[i]->hostname),
-				       .tables = emit_tables(e, sorted[i])};
+		struct weir_vhost v = {
+			.hostname = name(e, sorted[i]->hostname),
+			.tables = emit_tables(e, sorted[i], false)};
 
+		if (sorted[i]->n_grpc) {
+			v.grpc = emit_tables(e, sorted[i], true);
+		}
 		((struct weir_vhost *)weir_writer_at(&e->w, span))[i] = v;
 	}
 	out->vhosts = span;
@@ -490,7 +518,8 @@ static void emit_fronts(struct emit *e)
 		const struct ir_listener *l = f->listeners;
 		struct weir_listener *v;
 
-		if (f->mode != WEIR_MODE_HTTP || f->n_addresses == 0) {
+		if ((f->mode != WEIR_MODE_HTTP && f->mode != WEIR_MODE_TLS) ||
+		    f->n_addresses == 0) {
 			continue;
 		}
 		v = weir_ir_alloc(c, f->n_listeners, sizeof(*v));
@@ -570,6 +599,9 @@ static int emit_rules_block(struct ir *c, void **ret_block, size_t *ret_size)
 	emit_fronts(&e);
 	emit_frontends(&e);
 	emit_local_addrs(&e);
+	e.head.certs = weir_ir_emit_certs(c, &c->certs, &e.w);
+	e.head.cas = weir_ir_emit_certs(c, &c->cas, &e.w);
+	e.head.backend_tls = weir_ir_emit_backend_tls(c, &e.w);
 	if (c->error) {
 		weir_writer_fini(&e.w);
 		return c->error;
@@ -585,6 +617,9 @@ static int emit_rules_block(struct ir *c, void **ret_block, size_t *ret_size)
 	((struct weir_plan *)block)->regexes = e.head.regexes;
 	((struct weir_plan *)block)->local_addrs = e.head.local_addrs;
 	((struct weir_plan *)block)->proxied = e.head.proxied;
+	((struct weir_plan *)block)->certs = e.head.certs;
+	((struct weir_plan *)block)->cas = e.head.cas;
+	((struct weir_plan *)block)->backend_tls = e.head.backend_tls;
 	*ret_block = block;
 	return 0;
 }
@@ -605,22 +640,6 @@ static int emit_eps_block(struct ir *c, uint64_t groups_hash,
 				 ret_size);
 }
 
-/* Nothing holds a certificate yet. */
-static int emit_secrets_block(struct weir_compiled *out)
-{
-	struct weir_writer w;
-	void *block;
-	int r;
-
-	weir_writer_init(&w, sizeof(struct weir_secrets));
-	r = weir_writer_finish(&w, WEIR_SECRETS_MAGIC, &block,
-			       &out->secrets_size);
-	if (r == 0) {
-		out->secrets = block;
-	}
-	return r;
-}
-
 int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled)
 {
 	_cleanup_free_ void *rules = NULL;
@@ -637,7 +656,7 @@ int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled)
 	if (r < 0) {
 		return r;
 	}
-	r = emit_secrets_block(ret_compiled);
+	r = weir_ir_emit_secrets(c, ret_compiled);
 	if (r < 0) {
 		weir_free_ptr(&eps);
 		return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GatewayClasses, Gateways and their listeners: which are weir's, which
- * conflict, and what is opened at which address and port.
+ * GatewayClasses, Gateways, ListenerSets and their listeners: which are weir's,
+ * and what is opened at which address and port.
  *
  * A directory of manifests needs no GatewayClass: while the store holds none
  * at all, a Gateway whose class is named "weir" is weir's.
@@ -10,8 +10,6 @@
 
 #include <netinet/in.h>
 #include <stdlib.h>
-
-#include "addr.h"
 
 #define DEFAULT_CLASS "weir"
 #define GATEWAY_GROUP "gateway.networking.k8s.io"
@@ -81,13 +79,12 @@ static uint32_t kinds_of(enum ir_protocol protocol)
 
 /* The kinds that a listener lets in: those of its protocol, narrowed by
  * allowedRoutes.kinds. */
-static uint32_t allowed_kinds(struct ir *c, const struct weir_object *gateway,
-			      size_t i, enum ir_protocol protocol,
-			      const struct weir_fault **fault)
+static uint32_t allowed_kinds(struct ir *c, const struct weir_object *owner,
+			      const struct ir_listener *l, size_t i)
 {
-	const struct weir_listener_spec *spec = &gateway->gateway->listeners[i];
-	struct ir_scope before = weir_ir_enter(c, fault, NULL);
-	uint32_t possible = kinds_of(protocol);
+	const struct weir_listener_spec *spec = l->spec;
+	struct ir_scope before = weir_ir_enter(c, &l->verdict->refs, NULL);
+	uint32_t possible = kinds_of(l->protocol);
 	uint32_t kinds = 0;
 
 	if (spec->n_kinds == 0) {
@@ -105,8 +102,7 @@ static uint32_t allowed_kinds(struct ir *c, const struct weir_object *gateway,
 			}
 		}
 		if (!bit) {
-			IR_DIAG(c, WEIR_DIAG_ERROR, gateway,
-				"InvalidRouteKinds",
+			IR_DIAG(c, WEIR_DIAG_ERROR, owner, "InvalidRouteKinds",
 				IR_FIELD("spec.listeners[%zu].allowedRoutes."
 					 "kinds[%zu]",
 					 i, k),
@@ -122,93 +118,34 @@ static uint32_t allowed_kinds(struct ir *c, const struct weir_object *gateway,
 	return kinds;
 }
 
-/* 1: HTTP, 2: HTTPS and TLS (told apart by SNI), 3: TCP, 4: UDP, which shares
- * ports with nobody and disturbs nobody. */
-static int family_of(enum ir_protocol protocol)
+static bool is_tls(const struct ir_listener *l)
 {
-	switch (protocol) {
-	case IR_PROTOCOL_HTTP:
-		return 1;
-	case IR_PROTOCOL_HTTPS:
-	case IR_PROTOCOL_TLS:
-		return 2;
-	case IR_PROTOCOL_TCP:
-		return 3;
-	case IR_PROTOCOL_UDP:
-		return 4;
-	case IR_PROTOCOL_BAD:
-		break;
-	}
-	return 0;
-}
-
-/* Listeners of one Gateway that cannot be told apart are all refused; there is
- * no winner inside a Gateway.  At most a few hundred: pairs are fine. */
-static void find_conflicts(struct ir *c, struct ir_gateway *g)
-{
-	for (size_t i = 0; i < g->n_listeners; i++) {
-		struct ir_listener *a = &g->listeners[i];
-		const char *reason = NULL;
-		size_t other = 0;
-
-		for (size_t k = 0; k < g->n_listeners && !reason; k++) {
-			const struct ir_listener *b = &g->listeners[k];
-			int fa = family_of(a->protocol);
-			int fb = family_of(b->protocol);
-
-			other = k;
-			if (k == i || a->port != b->port || !fa || !fb ||
-			    (fa == 4) != (fb == 4)) {
-				continue;
-			}
-			if (fa != fb) {
-				reason = "ProtocolConflict";
-			} else if (fa >= 3 ||
-				   (a->protocol == b->protocol &&
-				    weir_str_eq(a->hostname, b->hostname))) {
-				reason = "HostnameConflict";
-			}
-		}
-		if (reason) {
-			struct ir_scope before = weir_ir_enter(
-				c, &a->verdict->conflicted, NULL);
-
-			a->is_conflicted = true;
-			IR_DIAG(c, WEIR_DIAG_ERROR, g->object, reason,
-				IR_FIELD("spec.listeners[%zu]", i),
-				"listener \"%.*s\" cannot be told apart from "
-				"\"%.*s\" on port %u: neither is served",
-				WEIR_STR_ARG(a->name),
-				WEIR_STR_ARG(g->listeners[other].name),
-				a->port);
-			c->scope = before;
-		}
-	}
+	return weir_ir_family(l->protocol) == 2;
 }
 
 /* Whether its protocol and port can be served at all. */
-static void check_listener(struct ir *c, struct ir_gateway *g, size_t i)
+static void check_listener(struct ir *c, const struct weir_object *owner,
+			   struct ir_listener *l, size_t i)
 {
-	struct ir_listener *l = &g->listeners[i];
 	static const char *const reasons[] = {"UnsupportedProtocol",
 					      "UnsupportedValue", NULL};
 	struct ir_scope before = weir_ir_enter(c, &l->verdict->accepted,
 					       reasons);
 
 	if (l->protocol == IR_PROTOCOL_BAD) {
-		IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "UnsupportedProtocol",
+		IR_DIAG(c, WEIR_DIAG_ERROR, owner, "UnsupportedProtocol",
 			IR_FIELD("spec.listeners[%zu].protocol", i),
-			"\"%.*s\"; expected HTTP, TCP or UDP",
+			"\"%.*s\"; expected HTTP, HTTPS, TLS, TCP or UDP",
 			WEIR_STR_ARG(l->spec->protocol));
-	} else if (family_of(l->protocol) == 2) {
-		IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "NotServedYet",
+	} else if (is_tls(l) && c->unserved & WEIR_UNSERVED_TLS) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, owner, "NotServedYet",
 			IR_FIELD("spec.listeners[%zu].protocol", i),
 			"TLS is not served yet: connections to port %u are "
 			"closed",
 			l->port);
 	}
 	if (l->port == 0) {
-		IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "InvalidValue",
+		IR_DIAG(c, WEIR_DIAG_ERROR, owner, "InvalidValue",
 			IR_FIELD("spec.listeners[%zu].port", i),
 			"missing; expected 1 to 65535");
 		l->is_conflicted = true;
@@ -216,101 +153,41 @@ static void check_listener(struct ir *c, struct ir_gateway *g, size_t i)
 	c->scope = before;
 }
 
-static void init_listeners(struct ir *c, struct ir_gateway *g)
+/* root: the Gateway, which may be owner. */
+static void init_listeners(struct ir *c, struct ir_gateway *owner,
+			   const struct ir_gateway *root,
+			   const struct weir_listener_spec *specs, size_t n)
 {
-	const struct weir_gateway_spec *spec = g->object->gateway;
-
-	g->listeners = weir_ir_alloc(c, spec->n_listeners,
-				     sizeof(*g->listeners));
-	g->verdict = weir_ir_gateway_verdict(c, g->object, spec->n_listeners);
-	if (!g->listeners || !g->verdict) {
+	owner->listeners = weir_ir_alloc(c, n, sizeof(*owner->listeners));
+	owner->verdict = weir_ir_gateway_verdict(c, owner->object, n);
+	if (!owner->listeners || !owner->verdict) {
 		return;
 	}
-	g->n_listeners = spec->n_listeners;
-	for (size_t i = 0; i < g->n_listeners; i++) {
-		struct ir_listener *l = &g->listeners[i];
+	owner->n_listeners = n;
+	for (size_t i = 0; i < n; i++) {
+		struct ir_listener *l = &owner->listeners[i];
 
-		l->spec = &spec->listeners[i];
-		l->verdict = &g->verdict->listeners[i];
+		l->spec = &specs[i];
+		l->verdict = &owner->verdict->listeners[i];
 		l->id = ++c->n_listeners;
 		l->protocol = protocol_of(l->spec->protocol);
 		l->port = l->spec->port;
 		l->name = l->spec->name;
 		l->hostname = l->spec->hostname;
-		l->object = g->object_id;
-		l->no_forwarded = g->no_forwarded;
-		l->kinds = allowed_kinds(c, g->object, i, l->protocol,
-					 &l->verdict->refs);
+		l->object = owner->object_id;
+		l->no_forwarded = owner->no_forwarded;
+		l->backend_cert = root->backend_cert;
+		l->kinds = allowed_kinds(c, owner->object, l, i);
 		l->verdict->name = l->name;
 		l->verdict->kinds = l->kinds;
-		check_listener(c, g, i);
-	}
-	find_conflicts(c, g);
-}
-
-static bool is_usable(const struct weir_ip *ip)
-{
-	static const struct weir_ip any6;
-
-	if (weir_ip_is_v4(ip)) {
-		uint32_t a = ntohl(ip->a[3]);
-
-		return a != 0 && a < 0xE0000000u; /* not multicast, class E */
-	}
-	return !weir_ip_eq(ip, &any6) && (ntohl(ip->a[0]) >> 24) != 0xFF;
-}
-
-static bool is_repeated(const struct weir_ip *v, size_t n,
-			const struct weir_ip *ip)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (weir_ip_eq(&v[i], ip)) {
-			return true;
+		check_listener(c, owner->object, l, i);
+		if (is_tls(l)) {
+			weir_ir_listener_tls(c, root, owner->object, l, i);
 		}
 	}
-	return false;
 }
 
-static const struct weir_ip *
-addresses_of(struct ir *c, const struct ir_gateway *g, size_t *ret_n)
-{
-	const struct weir_object *gateway = g->object;
-	const struct weir_gateway_spec *spec = gateway->gateway;
-	struct weir_ip *v = weir_ir_alloc(c, spec->n_addresses, sizeof(*v));
-	struct ir_scope before;
-	size_t n = 0;
-
-	*ret_n = 0;
-	if (!v) {
-		return NULL;
-	}
-	before = weir_ir_enter(c, &g->verdict->programmed, NULL);
-	for (size_t i = 0; i < spec->n_addresses; i++) {
-		char text[WEIR_ADDR_TEXT_MAX];
-
-		if (!is_usable(&spec->addresses[i])) {
-			IR_DIAG(c, WEIR_DIAG_ERROR, gateway, "AddressNotUsable",
-				IR_FIELD("spec.addresses[%zu]", i),
-				"%s is not a unicast address",
-				weir_ip_format(&spec->addresses[i], text));
-		} else if (!is_repeated(v, n, &spec->addresses[i])) {
-			v[n++] = spec->addresses[i];
-		}
-	}
-	if (n == 0) {
-		IR_DIAG(c, WEIR_DIAG_ERROR, gateway, "AddressNotAssigned",
-			WEIR_STR("spec.addresses"),
-			"no usable address; expected at least one of type "
-			"IPAddress: the Gateway is not served");
-	}
-	c->scope = before;
-	g->verdict->addresses = v;
-	g->verdict->n_addresses = (uint32_t)n;
-	*ret_n = n;
-	return v;
-}
-
-static uint8_t mode_of(enum ir_protocol protocol)
+static uint8_t mode_of(const struct ir *c, enum ir_protocol protocol)
 {
 	switch (protocol) {
 	case IR_PROTOCOL_HTTP:
@@ -321,59 +198,193 @@ static uint8_t mode_of(enum ir_protocol protocol)
 		return WEIR_MODE_UDP;
 	case IR_PROTOCOL_HTTPS:
 	case IR_PROTOCOL_TLS:
+		return c->unserved & WEIR_UNSERVED_TLS ? WEIR_MODE_REFUSE
+						       : WEIR_MODE_TLS;
 	case IR_PROTOCOL_BAD:
 		break;
 	}
 	return WEIR_MODE_REFUSE;
 }
 
-/* One front per port and transport; the listeners of a port share it. */
-static void add_fronts(struct ir *c, struct ir_gateway *g)
+/* The front of a Gateway at a port; a few, so a list will do. */
+static struct ir_front *front_at(struct ir *c, struct ir_gateway *g,
+				 const struct ir_listener *l)
 {
-	size_t n_addresses;
-	const struct weir_ip *addresses = addresses_of(c, g, &n_addresses);
+	uint8_t proto = l->protocol == IR_PROTOCOL_UDP ? IPPROTO_UDP
+						       : IPPROTO_TCP;
+	struct ir_front *f = g->fronts;
 
-	for (size_t i = 0; n_addresses && i < g->n_listeners; i++) {
-		struct ir_listener *l = &g->listeners[i];
-		struct ir_listener *last = l;
+	while (f && (f->port != l->port || f->proto != proto)) {
+		f = f->next_of_owner;
+	}
+	if (f) {
+		return f;
+	}
+	f = weir_ir_add_front(c);
+	if (!f) {
+		return NULL;
+	}
+	f->owner = g->object;
+	f->object = g->object_id;
+	f->port = l->port;
+	f->proto = proto;
+	f->mode = mode_of(c, l->protocol);
+	f->origin = WEIR_ORIGIN_GATEWAY;
+	f->is_local = true;
+	f->split = g->split;
+	f->addresses = g->addresses;
+	f->n_addresses = g->n_addresses;
+	f->next_of_owner = g->fronts;
+	g->fronts = f;
+	return f;
+}
+
+/* One front per port and transport; the listeners of a port share it. */
+static void open_listeners(struct ir *c, struct ir_gateway *g,
+			   struct ir_gateway *owner)
+{
+	for (size_t i = 0; i < owner->n_listeners; i++) {
+		struct ir_listener *l = &owner->listeners[i];
 		struct ir_front *f;
 
-		if (l->is_conflicted || l->protocol == IR_PROTOCOL_BAD ||
-		    l->has_front) {
+		if (l->is_conflicted || l->is_closed ||
+		    l->protocol == IR_PROTOCOL_BAD) {
 			continue;
 		}
-		f = weir_ir_add_front(c);
+		f = front_at(c, g, l);
 		if (!f) {
 			return;
 		}
-		f->owner = g->object;
-		f->object = g->object_id;
-		f->port = l->port;
-		f->proto = l->protocol == IR_PROTOCOL_UDP ? IPPROTO_UDP
-							  : IPPROTO_TCP;
-		f->mode = mode_of(l->protocol);
-		f->origin = WEIR_ORIGIN_GATEWAY;
-		f->is_local = true;
-		f->split = g->split;
-		f->addresses = addresses;
-		f->n_addresses = n_addresses;
-		f->listeners = l;
-		f->n_listeners = 1;
-		for (size_t k = i + 1; k < g->n_listeners; k++) {
-			struct ir_listener *m = &g->listeners[k];
-
-			if (m->port == l->port && !m->is_conflicted &&
-			    family_of(m->protocol) == family_of(l->protocol)) {
-				m->has_front = true;
-				last->next = m;
-				last = m;
-				f->n_listeners++;
-			}
+		if (f->listeners) {
+			f->last_listener->next = l;
+		} else {
+			f->listeners = l;
 		}
+		f->last_listener = l;
+		f->n_listeners++;
 	}
 }
 
-/* Older Gateways get the address that two of them name. */
+static void add_fronts(struct ir *c, struct ir_gateway *g)
+{
+	weir_ir_new_addresses(c, g);
+	if (g->is_refused || g->n_addresses == 0) {
+		return;
+	}
+	open_listeners(c, g, g);
+	for (struct ir_gateway *set = g->sets; set; set = set->next_set) {
+		open_listeners(c, g, set);
+	}
+}
+
+/* What the Gateway as a whole is refused for. */
+static void check_gateway(struct ir *c, struct ir_gateway *g)
+{
+	const struct weir_gateway_spec *spec = g->object->gateway;
+	struct ir_scope before = weir_ir_enter(c, &g->verdict->accepted, NULL);
+
+	if (spec->bad_address_type.n) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "UnsupportedAddress",
+			WEIR_STR("spec.addresses"),
+			"type \"%.*s\"; expected IPAddress: the Gateway is "
+			"not served",
+			WEIR_STR_ARG(spec->bad_address_type));
+	}
+	/* There are no parameters of a Gateway yet, so none can be right. */
+	if (spec->has_parameters) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, g->object, "InvalidParameters",
+			WEIR_STR("spec.infrastructure.parametersRef"),
+			"\"%.*s/%.*s\" holds no parameters of a Gateway; "
+			"expected none: the Gateway is not served",
+			WEIR_STR_ARG(spec->parameters.group),
+			WEIR_STR_ARG(spec->parameters.kind));
+	}
+	c->scope = before;
+	g->is_refused = g->verdict->accepted != NULL;
+}
+
+/* ------------------------------------------------------------ ListenerSets */
+
+static bool lets_in(struct ir *c, const struct ir_gateway *g,
+		    const struct weir_object *set)
+{
+	const struct weir_gateway_spec *spec = g->object->gateway;
+
+	switch (spec->listeners_from) {
+	case WEIR_FROM_SAME:
+		return weir_str_eq(g->object->ns, set->ns);
+	case WEIR_FROM_ALL:
+		return true;
+	case WEIR_FROM_SELECTOR:
+		return weir_ir_selects(c, &spec->listeners_selector, set->ns);
+	case WEIR_FROM_NONE:
+		break;
+	}
+	return false;
+}
+
+/* A set without one good listener is not accepted (ListenersNotValid follows
+ * from the listeners); neither is one that the Gateway does not let in. */
+static void init_set(struct ir *c, struct ir_gateway *set)
+{
+	const struct weir_listener_set_spec *spec = set->object->listener_set;
+	struct ir_scope before;
+
+	init_listeners(c, set, set->parent, spec->listeners, spec->n_listeners);
+	if (c->error) {
+		return;
+	}
+	before = weir_ir_enter(c, &set->verdict->accepted, NULL);
+	if (!lets_in(c, set->parent, set->object)) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, set->object, "NotAllowed",
+			WEIR_STR("spec.parentRef"),
+			"allowedListeners of Gateway %.*s/%.*s does not let in "
+			"ListenerSets of namespace %.*s",
+			WEIR_STR_ARG(set->parent->object->ns),
+			WEIR_STR_ARG(set->parent->object->name),
+			WEIR_STR_ARG(set->object->ns));
+	} else if (set->parent->is_refused) {
+		IR_DIAG(c, WEIR_DIAG_ERROR, set->object, "ParentNotAccepted",
+			WEIR_STR("spec.parentRef"),
+			"Gateway %.*s/%.*s is not accepted",
+			WEIR_STR_ARG(set->parent->object->ns),
+			WEIR_STR_ARG(set->parent->object->name));
+	}
+	c->scope = before;
+	set->is_refused = set->verdict->accepted != NULL;
+}
+
+static struct ir_gateway *parent_of(struct ir *c, const struct weir_object *set)
+{
+	const struct weir_object_ref *to = &set->listener_set->parent;
+	struct ir_gateway *g = NULL;
+
+	if (weir_str_is(to->group, GATEWAY_GROUP) &&
+	    weir_str_is(to->kind, "Gateway")) {
+		g = weir_ir_find_gateway(c, to->ns, to->name);
+	}
+	if (!g &&
+	    !weir_store_find(c->store, WEIR_KIND_GATEWAY, to->ns, to->name)) {
+		IR_DIAG(c, WEIR_DIAG_WARNING, set, "ParentNotAccepted",
+			WEIR_STR("spec.parentRef"),
+			"there is no Gateway %.*s/%.*s", WEIR_STR_ARG(to->ns),
+			WEIR_STR_ARG(to->name));
+	}
+	return g;
+}
+
+static size_t n_good(const struct ir_gateway *set)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n_listeners; i++) {
+		n += weir_listener_is_valid(set->listeners[i].verdict);
+	}
+	return n;
+}
+
+/* Older Gateways get the address that two of them name; older ListenerSets the
+ * port. */
 static int compare_age(const void *a, const void *b)
 {
 	const struct ir_gateway *x = *(const struct ir_gateway *const *)a;
@@ -387,6 +398,56 @@ static int compare_age(const void *a, const void *b)
 	return (x > y) - (x < y); /* in order of namespace and name */
 }
 
+static struct ir_gateway **by_age(struct ir *c, struct ir_gateway *v, size_t n)
+{
+	struct ir_gateway **sorted = weir_ir_alloc(c, n, sizeof(*sorted));
+
+	for (size_t i = 0; sorted && i < n; i++) {
+		sorted[i] = &v[i];
+	}
+	if (sorted && n > 1) {
+		qsort(sorted, n, sizeof(struct ir_gateway *), compare_age);
+	}
+	return sorted;
+}
+
+static void listener_sets(struct ir *c)
+{
+	size_t n;
+	const struct weir_object *const *v = weir_store_list(
+		c->store, WEIR_KIND_LISTENER_SET, &n);
+	struct ir_gateway **sorted;
+
+	c->sets = weir_ir_alloc(c, n, sizeof(*c->sets));
+	for (size_t i = 0; c->sets && i < n && !c->error; i++) {
+		struct ir_gateway *set = &c->sets[c->n_sets];
+
+		if (!v[i]->listener_set) {
+			continue;
+		}
+		set->parent = parent_of(c, v[i]);
+		if (!set->parent) {
+			continue;
+		}
+		set->object = v[i];
+		set->object_id = weir_ir_new_object(c, v[i]);
+		set->no_forwarded = weir_ir_no_forwarded(
+			c, v[i], set->parent->no_forwarded);
+		init_set(c, set);
+		c->n_sets++;
+	}
+	sorted = by_age(c, c->sets, c->n_sets);
+	/* Backwards, so that each list begins with the oldest. */
+	for (size_t i = c->n_sets; sorted && !c->error && i-- > 0;) {
+		struct ir_gateway *set = sorted[i];
+
+		if (!set->is_refused) {
+			set->next_set = set->parent->sets;
+			set->parent->sets = set;
+		}
+	}
+}
+
 static void classes(struct ir *c)
 {
 	size_t n;
@@ -394,11 +455,46 @@ static void classes(struct ir *c)
 		c->store, WEIR_KIND_GATEWAY_CLASS, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		if (v[i]->gateway_class &&
-		    weir_str_is(v[i]->gateway_class->controller,
-				WEIR_CONTROLLER)) {
-			weir_ir_class_verdict(c, v[i]);
+		struct weir_class_verdict *verdict;
+
+		if (!v[i]->gateway_class ||
+		    !weir_str_is(v[i]->gateway_class->controller,
+				 WEIR_CONTROLLER)) {
+			continue;
 		}
+		verdict = weir_ir_class_verdict(c, v[i]);
+		if (verdict) {
+			weir_ir_pool(c, v[i], &verdict->accepted);
+		}
+	}
+}
+
+static void init_gateway(struct ir *c, const struct weir_object *o,
+			 const struct weir_object *class)
+{
+	struct ir_gateway *g = &c->gateways[c->n_gateways];
+	enum ir_split split;
+
+	g->object = o;
+	g->class = class;
+	g->object_id = weir_ir_new_object(c, o);
+	split = weir_ir_split(c, o);
+	g->split = split ? split : weir_ir_split(c, class);
+	g->no_forwarded = weir_ir_no_forwarded(
+		c, o, weir_ir_no_forwarded(c, class, false));
+	init_listeners(c, g, g, o->gateway->listeners, o->gateway->n_listeners);
+	if (!c->error) {
+		check_gateway(c, g);
+		weir_ir_backend_cert(c, g);
+		c->n_gateways++;
+	}
+}
+
+static void finish_gateway(struct ir *c, struct ir_gateway *g)
+{
+	weir_ir_conflicts(c, g);
+	for (const struct ir_gateway *set = g->sets; set; set = set->next_set) {
+		g->verdict->n_attached_sets += n_good(set) > 0;
 	}
 }
 
@@ -407,64 +503,46 @@ void weir_ir_gateways(struct ir *c)
 	size_t n;
 	const struct weir_object *const *v = weir_store_list(
 		c->store, WEIR_KIND_GATEWAY, &n);
-	struct ir_gateway **by_age = weir_ir_alloc(c, n, sizeof(*by_age));
+	struct ir_gateway **sorted;
 
 	c->gateways = weir_ir_alloc(c, n, sizeof(*c->gateways));
-	if (!c->gateways || !by_age) {
+	if (!c->gateways) {
 		return;
 	}
 	classes(c);
-	for (size_t i = 0; i < n; i++) {
-		struct ir_gateway *g = &c->gateways[c->n_gateways];
+	for (size_t i = 0; i < n && !c->error; i++) {
 		const struct weir_object *class = NULL;
-		enum ir_split split;
 
-		if (!v[i]->gateway || !is_ours(c, v[i], &class)) {
-			continue;
+		if (v[i]->gateway && is_ours(c, v[i], &class)) {
+			init_gateway(c, v[i], class);
 		}
-		g->object = v[i];
-		g->object_id = weir_ir_new_object(c, v[i]);
-		split = weir_ir_split(c, v[i]);
-		g->split = split ? split : weir_ir_split(c, class);
-		g->no_forwarded = weir_ir_no_forwarded(
-			c, v[i], weir_ir_no_forwarded(c, class, false));
-		init_listeners(c, g);
-		if (c->error) {
-			return;
+	}
+	listener_sets(c);
+	sorted = by_age(c, c->gateways, c->n_gateways);
+	for (size_t i = 0; sorted && !c->error && i < c->n_gateways; i++) {
+		finish_gateway(c, sorted[i]);
+		if (!sorted[i]->is_refused) {
+			weir_ir_known_addresses(c, sorted[i]);
 		}
-		by_age[c->n_gateways++] = g;
 	}
-	if (c->n_gateways > 1) {
-		qsort(by_age, c->n_gateways, sizeof(struct ir_gateway *),
-		      compare_age);
-	}
-	for (size_t i = 0; i < c->n_gateways; i++) {
-		add_fronts(c, by_age[i]);
+	for (size_t i = 0; sorted && !c->error && i < c->n_gateways; i++) {
+		add_fronts(c, sorted[i]);
 	}
 }
 
-struct ir_gateway *weir_ir_find_gateway(struct ir *c, struct weir_str ns,
-					struct weir_str name)
+static struct ir_gateway *search(struct ir_gateway *v, size_t n,
+				 struct weir_str ns, struct weir_str name)
 {
 	size_t lo = 0;
-	size_t hi = c->n_gateways;
-	struct ir_gateway *g = c->last_gateway;
+	size_t hi = n;
 
-	/* Neighbouring routes mostly name the same Gateway. */
-	if (g && weir_str_eq(g->object->name, name) &&
-	    weir_str_eq(g->object->ns, ns)) {
-		return g;
-	}
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		int r;
+		int r = weir_str_cmp(v[mid].object->ns, ns);
 
-		g = &c->gateways[mid];
-		r = weir_str_cmp(g->object->ns, ns);
-		r = r ? r : weir_str_cmp(g->object->name, name);
+		r = r ? r : weir_str_cmp(v[mid].object->name, name);
 		if (r == 0) {
-			c->last_gateway = g;
-			return g;
+			return &v[mid];
 		}
 		if (r < 0) {
 			lo = mid + 1;
@@ -473,4 +551,27 @@ struct ir_gateway *weir_ir_find_gateway(struct ir *c, struct weir_str ns,
 		}
 	}
 	return NULL;
+}
+
+struct ir_gateway *weir_ir_find_gateway(struct ir *c, struct weir_str ns,
+					struct weir_str name)
+{
+	struct ir_gateway *g = c->last_gateway;
+
+	/* Neighbouring routes mostly name the same Gateway. */
+	if (g && weir_str_eq(g->object->name, name) &&
+	    weir_str_eq(g->object->ns, ns)) {
+		return g;
+	}
+	g = search(c->gateways, c->n_gateways, ns, name);
+	if (g) {
+		c->last_gateway = g;
+	}
+	return g;
+}
+
+struct ir_gateway *weir_ir_find_set(struct ir *c, struct weir_str ns,
+				    struct weir_str name)
+{
+	return search(c->sets, c->n_sets, ns, name);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTPRoutes: each rule is compiled once, and its matches are entered under
- * every hostname that the route shares with a listener.
+ * HTTPRoutes and GRPCRoutes: each rule is compiled once, and its matches are
+ * entered under every hostname that the route shares with a listener.
  */
 #include "ir.h"
 
@@ -195,11 +195,13 @@ static struct ir_rule *build_rule(struct ir *c, struct http_route *r, size_t i,
 				  uint32_t variant)
 {
 	const struct weir_route_rule *spec = &r->object->route->rules[i];
+	bool is_grpc = r->object->kind == WEIR_KIND_GRPC_ROUTE;
 	struct ir_rule *rule = weir_ir_alloc(c, 1, sizeof(*rule));
 	struct ir_refs_request refs = {.route = r->object,
 				       .rule = spec,
 				       .number = i,
-				       .use = IR_USE_HTTP,
+				       .use = is_grpc ? IR_USE_GRPC
+						      : IR_USE_HTTP,
 				       .fault = fault_of_refs(r, variant),
 				       .is_mesh = variant & VARIANT_MESH,
 				       .is_dry = variant & VARIANT_DRY};
@@ -217,6 +219,9 @@ static struct ir_rule *build_rule(struct ir *c, struct http_route *r, size_t i,
 	rule->split = r->split;
 	if (variant & VARIANT_NO_FORWARDED) {
 		rule->flags |= WEIR_RULE_NO_FORWARDED;
+	}
+	if (is_grpc) {
+		rule->flags |= WEIR_RULE_GRPC;
 	}
 	weir_ir_refs(c, &refs, rule);
 	if (spec->n_filters) {
@@ -354,7 +359,9 @@ static void attach(struct ir *c, struct ir_route *route, void *arg,
 	uint32_t variant = is_mesh ? VARIANT_MESH : 0;
 	struct weir_str both;
 
-	if (l->protocol != IR_PROTOCOL_HTTP || !build_matches(c, r)) {
+	if ((l->protocol != IR_PROTOCOL_HTTP &&
+	     l->protocol != IR_PROTOCOL_HTTPS) ||
+	    !build_matches(c, r)) {
 		return;
 	}
 	/* What is wrong with a rule is wrong with each of its variants. */
@@ -436,11 +443,11 @@ static void judge_rules(struct ir *c, struct http_route *r)
 		      WEIR_STR_ARG(r->rules[first].fault->message));
 }
 
-void weir_ir_http_routes(struct ir *c)
+void weir_ir_http_routes(struct ir *c, enum weir_kind kind)
 {
 	size_t n;
-	const struct weir_object *const *v = weir_store_list(
-		c->store, WEIR_KIND_HTTP_ROUTE, &n);
+	const struct weir_object *const *v = weir_store_list(c->store, kind,
+							     &n);
 	const uint32_t *ranks = weir_ir_ranks(c, v, n);
 
 	for (size_t i = 0; ranks && !c->error && i < n; i++) {

@@ -60,6 +60,7 @@ void weir_ir_fini(struct ir *c)
 	weir_map_fini(&c->l4_rules);
 	weir_map_fini(&c->regex_ids);
 	weir_map_fini(&c->addresses);
+	weir_map_fini(&c->tls_claims);
 	weir_map_fini(&c->certs.by_object);
 	weir_map_fini(&c->cas.by_object);
 	weir_arena_fini(&c->arena);

@@ -102,6 +102,22 @@ struct ir_filters {
 	bool needs_prefix; /* the text depends on the prefix that matched */
 };
 
+struct ir_tls_claim;
+
+/* A BackendTLSPolicy. */
+struct ir_policy {
+	const struct weir_object *object;
+	struct weir_policy_verdict *verdict;
+	uint32_t order; /* by namespace and name */
+	uint32_t object_id;
+	uint32_t place; /* in the plan + 1; 0: not used, or of no use */
+	uint32_t n_cas;
+	const uint32_t *cas;
+	struct weir_ancestor *ancestors;
+	bool is_taken; /* looked at */
+	bool is_bad;
+};
+
 struct ir_ref {
 	uint64_t key;
 	uint64_t weight;
@@ -111,8 +127,10 @@ struct ir_ref {
 	uint32_t n_own_filters; /* of them, Knative's revision headers: they
 				 * matter to the activator only */
 	struct weir_str detail;
-	bool is_split; /* weight counts percents */
-	bool is_bare;  /* a split without any EndpointSlice of its port */
+	uint32_t tls; /* place of the policy + 1; 0: none */
+	const struct ir_tls_claim *claims; /* policies about its Service */
+	bool is_split;                     /* weight counts percents */
+	bool is_bare; /* a split without any EndpointSlice of its port */
 	uint8_t state;
 	uint8_t proto;
 	uint16_t index;
@@ -177,6 +195,7 @@ struct ir_vhost {
 	struct ir_entry *entries;
 	struct ir_entry **tail;
 	uint32_t n_entries;
+	uint32_t n_grpc;            /* of them, of GRPCRoutes */
 	struct ir_vhost *next;      /* of the same listener */
 	struct ir_vhost *next_hash; /* with the same hash */
 };
@@ -224,8 +243,7 @@ struct ir_listener {
 	const uint32_t *client_cas;
 	uint32_t n_certs;
 	uint32_t n_client_cas;
-	uint32_t backend_cert; /* index + 1; 0: none */
-	bool has_front;        /* shares the one of an earlier listener */
+	uint32_t backend_cert;                 /* index + 1; 0: none */
 	struct weir_listener_verdict *verdict; /* NULL as spec */
 	struct ir_vhost *vhosts;
 	uint32_t n_vhosts;
@@ -252,9 +270,10 @@ struct ir_front {
 	struct weir_span emitted; /* its listeners in the plan */
 	struct weir_span emitted_index;
 	struct ir_listener *listeners;
+	struct ir_listener *last_listener;
 	uint32_t n_listeners;
 	struct ir_front *next;
-	struct ir_front *next_of_service;
+	struct ir_front *next_of_owner; /* Gateway or Service */
 };
 
 /* A Gateway, or a ListenerSet that hangs on one. */
@@ -264,7 +283,8 @@ struct ir_gateway {
 	struct ir_gateway *parent;       /* of a set */
 	struct ir_gateway *sets;         /* that it lets in, by precedence */
 	struct ir_gateway *next_set;
-	bool is_refused; /* not accepted: nothing of it is served */
+	struct ir_front *fronts; /* at its addresses */
+	bool is_refused;         /* not accepted: nothing of it is served */
 	struct weir_ip *addresses;
 	size_t n_addresses;
 	bool has_v4;
@@ -347,6 +367,10 @@ struct ir {
 	struct weir_map addresses; /* hash -> struct ir_gateway */
 	struct ir_certs certs;
 	struct ir_certs cas;
+	struct ir_policy *policies; /* by precedence */
+	size_t n_policies;
+	uint32_t n_backend_tls;
+	struct weir_map tls_claims; /* hash -> struct ir_tls_claim */
 	struct ir_gateway *last_gateway;
 
 	struct ir_front *fronts;
@@ -480,6 +504,11 @@ void weir_ir_new_addresses(struct ir *c, struct ir_gateway *gateway);
 /* One of ours, or NULL. */
 struct ir_gateway *weir_ir_find_gateway(struct ir *c, struct weir_str ns,
 					struct weir_str name);
+struct ir_gateway *weir_ir_find_set(struct ir *c, struct weir_str ns,
+				    struct weir_str name);
+/* Does a selector take a namespace? */
+bool weir_ir_selects(struct ir *c, const struct weir_selector *selector,
+		     struct weir_str ns);
 struct ir_vhost *weir_ir_vhost(struct ir *c, struct ir_listener *listener,
 			       struct weir_str hostname);
 /* The more specific of two hostnames that cover each other ("" covers all). */
@@ -529,9 +558,28 @@ void weir_ir_listener_tls(struct ir *c, const struct ir_gateway *gateway,
 /* What backends are shown. */
 void weir_ir_backend_cert(struct ir *c, struct ir_gateway *gateway);
 
+/* ------------------------------------------------------- backend_tls.c */
+
+/* All of the store: before any route. */
+void weir_ir_policies(struct ir *c);
+/* The one that counts for a port, NULL if there is none; it may be bad.  All
+ * that name the Service through ret_claims. */
+struct ir_policy *weir_ir_policy_for(struct ir *c,
+				     const struct weir_object *service,
+				     const struct weir_service_port *port,
+				     const struct ir_tls_claim **ret_claims);
+/* Which Gateways lead to their targets: after all routes. */
+void weir_ir_ancestors(struct ir *c);
+
 /* --------------------------------------------------- service.c, refs.c */
 
-enum ir_backend_use { IR_USE_HTTP, IR_USE_TCP, IR_USE_UDP };
+enum ir_backend_use {
+	IR_USE_HTTP,
+	IR_USE_GRPC,
+	IR_USE_TCP,
+	IR_USE_UDP,
+	IR_USE_TLS /* bytes, after termination: a policy encrypts them anew */
+};
 
 /* Reads the store's Services and EndpointSlices: before all else here. */
 void weir_ir_services(struct ir *c);
@@ -596,7 +644,8 @@ void weir_ir_filters_for_prefix(struct ir *c, struct ir_filters *filters,
 
 /* ------------------------------------------------------ http.c, match.c */
 
-void weir_ir_http_routes(struct ir *c);
+/* HTTPRoutes, or GRPCRoutes. */
+void weir_ir_http_routes(struct ir *c, enum weir_kind kind);
 /* NULL if the match is wrong (then the rule is dropped). */
 struct ir_match *weir_ir_match(struct ir *c, const struct weir_object *route,
 			       const struct weir_http_match *match, size_t rule,
@@ -605,6 +654,10 @@ struct ir_match *weir_ir_match(struct ir *c, const struct weir_object *route,
 void weir_ir_add_entry(struct ir *c, struct ir_vhost *vhost,
 		       const struct ir_match *match, struct ir_rule *rule,
 		       uint32_t tier, uint32_t rank);
+static inline bool weir_ir_is_grpc(const struct ir_entry *entry)
+{
+	return entry->rule->flags & WEIR_RULE_GRPC;
+}
 uint32_t weir_ir_tier(struct weir_str hostname);
 /* By tier, then precedence.  scratch: room for n. */
 void weir_ir_sort_entries(struct ir_entry **v, struct ir_entry **scratch,
@@ -613,8 +666,11 @@ void weir_ir_sort_entries(struct ir_entry **v, struct ir_entry **scratch,
 /* -------------------------------------------------- l4.c, mesh.c, others */
 
 void weir_ir_l4_routes(struct ir *c);
-/* Decoded, not served: GRPCRoute and TLSRoute. */
-void weir_ir_unserved_routes(struct ir *c);
+/* The rule of a TCP, UDP or TLS route; NULL if it has none. */
+struct ir_rule *weir_ir_l4_rule(struct ir *c, const struct weir_object *route,
+				enum ir_backend_use use, bool is_mesh,
+				bool is_dry);
+void weir_ir_tls_routes(struct ir *c);
 /* Frontends of a parent Service; fn is called for each of its listeners. */
 void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 			 ir_attach_fn fn, void *arg);
@@ -644,6 +700,15 @@ void weir_ir_plan_planes(struct ir *c);
 /* Row of a rule.  slots: room for n_refs; n_slots get filled. */
 void weir_ir_slots(const struct ir_rule *rule, struct weir_slot *slots);
 int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled);
+
+/* ------------------------------------------------------------- emit_tls.c */
+
+struct weir_writer;
+struct weir_span weir_ir_emit_certs(struct ir *c, const struct ir_certs *list,
+				    struct weir_writer *w);
+struct weir_span weir_ir_emit_backend_tls(struct ir *c, struct weir_writer *w);
+/* 0 or -errno. */
+int weir_ir_emit_secrets(struct ir *c, struct weir_compiled *out);
 
 /* ------------------------------------------------------------------ eps.c */
 

@@ -241,10 +241,10 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 		port = is_empty_shell(service) ? NULL
 					       : split_port(service->object, s);
 	}
-	if (port && weir_ir_port_is_h2c(port, true)) {
-		r->proto = WEIR_BACKEND_H2C;
-		r->state = WEIR_REF_INVALID;
-	} else if (port) {
+	if (port) {
+		if (weir_ir_port_is_h2c(port, true)) {
+			r->proto = WEIR_BACKEND_H2C;
+		}
 		r->group = weir_ir_group(c, service, port);
 		r->state = r->group ? WEIR_REF_OK : WEIR_REF_UNREADY;
 		r->is_bare = r->group && r->group->n_endpoints == 0 &&
@@ -330,12 +330,6 @@ static void say_splits(const struct king *k, size_t path,
 				"Service %.*s/%.*s has no EndpointSlice with "
 				"its port: its share gets 503",
 				WEIR_STR_ARG(k->ingress->ns),
-				WEIR_STR_ARG(s->service));
-		} else if (splits->v[i].state == WEIR_REF_INVALID) {
-			IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress,
-				"NotServedYet", SPLIT_FIELD(k, path, (size_t)i),
-				"Service %.*s is reached by HTTP/2, which is "
-				"not served yet: its share gets 500",
 				WEIR_STR_ARG(s->service));
 		}
 	}

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * TCPRoute and UDPRoute: all connections of a port go by one rule.  Several
- * routes may attach to a listener; only the oldest gets traffic.  GRPCRoute and
- * TLSRoute are decoded, attached and said to be unserved.
+ * routes may attach to a listener; only the oldest gets traffic.
  */
 #include "ir.h"
 
@@ -79,18 +78,18 @@ static bool has_rule(struct ir *c, const struct weir_object *o,
 	return is_good;
 }
 
-static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
-				  bool is_mesh, bool is_dry)
+struct ir_rule *weir_ir_l4_rule(struct ir *c, const struct weir_object *o,
+				enum ir_backend_use use, bool is_mesh,
+				bool is_dry)
 {
 	const struct weir_route_spec *spec = o->route;
 	struct weir_route_verdict *verdict = weir_ir_route_verdict(c, o);
-	struct ir_refs_request refs = {
-		.route = o,
-		.rule = spec->rules,
-		.use = o->kind == WEIR_KIND_UDP_ROUTE ? IR_USE_UDP : IR_USE_TCP,
-		.fault = &verdict->refs[is_mesh],
-		.is_mesh = is_mesh,
-		.is_dry = is_dry};
+	struct ir_refs_request refs = {.route = o,
+				       .rule = spec->rules,
+				       .use = use,
+				       .fault = &verdict->refs[is_mesh],
+				       .is_mesh = is_mesh,
+				       .is_dry = is_dry};
 	struct ir_rule *rule;
 	uint64_t key;
 
@@ -108,7 +107,10 @@ static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
 	rule->plane = WEIR_PLANE_CONNECTION;
 	rule->reason = WEIR_REASON_PER_CONNECTION;
 	weir_ir_refs(c, &refs, rule);
-	if (rule->n_slots > WEIR_ROW_SLOTS_MAX) {
+	if (o->kind == WEIR_KIND_TLS_ROUTE) {
+		rule->plane = WEIR_PLANE_PROXY;
+		rule->reason = WEIR_REASON_NEEDS_SNI;
+	} else if (rule->n_slots > WEIR_ROW_SLOTS_MAX) {
 		rule->plane = WEIR_PLANE_PROXY;
 		rule->reason = WEIR_REASON_TOO_MANY_SLOTS;
 	}
@@ -124,6 +126,11 @@ static struct ir_rule *build_rule(struct ir *c, const struct weir_object *o,
 	return rule;
 }
 
+static enum ir_backend_use use_of(const struct weir_object *o)
+{
+	return o->kind == WEIR_KIND_UDP_ROUTE ? IR_USE_UDP : IR_USE_TCP;
+}
+
 /* One rule per route and kind of parent, however many listeners it has. */
 static struct ir_rule *rule_of(struct ir *c, const struct weir_object *o,
 			       bool is_mesh)
@@ -132,7 +139,7 @@ static struct ir_rule *rule_of(struct ir *c, const struct weir_object *o,
 	struct ir_rule *rule = weir_ir_get(&c->l4_rules, key);
 
 	if (!rule) {
-		rule = build_rule(c, o, is_mesh, false);
+		rule = weir_ir_l4_rule(c, o, use_of(o), is_mesh, false);
 		if (rule) {
 			weir_ir_put(c, &c->l4_rules, key, rule);
 		}
@@ -160,7 +167,8 @@ static void say_idle(struct ir *c, enum weir_kind kind, const bool *are_seen)
 		for (int type = 0; verdict && type < 2; type++) {
 			if (!are_said[type] &&
 			    weir_ir_has_parent(verdict, type)) {
-				build_rule(c, v[i], type, true);
+				weir_ir_l4_rule(c, v[i], use_of(v[i]), type,
+						true);
 				c->is_quiet = true;
 			}
 		}
@@ -194,48 +202,4 @@ void weir_ir_l4_routes(struct ir *c)
 	}
 	say_idle(c, WEIR_KIND_TCP_ROUTE, tcp);
 	say_idle(c, WEIR_KIND_UDP_ROUTE, udp);
-}
-
-static void attach_unserved(struct ir *c, struct ir_route *route, void *arg,
-			    struct ir_listener *l)
-{
-	(void)c;
-	(void)route;
-	(void)arg;
-	(void)l;
-}
-
-void weir_ir_unserved_routes(struct ir *c)
-{
-	static const enum weir_kind kinds[] = {WEIR_KIND_GRPC_ROUTE,
-					       WEIR_KIND_TLS_ROUTE};
-
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-		size_t n;
-		const struct weir_object *const *v = weir_store_list(
-			c->store, kinds[k], &n);
-
-		for (size_t i = 0; i < n; i++) {
-			struct ir_route route = {.object = v[i],
-						 .id = ++c->n_routes};
-
-			if (!v[i]->route) {
-				continue;
-			}
-			weir_ir_attach(c, &route, attach_unserved, NULL);
-			if (route.is_seen && route.verdict) {
-				struct ir_scope before = weir_ir_enter(
-					c, &route.verdict->invalid,
-					weir_ir_value_reasons);
-
-				IR_DIAG(c, WEIR_DIAG_ERROR, v[i],
-					"NotServedYet", WEIR_STR("spec"),
-					"%s is not served yet: its requests "
-					"get "
-					"no backend",
-					weir_kind_text(kinds[k]));
-				c->scope = before;
-			}
-		}
-	}
 }

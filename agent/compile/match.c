@@ -183,7 +183,9 @@ static bool build_path(struct ir *c, const struct weir_object *route,
 		return true;
 	}
 	m->path_type = match->path_type == WEIR_MPATH_EXACT ? WEIR_PATH_EXACT
-							    : WEIR_PATH_PREFIX;
+		       : match->path_type == WEIR_MPATH_GRPC_METHOD
+			       ? WEIR_PATH_GRPC_METHOD
+			       : WEIR_PATH_PREFIX;
 	if (m->path.n == 0) {
 		m->path = WEIR_STR("/");
 	}
@@ -243,8 +245,38 @@ uint32_t weir_ir_tier(struct weir_str hostname)
 
 static bool is_listed(uint32_t path_type)
 {
-	return path_type == WEIR_PATH_REGEX ||
-	       path_type == WEIR_PATH_BYTE_PREFIX;
+	return path_type != WEIR_PATH_EXACT && path_type != WEIR_PATH_PREFIX;
+}
+
+static uint64_t path_key(const struct ir_match *match)
+{
+	uint64_t class = 2;
+
+	if (match->path_type == WEIR_PATH_EXACT) {
+		class = 0;
+	} else if (is_listed(match->path_type)) {
+		class = 1;
+	}
+	return class << 16 | (0xFFFF - match->path.n);
+}
+
+/* GRPCRoute: characters of the service, then of the method. */
+static uint64_t service_key(const struct ir_match *match)
+{
+	struct weir_str path = weir_str_skip(match->path, 1);
+	ptrdiff_t slash = weir_str_find(path, '/');
+	uint64_t service = path.n;
+	uint64_t method = 0;
+	uint64_t class = match->path_type;
+
+	if (match->path_type == WEIR_PATH_GRPC_METHOD) {
+		service = 0;
+		method = path.n;
+	} else if (slash >= 0) {
+		service = (uint64_t)slash;
+		method = path.n - service - 1;
+	}
+	return (0xFFF - service) << 18 | (0xFFF - method) << 4 | class;
 }
 
 void weir_ir_add_entry(struct ir *c, struct ir_vhost *vhost,
@@ -252,28 +284,24 @@ void weir_ir_add_entry(struct ir *c, struct ir_vhost *vhost,
 		       uint32_t tier, uint32_t rank)
 {
 	struct ir_entry *e = weir_ir_alloc(c, 1, sizeof(*e));
-	uint64_t class = 2;
+	bool is_grpc = rule->flags & WEIR_RULE_GRPC;
 
 	if (!e) {
 		return;
-	}
-	if (match->path_type == WEIR_PATH_EXACT) {
-		class = 0;
-	} else if (is_listed(match->path_type)) {
-		class = 1;
 	}
 	e->match = match;
 	e->rule = rule;
 	e->tier = tier;
 	e->rank = rank;
-	e->path_key = (uint64_t)(0x1FFFF - tier) << 32 | class << 16 |
-		      (0xFFFF - match->path.n);
+	e->path_key = (uint64_t)(0x1FFFF - tier) << 32 |
+		      (is_grpc ? service_key(match) : path_key(match));
 	e->match_key = (uint64_t)(match->method.n == 0) << 32 |
 		       (uint64_t)(0xFFFF - match->n_headers) << 16 |
 		       (0xFFFF - match->n_query);
 	*vhost->tail = e;
 	vhost->tail = &e->next;
 	vhost->n_entries++;
+	vhost->n_grpc += is_grpc;
 }
 
 static int compare_entries(const struct ir_entry *a, const struct ir_entry *b)

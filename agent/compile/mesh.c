@@ -13,6 +13,7 @@ static uint8_t mode_of(enum weir_kind kind)
 {
 	switch (kind) {
 	case WEIR_KIND_HTTP_ROUTE:
+	case WEIR_KIND_GRPC_ROUTE:
 		return WEIR_MODE_HTTP;
 	case WEIR_KIND_TCP_ROUTE:
 		return WEIR_MODE_TCP;
@@ -43,7 +44,7 @@ static struct ir_front *find_front(struct ir_service *service, uint16_t port,
 	struct ir_front *f = service->fronts;
 
 	while (f && (f->port != port || f->proto != proto)) {
-		f = f->next_of_service;
+		f = f->next_of_owner;
 	}
 	return f;
 }
@@ -67,7 +68,7 @@ static struct ir_front *add_front(struct ir *c, struct ir_service *service,
 	f->split = weir_ir_split(c, service->object);
 	f->addresses = service->object->service->cluster_ips;
 	f->n_addresses = service->object->service->n_cluster_ips;
-	f->next_of_service = service->fronts;
+	f->next_of_owner = service->fronts;
 	service->fronts = f;
 	l->protocol = protocol_of(mode);
 	l->port = port->port;

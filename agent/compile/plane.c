@@ -88,7 +88,12 @@ static void plan_entry(struct ir *c, struct ir_front *f,
 	enum weir_reason reason = WEIR_REASON_PER_REQUEST;
 	enum weir_plane plane = WEIR_PLANE_PROXY;
 
-	if (split == IR_SPLIT_CONNECTION) {
+	if (f->mode == WEIR_MODE_TLS) {
+		/* TLSRoutes said so; the others stay requests. */
+		reason = e->rule->reason == WEIR_REASON_NEEDS_SNI
+				 ? WEIR_REASON_NEEDS_SNI
+				 : WEIR_REASON_PER_REQUEST;
+	} else if (split == IR_SPLIT_CONNECTION) {
 		reason = look_at(c, f, vhost, e);
 	}
 	if (reason == WEIR_REASON_SPLIT_ASKED) {
@@ -108,15 +113,16 @@ void weir_ir_plan_planes(struct ir *c)
 	for (struct ir_front *f = c->fronts; f; f = f->next) {
 		const struct ir_listener *l = f->listeners;
 
-		if (l->protocol == IR_PROTOCOL_HTTPS ||
-		    l->protocol == IR_PROTOCOL_TLS) {
+		if (f->mode == WEIR_MODE_REFUSE &&
+		    weir_ir_family(l->protocol) == 2) {
 			f->reason = WEIR_REASON_NOT_SERVED;
 		}
-		if (f->mode != WEIR_MODE_HTTP) {
+		if (f->mode != WEIR_MODE_HTTP && f->mode != WEIR_MODE_TLS) {
 			continue;
 		}
 		f->plane = WEIR_PLANE_PROXY;
-		f->reason = WEIR_REASON_PER_REQUEST;
+		f->reason = f->mode == WEIR_MODE_TLS ? WEIR_REASON_NEEDS_SNI
+						     : WEIR_REASON_PER_REQUEST;
 		for (uint32_t i = 0; l && i < f->n_listeners; i++) {
 			for (struct ir_vhost *v = l->vhosts; v; v = v->next) {
 				for (struct ir_entry *e = v->entries; e;

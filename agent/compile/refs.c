@@ -31,6 +31,26 @@ struct build {
 	IR_DIAG((b)->c, (severity), (b)->q->route, (reason),                   \
 		REF_FIELD((b), (sub)), __VA_ARGS__)
 
+static bool is_l7(const struct build *b)
+{
+	return b->q->use == IR_USE_HTTP || b->q->use == IR_USE_GRPC;
+}
+
+static uint8_t proto_of(enum ir_backend_use use)
+{
+	switch (use) {
+	case IR_USE_HTTP:
+		return WEIR_BACKEND_HTTP1;
+	case IR_USE_GRPC:
+		return WEIR_BACKEND_H2C;
+	case IR_USE_TCP:
+	case IR_USE_UDP:
+	case IR_USE_TLS:
+		break;
+	}
+	return WEIR_BACKEND_RAW;
+}
+
 static struct ir_ref *add_ref(struct build *b, uint8_t state)
 {
 	struct ir_rule *rule = b->rule;
@@ -59,9 +79,7 @@ static struct ir_ref *add_ref(struct build *b, uint8_t state)
 			     .weight = b->ref->weight,
 			     .object = rule->object,
 			     .state = state,
-			     .proto = b->q->use == IR_USE_HTTP
-					      ? WEIR_BACKEND_HTTP1
-					      : WEIR_BACKEND_RAW,
+			     .proto = proto_of(b->q->use),
 			     .index = (uint16_t)b->i};
 	return r;
 }
@@ -69,16 +87,17 @@ static struct ir_ref *add_ref(struct build *b, uint8_t state)
 /* What becomes of the share of a reference that does not resolve. */
 static const char *fate(const struct build *b)
 {
-	return b->q->use == IR_USE_HTTP ? "gets 500" : "is refused";
+	return is_l7(b) ? "gets 500" : "is refused";
 }
 
 /* service: NULL if the reference names something else. */
-static void add_invalid(struct build *b, const struct ir_service *service)
+static struct ir_ref *add_invalid(struct build *b,
+				  const struct ir_service *service)
 {
 	struct ir_ref *r = add_ref(b, WEIR_REF_INVALID);
 
 	if (!r) {
-		return;
+		return NULL;
 	}
 	if (service) {
 		r->object = service->object_id;
@@ -86,6 +105,7 @@ static void add_invalid(struct build *b, const struct ir_service *service)
 		r->object = weir_ir_named(b->c, b->ref->kind, b->ref->ns,
 					  b->ref->name);
 	}
+	return r;
 }
 
 static bool is_granted(const struct build *b)
@@ -178,11 +198,6 @@ static void add_splits(struct build *b, const struct ir_splits *splits,
 				 "%.*s has no EndpointSlice with its port: its "
 				 "share gets 503",
 				 WEIR_STR_ARG(split->detail));
-		} else if (split->state == WEIR_REF_INVALID) {
-			REF_DIAG(b, WEIR_DIAG_ERROR, "NotServedYet", "",
-				 "%.*s is reached by HTTP/2, which is not "
-				 "served yet: its share gets 500",
-				 WEIR_STR_ARG(split->detail));
 		}
 	}
 }
@@ -266,16 +281,12 @@ static bool is_protocol_served(struct build *b,
 {
 	struct weir_str app = port->app_protocol;
 
-	if (b->q->use != IR_USE_HTTP || app.n == 0) {
-		return true;
-	}
-	if (!weir_ir_port_is_h2c(port, false) &&
-	    !weir_str_is(app, "kubernetes.io/wss")) {
+	if (!is_l7(b) || !weir_str_is(app, "kubernetes.io/wss")) {
 		return true;
 	}
 	REF_DIAG(b, WEIR_DIAG_ERROR, "UnsupportedProtocol", ".port",
-		 "appProtocol \"%.*s\" of Service %.*s/%.*s is not served yet "
-		 "(upstream is HTTP/1.1 in clear): its share gets 500",
+		 "appProtocol \"%.*s\" of Service %.*s/%.*s says TLS, and no "
+		 "BackendTLSPolicy says whom to trust: its share gets 500",
 		 WEIR_STR_ARG(app), WEIR_STR_ARG(b->ref->ns),
 		 WEIR_STR_ARG(b->ref->name));
 	return false;
@@ -285,7 +296,7 @@ static bool is_protocol_served(struct build *b,
 static void say_endpoints(struct build *b, const struct ir_service *service,
 			  const struct weir_service_port *port)
 {
-	const char *kept = b->q->use == IR_USE_HTTP ? "gets 503" : "is refused";
+	const char *kept = is_l7(b) ? "gets 503" : "is refused";
 
 	if (service->slices == 0) {
 		REF_DIAG(b, WEIR_DIAG_WARNING, "NoEndpoints", ".name",
@@ -307,10 +318,20 @@ static void say_endpoints(struct build *b, const struct ir_service *service,
 static void add_group(struct build *b, struct ir_service *service,
 		      const struct weir_service_port *port)
 {
+	const struct ir_tls_claim *claims = NULL;
+	struct ir_policy *policy = NULL;
 	struct ir_ref *r;
 
-	if (!is_protocol_served(b, port)) {
-		add_invalid(b, service);
+	if (is_l7(b) || b->q->use == IR_USE_TLS) {
+		policy = weir_ir_policy_for(b->c, service->object, port,
+					    &claims);
+	}
+	if ((policy && policy->is_bad) ||
+	    (!policy && !is_protocol_served(b, port))) {
+		r = add_invalid(b, service);
+		if (r) {
+			r->claims = claims;
+		}
 		return;
 	}
 	r = add_ref(b, WEIR_REF_OK);
@@ -318,6 +339,11 @@ static void add_group(struct build *b, struct ir_service *service,
 		return;
 	}
 	r->object = service->object_id;
+	r->claims = claims;
+	r->tls = policy ? policy->place : 0;
+	if (b->q->use == IR_USE_HTTP && weir_ir_port_is_h2c(port, false)) {
+		r->proto = WEIR_BACKEND_H2C;
+	}
 	if (!b->q->is_dry) {
 		r->group = weir_ir_group(b->c, service, port);
 	}
@@ -358,8 +384,7 @@ static void resolve_service(struct build *b)
 	const char *protocol = b->q->use == IR_USE_UDP ? "UDP" : "TCP";
 	const struct weir_service_port *port;
 
-	if (b->q->use == IR_USE_HTTP && (!s || s->is_knative) &&
-	    b->ref->port == 80 &&
+	if (is_l7(b) && (!s || s->is_knative) && b->ref->port == 80 &&
 	    ((s && s->is_knative) ||
 	     has_knative_route(b->c, b->ref->ns, b->ref->name))) {
 		add_knative(b);
@@ -397,7 +422,7 @@ static void resolve(struct build *b)
 
 	if ((b->ref->group.n && !is_kservice) ||
 	    !weir_str_is(b->ref->kind, "Service") ||
-	    (is_kservice && b->q->use != IR_USE_HTTP)) {
+	    (is_kservice && !is_l7(b))) {
 		REF_DIAG(b, WEIR_DIAG_ERROR, "InvalidKind", ".kind",
 			 "\"%.*s/%.*s\" is no backend here; expected a "
 			 "Service: its share %s",

@@ -311,7 +311,9 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 static int compile(struct weir_control *c, uint64_t version)
 {
 	const struct weir_compile_options options = {
-		.node_name = weir_str_of(c->options->node_name)};
+		.node_name = weir_str_of(c->options->node_name),
+		.is_writer = true,
+		.unserved = WEIR_UNSERVED_NOW};
 	/* What is in force came from the version compiled last, so the store
 	 * may know that only weights changed. */
 	bool is_current = c->current.generation &&

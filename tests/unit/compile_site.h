@@ -95,12 +95,17 @@ static inline void site_fini(struct site *s)
 
 static inline void site_compile(struct site *s)
 {
-	struct weir_compile_options options = {.node_name = WEIR_STR("node-a")};
+	struct weir_compile_options options = {.node_name = WEIR_STR("node-a"),
+					       .is_writer = true};
+	const struct weir_secrets *secrets;
 
 	must(weir_compile(s->store, &options, &s->out) == 0, "compile");
 	must(weir_plan_open(s->out.rules, s->out.rules_size, s->out.eps,
 			    s->out.eps_size, &s->view) == 0,
 	     "the plan opens");
+	must(weir_secrets_open(s->out.secrets, s->out.secrets_size,
+			       s->view.rules, &secrets) == 0,
+	     "and its secrets");
 	must(weir_regexes_new(s->view.rules, &s->regexes) == 0, "regexes");
 }
 

@@ -57,7 +57,9 @@ static void random_site(struct site *s)
 			for (uint32_t i = 0; i < n; i++) {
 				struct match *m = &host->table[t].v[i];
 
-				m->type = rng(_WEIR_PATH_MAX);
+				/* All but GRPCRoutes', which have tables of
+				 * their own. */
+				m->type = rng(WEIR_PATH_GRPC_METHOD);
 				m->path = m->type == WEIR_PATH_REGEX
 						  ? ANY(some_regexes)
 						  : ANY(some_paths);
