@@ -299,8 +299,8 @@ static void explain(const struct weir_kube_request *q, int status,
 		    struct weir_buf *out)
 {
 	struct weir_str body = weir_buf_str(&q->body);
-	struct weir_str message = weir_json_text(
-		weir_json_member(body, "message"));
+	struct weir_str message = weir_jview_text(
+		weir_jview_member(body, "message"));
 
 	if (message.n == 0 && body.n && body.p[0] != '{') {
 		message = body; /* "404 page not found" */

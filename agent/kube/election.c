@@ -72,7 +72,7 @@ void weir_applied_read(struct weir_str text,
 
 static void copy_text(struct weir_str json, char *out, size_t size)
 {
-	struct weir_str s = weir_json_text(json);
+	struct weir_str s = weir_jview_text(json);
 
 	/* Identities are names: whatever is longer is nobody's. */
 	snprintf(out, size, "%.*s", WEIR_STR_ARG(s));
@@ -80,27 +80,28 @@ static void copy_text(struct weir_str json, char *out, size_t size)
 
 int weir_lease_read(struct weir_str json, struct weir_lease *ret_lease)
 {
-	struct weir_str metadata = weir_json_member(json, "metadata");
-	struct weir_str spec = weir_json_member(json, "spec");
-	struct weir_str applied = weir_json_text(weir_json_path(
+	struct weir_str metadata = weir_jview_member(json, "metadata");
+	struct weir_str spec = weir_jview_member(json, "spec");
+	struct weir_str applied = weir_jview_text(weir_jview_path(
 		metadata, "annotations", "weir.dev/applied", NULL));
 	struct weir_lease l = {0};
 	uint64_t seconds;
 
-	copy_text(weir_json_member(metadata, "name"), l.name, sizeof(l.name));
-	l.version = weir_json_u64(
-		weir_json_member(metadata, "resourceVersion"));
+	copy_text(weir_jview_member(metadata, "name"), l.name, sizeof(l.name));
+	l.version = weir_jview_u64(
+		weir_jview_member(metadata, "resourceVersion"));
 	if (!l.name[0] || l.version == 0) {
 		return -EBADMSG;
 	}
-	copy_text(weir_json_member(spec, "holderIdentity"), l.holder,
+	copy_text(weir_jview_member(spec, "holderIdentity"), l.holder,
 		  sizeof(l.holder));
-	copy_text(weir_json_member(spec, "acquireTime"), l.acquired,
+	copy_text(weir_jview_member(spec, "acquireTime"), l.acquired,
 		  sizeof(l.acquired));
-	seconds = weir_json_u64(weir_json_member(spec, "leaseDurationSeconds"));
+	seconds = weir_jview_u64(
+		weir_jview_member(spec, "leaseDurationSeconds"));
 	l.duration_ms = (uint32_t)(seconds < 3600 ? seconds : 3600) * 1000;
-	l.transitions = weir_json_u64(
-		weir_json_member(spec, "leaseTransitions"));
+	l.transitions = weir_jview_u64(
+		weir_jview_member(spec, "leaseTransitions"));
 	l.record = weir_str_hash(spec, weir_str_hash(applied, 1));
 	weir_applied_read(applied, l.applied);
 	*ret_lease = l;

@@ -58,9 +58,9 @@ static size_t skip_value(struct weir_str s, size_t at)
 	return depth ? s.n + 1 : s.n;
 }
 
-bool weir_json_next(struct weir_str object, size_t *pos,
-		    struct weir_str *ret_name, struct weir_str *ret_value,
-		    struct weir_str *ret_whole)
+bool weir_jview_next(struct weir_str object, size_t *pos,
+		     struct weir_str *ret_name, struct weir_str *ret_value,
+		     struct weir_str *ret_whole)
 {
 	size_t at = skip_blanks(object, *pos);
 	size_t from;
@@ -98,13 +98,13 @@ bool weir_json_next(struct weir_str object, size_t *pos,
 	return true;
 }
 
-struct weir_str weir_json_member(struct weir_str object, const char *name)
+struct weir_str weir_jview_member(struct weir_str object, const char *name)
 {
 	struct weir_str found;
 	struct weir_str value;
 
 	for (size_t pos = 0;
-	     weir_json_next(object, &pos, &found, &value, NULL);) {
+	     weir_jview_next(object, &pos, &found, &value, NULL);) {
 		if (weir_str_is(found, name)) {
 			return value;
 		}
@@ -112,20 +112,20 @@ struct weir_str weir_json_member(struct weir_str object, const char *name)
 	return WEIR_STR_NULL;
 }
 
-struct weir_str weir_json_path(struct weir_str object, ...)
+struct weir_str weir_jview_path(struct weir_str object, ...)
 {
 	const char *name;
 	va_list ap;
 
 	va_start(ap, object);
 	while (object.p && (name = va_arg(ap, const char *))) {
-		object = weir_json_member(object, name);
+		object = weir_jview_member(object, name);
 	}
 	va_end(ap);
 	return object;
 }
 
-struct weir_str weir_json_text(struct weir_str value)
+struct weir_str weir_jview_text(struct weir_str value)
 {
 	if (value.n < 2 || value.p[0] != '"') {
 		return WEIR_STR_NULL;
@@ -133,10 +133,10 @@ struct weir_str weir_json_text(struct weir_str value)
 	return (struct weir_str){value.p + 1, value.n - 2};
 }
 
-uint64_t weir_json_u64(struct weir_str value)
+uint64_t weir_jview_u64(struct weir_str value)
 {
 	struct weir_str text = value.n && value.p[0] == '"'
-				       ? weir_json_text(value)
+				       ? weir_jview_text(value)
 				       : value;
 	uint64_t number = 0;
 

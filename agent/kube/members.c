@@ -253,14 +253,15 @@ static int on_item(void *arg, struct weir_str object, bool is_cut)
 static int on_event(void *arg, struct weir_str event, bool is_cut)
 {
 	struct weir_kube_members *m = arg;
-	struct weir_str object = weir_json_member(event, "object");
-	struct weir_str type = weir_json_text(weir_json_member(event, "type"));
+	struct weir_str object = weir_jview_member(event, "object");
+	struct weir_str type = weir_jview_text(
+		weir_jview_member(event, "type"));
 
 	if (is_cut || weir_str_is(type, "ERROR")) {
 		return -EREMOTEIO;
 	}
 	if (weir_str_is(type, "BOOKMARK")) {
-		m->seen = weir_json_u64(weir_json_path(
+		m->seen = weir_jview_u64(weir_jview_path(
 			object, "metadata", "resourceVersion", NULL));
 		return 0;
 	}
@@ -297,7 +298,7 @@ static void on_read(void *arg, const struct weir_kube_reply *reply)
 	struct weir_kube_members *m = arg;
 	bool was_list = m->scan.kind == WEIR_SCAN_LIST;
 	bool is_good = weir_kube_is_ok(reply) && weir_scan_end(&m->scan) == 0;
-	uint64_t version = weir_json_u64(weir_json_member(
+	uint64_t version = weir_jview_u64(weir_jview_member(
 		weir_buf_str(&m->scan.metadata), "resourceVersion"));
 
 	m->reading = NULL;

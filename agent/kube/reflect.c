@@ -214,8 +214,9 @@ static void on_list_reply(void *arg, const struct weir_kube_reply *reply)
 		fail(r, reply);
 		return;
 	}
-	version = weir_json_u64(weir_json_member(metadata, "resourceVersion"));
-	next = weir_json_text(weir_json_member(metadata, "continue"));
+	version = weir_jview_u64(
+		weir_jview_member(metadata, "resourceVersion"));
+	next = weir_jview_text(weir_jview_member(metadata, "continue"));
 	if (weir_scan_end(&r->scan) < 0 || version == 0) {
 		weir_scan_fini(&r->scan);
 		r->next_page.n = 0;
@@ -295,8 +296,8 @@ static void begin_list(struct weir_reflector *r)
 
 static void see(struct weir_reflector *r, struct weir_str object)
 {
-	uint64_t version = weir_json_u64(
-		weir_json_path(object, "metadata", "resourceVersion", NULL));
+	uint64_t version = weir_jview_u64(
+		weir_jview_path(object, "metadata", "resourceVersion", NULL));
 
 	if (version > r->seen) {
 		r->seen = version;
@@ -321,8 +322,9 @@ static int on_event(void *arg, struct weir_str event, bool is_cut)
 {
 	struct weir_reflector *r = arg;
 	struct weir_held *held = &r->source->held;
-	struct weir_str object = weir_json_member(event, "object");
-	struct weir_str type = weir_json_text(weir_json_member(event, "type"));
+	struct weir_str object = weir_jview_member(event, "object");
+	struct weir_str type = weir_jview_text(
+		weir_jview_member(event, "type"));
 	int e = 0;
 
 	r->events++;
@@ -342,9 +344,9 @@ static int on_event(void *arg, struct weir_str event, bool is_cut)
 	} else if (weir_str_is(type, "DELETED")) {
 		weir_held_delete(held, r->kind, object);
 	} else if (weir_str_is(type, "ERROR")) {
-		r->watch_error =
-			(int)(weir_json_u64(weir_json_member(object, "code")) %
-			      1000);
+		r->watch_error = (int)(weir_jview_u64(weir_jview_member(
+					       object, "code")) %
+				       1000);
 		return -EREMOTEIO;
 	} else if (!weir_str_is(type, "BOOKMARK")) {
 		return -EBADMSG;

@@ -7,21 +7,21 @@
 
 int weir_kube_head_read(struct weir_str object, struct weir_kube_head *ret_head)
 {
-	struct weir_str metadata = weir_json_member(object, "metadata");
+	struct weir_str metadata = weir_jview_member(object, "metadata");
 	struct weir_kube_head head = {0};
 	struct weir_str name;
 	struct weir_str value;
 
 	for (size_t pos = 0;
-	     weir_json_next(metadata, &pos, &name, &value, NULL);) {
+	     weir_jview_next(metadata, &pos, &name, &value, NULL);) {
 		if (weir_str_is(name, "name")) {
-			head.name = weir_json_text(value);
+			head.name = weir_jview_text(value);
 		} else if (weir_str_is(name, "namespace")) {
-			head.ns = weir_json_text(value);
+			head.ns = weir_jview_text(value);
 		} else if (weir_str_is(name, "resourceVersion")) {
-			head.version = weir_json_u64(value);
+			head.version = weir_jview_u64(value);
 		} else if (weir_str_is(name, "labels")) {
-			head.service = weir_json_text(weir_json_member(
+			head.service = weir_jview_text(weir_jview_member(
 				value, "kubernetes.io/service-name"));
 		}
 	}
@@ -61,7 +61,7 @@ static int trim_metadata(struct weir_str metadata, struct weir_buf *out)
 	size_t pos = 0;
 
 	weir_buf_addz(out, "{");
-	while (weir_json_next(metadata, &pos, &name, &value, &whole)) {
+	while (weir_jview_next(metadata, &pos, &name, &value, &whole)) {
 		if (!is_one_of(name, left_out)) {
 			weir_buf_addz(out, comma);
 			weir_buf_add_str(out, whole);
@@ -75,7 +75,7 @@ static int trim_metadata(struct weir_str metadata, struct weir_buf *out)
 /* A Gateway keeps the addresses that it was given. */
 static void add_addresses(struct weir_str status, struct weir_buf *out)
 {
-	struct weir_str addresses = weir_json_member(status, "addresses");
+	struct weir_str addresses = weir_jview_member(status, "addresses");
 
 	if (addresses.n) {
 		weir_buf_printf(out, ",\"status\":{\"addresses\":%.*s}",
@@ -97,7 +97,7 @@ int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 
 	weir_buf_printf(out, "{\"apiVersion\":\"%.*s\",\"kind\":\"%s\"",
 			WEIR_STR_ARG(api_version), weir_kind_text(kind));
-	while (weir_json_next(object, &pos, &name, &value, &whole)) {
+	while (weir_jview_next(object, &pos, &name, &value, &whole)) {
 		if (weir_str_is(name, "metadata")) {
 			weir_buf_addz(out, ",\"metadata\":");
 			if (trim_metadata(value, out) < 0) {
