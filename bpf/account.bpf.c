@@ -15,7 +15,7 @@ static __always_inline struct weir_sk *placed(struct bpf_sock_ops *ops)
 	if (!sk) {
 		return NULL;
 	}
-	st = weir_conn_find(ops, sk);
+	st = weir_conn_find(bpf_get_socket_cookie(ops), sk);
 	return st && (st->state & WEIR_SK_PICKED) ? st : NULL;
 }
 
@@ -92,7 +92,7 @@ int weir_account(struct bpf_sock_ops *ops)
 		/* A later connect() of the same socket starts afresh. */
 		st->state &= ~(WEIR_SK_OPENED | WEIR_SK_PICKED |
 			       WEIR_SK_WATCHED);
-		weir_conn_forget(ops);
+		weir_conn_forget(bpf_get_socket_cookie(ops));
 		break;
 	default:
 		break;

@@ -34,6 +34,7 @@ struct draft {
 	struct weir_ip node;   /* source address, a[2] 0: not translated */
 	__u64 now;
 	__u32 state;     /* WEIR_FLOW_SHORTCUT or 0 */
+	__u32 ep_gen;    /* weir_epgen of the endpoint when chosen */
 	__u8 other_port; /* the client's own port cannot be used */
 	__u8 has_snat;   /* leaves with an address of the node */
 };
@@ -116,7 +117,7 @@ static __always_inline void fill(struct draft *d, __u32 kind)
 	d->f.seen_ns = d->now;
 	d->f.bytes = 0;
 	d->f.ep_id = d->choice.ep_id;
-	d->f.ep_gen = d->choice.ep_gen;
+	d->f.ep_gen = d->ep_gen;
 	d->f.stat = d->choice.stat;
 	d->f.fid = d->choice.fid;
 }
@@ -358,8 +359,10 @@ static __always_inline bool collides_directly(struct draft *d)
 	return true;
 }
 
-static __always_inline __u64 client_of(const struct weir_ip *ip)
+static __always_inline __u64 client_of(void *of)
 {
+	const struct weir_ip *ip = of;
+
 	return (__u64)weir_mix32(ip->a[0] ^ ip->a[1], ip->a[2]) << 32 |
 	       ip->a[3];
 }
@@ -447,7 +450,8 @@ __noinline int weir_begin(struct __sk_buff *skb)
 	/* In the middle of a connection only the way to the proxy can be told
 	 * again: it is the same for every packet of the frontend. */
 	verdict = weir_choose(fe, &key, is_first ? WEIR_ROW_PACKET : 0,
-			      client_of(&d->pkt.key.from.saddr), &d->choice);
+			      client_of, &d->pkt.key.from.saddr, &d->choice);
+	d->ep_gen = weir_ep_generation(d->choice.ep_id);
 	if (verdict == WEIR_REFUSE) {
 		weir_count_event(WEIR_COUNT_PACKET_REFUSED);
 		return key.proto == IPPROTO_TCP ? BEGIN_RESET

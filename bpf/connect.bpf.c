@@ -15,9 +15,13 @@ static __always_inline bool is_bypassed(struct bpf_sock_addr *ctx)
 {
 	if (weir_conf.has_self) {
 		__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+		__u32 zero = 0;
+		struct weir_self *self = bpf_map_lookup_elem(&weir_self, &zero);
 
-		if (bpf_map_lookup_elem(&weir_self, &tgid)) {
-			return true;
+		for (int i = 0; self && i < WEIR_SELF_MAX; i++) {
+			if (self->tgid[i] == tgid) {
+				return true;
+			}
 		}
 	}
 	if (weir_conf.has_skipns) {
@@ -49,6 +53,12 @@ static __always_inline bool is_agent_netns(struct bpf_sock_addr *ctx)
 	return bpf_get_netns_cookie(ctx) == weir_conf.netns_cookie;
 }
 
+/* Whose affinity: that of all sockets of a network namespace. */
+static __always_inline __u64 netns_of(void *ctx)
+{
+	return bpf_get_netns_cookie(ctx);
+}
+
 /* What this socket cannot be given: an endpoint of the other family. */
 static __always_inline bool is_other_family(const struct weir_fe_key *key,
 					    const struct weir_choice *choice)
@@ -66,8 +76,8 @@ static __always_inline enum weir_verdict
 choose_for_socket(struct bpf_sock_addr *ctx, const struct weir_fe *fe,
 		  const struct weir_fe_key *key, struct weir_choice *choice)
 {
-	enum weir_verdict verdict = weir_choose(
-		fe, key, WEIR_ROW_CONNECT, bpf_get_netns_cookie(ctx), choice);
+	enum weir_verdict verdict = weir_choose(fe, key, WEIR_ROW_CONNECT,
+						netns_of, ctx, choice);
 
 	switch (verdict) {
 	case WEIR_TO_ENDPOINT:
@@ -128,7 +138,7 @@ static __always_inline int pass_connect(struct bpf_sock_addr *ctx)
 					 : sk->state != BPF_TCP_ESTABLISHED) {
 		return WEIR_PASS;
 	}
-	st = weir_conn_find(ctx, sk);
+	st = weir_conn_find(bpf_get_socket_cookie(ctx), sk);
 	if (st && ctx->protocol == IPPROTO_UDP) {
 		close_datagram(st);
 	}
@@ -136,6 +146,18 @@ static __always_inline int pass_connect(struct bpf_sock_addr *ctx)
 		st->state &= ~WEIR_SK_PICKED;
 	}
 	return WEIR_PASS;
+}
+
+/* Puts what is now known of a socket in the place of what was. */
+static __always_inline long
+replace_conn(__u64 cookie, const struct weir_sk *fresh, __u8 proto)
+{
+	struct weir_sk *st = bpf_map_lookup_elem(&weir_conn, &cookie);
+
+	if (st && proto == IPPROTO_UDP) {
+		close_datagram(st);
+	}
+	return bpf_map_update_elem(&weir_conn, &cookie, fresh, BPF_ANY);
 }
 
 /* Keeps what getpeername, recvmsg and the accounting need to know. */
@@ -155,26 +177,28 @@ static __always_inline bool remember_connect(struct bpf_sock_addr *ctx,
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct bpf_sock *sk = ctx->sk;
 	struct weir_sk *st;
+	long r;
 
 	if (!sk) {
 		return false;
 	}
-	if (key->proto == IPPROTO_UDP) {
-		/* Not only if it is connected: connect(AF_UNSPEC) has no hook.
-		 */
-		st = weir_conn_find(ctx, sk);
-		if (st) {
-			close_datagram(st);
-		}
-		if (choice->stat) {
-			fresh.state |= WEIR_SK_OPENED;
-		}
+	if (key->proto == IPPROTO_UDP && choice->stat) {
+		fresh.state |= WEIR_SK_OPENED;
 	}
-	if (bpf_map_update_elem(&weir_conn, &cookie, &fresh, BPF_ANY)) {
+	r = bpf_map_update_elem(&weir_conn, &cookie, &fresh, BPF_NOEXIST);
+	if (r == -EEXIST) {
+		/* It was connected before.  Whether it still is cannot be
+		 * asked: connect(AF_UNSPEC) has no hook. */
+		r = replace_conn(cookie, &fresh, key->proto);
+	}
+	if (r) {
 		st = bpf_sk_storage_get(&weir_sk, sk, NULL,
 					BPF_SK_STORAGE_GET_F_CREATE);
 		if (!st) {
 			return false;
+		}
+		if (key->proto == IPPROTO_UDP) {
+			close_datagram(st);
 		}
 		fresh.state |= st->state & WEIR_SK_ASSOCS;
 		*st = fresh;
@@ -280,7 +304,7 @@ static __always_inline bool remember_pick(struct bpf_sock_addr *ctx,
 		.addr = choice->addr,
 		.port_be = choice->port_be,
 		.ep_id = choice->ep_id,
-		.ep_gen = choice->ep_gen,
+		.ep_gen = weir_ep_generation(choice->ep_id),
 		.generation = choice->generation,
 		.gid = choice->gid,
 		.stat = choice->stat,
@@ -382,7 +406,8 @@ static __always_inline bool peer_of(struct bpf_sock_addr *ctx,
 {
 	struct bpf_sock *sk = ctx->sk;
 
-	return sk && translate(weir_conn_find(ctx, sk), addr, port_be);
+	return sk && translate(weir_conn_find(bpf_get_socket_cookie(ctx), sk),
+			       addr, port_be);
 }
 
 /* Likewise for a datagram received; sockets that are neither connected nor had
@@ -605,6 +630,7 @@ int weir_release(struct bpf_sock *ctx)
 {
 	bool is_datagram = ctx->protocol == IPPROTO_UDP;
 	struct weir_sk *st;
+	__u64 cookie;
 
 	if (!is_datagram && ctx->protocol != IPPROTO_TCP) {
 		return 1;
@@ -617,8 +643,13 @@ int weir_release(struct bpf_sock *ctx)
 		if (st && (st->state & WEIR_SK_ASSOCS)) {
 			close_association(ctx, st);
 		}
+		if (st) {
+			/* From when weir_conn was full. */
+			close_datagram(st);
+		}
 	}
-	st = weir_conn_find(ctx, ctx);
+	cookie = bpf_get_socket_cookie(ctx);
+	st = bpf_map_lookup_elem(&weir_conn, &cookie);
 	if (!st || (weir_conf.wants_accounting && !is_datagram &&
 		    (st->state & WEIR_SK_WATCHED))) {
 		return 1;
@@ -626,7 +657,7 @@ int weir_release(struct bpf_sock *ctx)
 	if (is_datagram) {
 		close_datagram(st);
 	}
-	weir_conn_forget(ctx);
+	weir_conn_forget(cookie);
 	return 1;
 }
 

@@ -28,7 +28,6 @@ struct weir_choice {
 	__be16 port_be;
 	__u16 ep_flags;   /* WEIR_EP_* */
 	__u32 ep_id;      /* 0: not counted */
-	__u32 ep_gen;     /* weir_epgen when chosen */
 	__u32 gid;        /* group */
 	__u32 stat;       /* backendRef counter */
 	__u32 fid;        /* frontend */
@@ -160,20 +159,17 @@ static __always_inline void weir_count_closed(__u32 stat, __u32 ep_id)
 	}
 }
 
-/* What is known of a connected socket: ctx is its hook's, sk the socket. */
-static __always_inline struct weir_sk *weir_conn_find(void *ctx,
+/* What is known of a connected socket. */
+static __always_inline struct weir_sk *weir_conn_find(__u64 cookie,
 						      struct bpf_sock *sk)
 {
-	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct weir_sk *st = bpf_map_lookup_elem(&weir_conn, &cookie);
 
 	return st ? st : bpf_sk_storage_get(&weir_sk, sk, NULL, 0);
 }
 
-static __always_inline void weir_conn_forget(void *ctx)
+static __always_inline void weir_conn_forget(__u64 cookie)
 {
-	__u64 cookie = bpf_get_socket_cookie(ctx);
-
 	bpf_map_delete_elem(&weir_conn, &cookie);
 }
 
@@ -300,7 +296,6 @@ static __always_inline bool weir_choose_endpoint(__u32 gid, __u64 client,
 	choice->port_be = ep->port_be;
 	choice->ep_flags = ep->flags;
 	choice->ep_id = ep->id;
-	choice->ep_gen = weir_ep_generation(ep->id);
 	choice->gid = gid;
 	return true;
 }
@@ -322,12 +317,15 @@ static __always_inline struct weir_slot *weir_choose_slot(__u32 first, __u32 n,
 /*
  * What shall happen to a new connection, flow or association with frontend
  * fe, reached at key.  plane: WEIR_ROW_CONNECT or WEIR_ROW_PACKET, the one that
- * asks.  client: identity for rows with affinity.  Counts the choice.
+ * asks.  client(of): identity, asked for in rows with affinity.  Counts the
+ * choice.
  */
 static __always_inline enum weir_verdict
 weir_choose(const struct weir_fe *fe, const struct weir_fe_key *key,
-	    __u32 plane, __u64 client, struct weir_choice *choice)
+	    __u32 plane, __u64 (*client_of)(void *), void *of,
+	    struct weir_choice *choice)
 {
+	__u64 client = 0;
 	__u32 fid = fe->fid;
 	struct weir_index *svcp = bpf_map_lookup_elem(&weir_svc, &fid);
 	struct weir_refstat *ref;
@@ -357,8 +355,8 @@ weir_choose(const struct weir_fe *fe, const struct weir_fe_key *key,
 		choice->port_be = key->port_be;
 		return WEIR_TO_PROXY;
 	}
-	if (!(row->flags & WEIR_ROW_KEYED)) {
-		client = 0;
+	if (row->flags & WEIR_ROW_KEYED) {
+		client = client_of(of);
 	}
 	if (!row->n) {
 		return WEIR_REFUSE;

@@ -205,13 +205,15 @@ struct {
 	__type(value, __u64);
 } weir_sock SEC(".maps");
 
-/* Whose sockets are left alone: process (tgid), cgroup id, netns cookie. */
+/* Whose sockets are left alone: processes, cgroup ids, netns cookies.  Writer:
+ * agent, of the first by store. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
-	__type(value, __u8);
+	__type(value, struct weir_self);
 } weir_self SEC(".maps");
 
 struct {

@@ -272,6 +272,7 @@ static __always_inline int first_packet(struct __sk_buff *skb,
 	__builtin_memset(&d->choice, 0, sizeof(d->choice));
 	d->now = bpf_ktime_get_coarse_ns();
 	d->state = 0;
+	d->ep_gen = 0;
 	d->other_port = 0;
 	d->has_snat = 0;
 	switch (weir_begin(skb)) {

@@ -280,6 +280,13 @@ struct weir_conf {
 	__u8 pad;
 };
 
+/* weir_self[0] (array): weir's own processes, 0: none.  A handful, compared one
+ * by one: cheaper than a hash at every connect(). */
+#define WEIR_SELF_MAX 4
+struct weir_self {
+	__u32 tgid[WEIR_SELF_MAX];
+};
+
 /* weir_meta[0] (array): who made this directory. */
 struct weir_meta {
 	__u32 abi;
@@ -303,5 +310,6 @@ _Static_assert(sizeof(struct weir_flow) == 72, "ABI");
 _Static_assert(sizeof(struct weir_udp_key) == 32, "ABI");
 _Static_assert(sizeof(struct weir_frag_key) == 40, "ABI");
 _Static_assert(sizeof(struct weir_frag) == 16, "ABI");
+_Static_assert(sizeof(struct weir_self) == 16, "ABI");
 
 #endif

@@ -58,16 +58,16 @@ static int replace_keys(int fd, const void *keys, size_t n, size_t key_size)
 int weir_exclude_set_self(struct weir_kernel *kernel, const pid_t *pids,
 			  size_t n)
 {
-	uint32_t tgids[64];
+	struct weir_self *self = kernel->map_mem[WEIR_MAP_SELF];
 
-	if (n > sizeof(tgids) / sizeof(tgids[0])) {
+	if (n > WEIR_SELF_MAX) {
 		return -E2BIG;
 	}
-	for (size_t i = 0; i < n; i++) {
-		tgids[i] = (uint32_t)pids[i];
+	for (size_t i = 0; i < WEIR_SELF_MAX; i++) {
+		*(volatile uint32_t *)&self->tgid[i] = i < n ? (uint32_t)pids[i]
+							     : 0;
 	}
-	return replace_keys(kernel->map_fd[WEIR_MAP_SELF], tgids, n,
-			    sizeof(tgids[0]));
+	return 0;
 }
 
 /* ----------------------------------------------------------- namespaces */
