@@ -276,6 +276,7 @@ void weir_access_end(struct weir_worker *w, struct weir_client *c)
 	put_addr(&o, ",\"listener\":\"", &c->local, c->local_port_be);
 	put_text(&o, ",\"protocol\":\"",
 		 c->is_raw      ? WEIR_STR("TCP")
+		 : c->is_stream ? WEIR_STR("HTTP/2")
 		 : c->is_http10 ? WEIR_STR("HTTP/1.0")
 				: WEIR_STR("HTTP/1.1"),
 		 NAME_MAX_BYTES);

@@ -28,8 +28,10 @@ static const char *reason_phrase(uint16_t status)
 		{404, "Not Found"},
 		{405, "Method Not Allowed"},
 		{408, "Request Timeout"},
+		{413, "Content Too Large"},
 		{414, "URI Too Long"},
 		{417, "Expectation Failed"},
+		{429, "Too Many Requests"},
 		{431, "Request Header Fields Too Large"},
 		{500, "Internal Server Error"},
 		{501, "Not Implemented"},
@@ -81,7 +83,7 @@ static enum weir_step answer(struct weir_worker *w, struct weir_client *c,
 	}
 	drop_request(w, c);
 	if (!c->out) {
-		c->out = weir_worker_block(w);
+		c->out = weir_block_get_last(&w->blocks);
 	}
 	if (!c->out) {
 		weir_client_close(w, c, true);

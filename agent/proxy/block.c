@@ -7,10 +7,16 @@
 
 void weir_blocks_init(struct weir_blocks *b, uint32_t size, uint32_t max)
 {
-	*b = (struct weir_blocks){.size = size, .max = max};
+	*b = (struct weir_blocks){
+		.size = size, .max = max, .reserve = max / 16};
 }
 
 struct weir_block *weir_block_get(struct weir_blocks *b)
+{
+	return b->n_used < b->max - b->reserve ? weir_block_get_last(b) : NULL;
+}
+
+struct weir_block *weir_block_get_last(struct weir_blocks *b)
 {
 	struct weir_block *block = b->free;
 

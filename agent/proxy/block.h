@@ -24,13 +24,16 @@ struct weir_blocks {
 	uint32_t n_free;
 	uint32_t n_low; /* least n_free since the last trim */
 	uint32_t n_used;
-	uint32_t max; /* used and free */
+	uint32_t max;     /* used and free */
+	uint32_t reserve; /* of these, for weir_block_get_last() alone */
 };
 
 void weir_blocks_init(struct weir_blocks *b, uint32_t size, uint32_t max);
 void weir_blocks_fini(struct weir_blocks *b);
 /* Empty; NULL at the limit or without memory. */
 struct weir_block *weir_block_get(struct weir_blocks *b);
+/* From the reserve, too: for what says that there is none left. */
+struct weir_block *weir_block_get_last(struct weir_blocks *b);
 /* *block may be NULL, and is afterwards. */
 void weir_block_put(struct weir_blocks *b, struct weir_block **block);
 /* Gives back half of what lay unused since the last call; true if some may be

@@ -163,9 +163,11 @@ static int step_trailer(struct weir_body *b, uint8_t c)
 			return -EBADMSG;
 		}
 		if (b->name_n < sizeof(b->name)) {
+			/* '_' is '-' to many (http1.c, is_alias). */
 			b->name[b->name_n++] = c >= 'A' && c <= 'Z'
 						       ? (char)(c | 0x20)
-						       : one;
+					       : c == '_' ? '-'
+							  : one;
 		}
 		return CHUNK_TRAILER_NAME;
 	default: /* CHUNK_TRAILER_VALUE */

@@ -101,6 +101,10 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 		c->all_next->all_pprev = c->all_pprev;
 	}
 	w->n_clients--;
+	if (c->is_counted) {
+		weir_peers_remove(w->peers, &c->peer);
+	}
+	w->n_shed -= c->is_shed;
 	if (!c->is_stream) {
 		weir_count(&w->counters.shared->totals.clients_closed, 1);
 	}
@@ -111,6 +115,15 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 	if (!w->is_accepting && !w->is_draining) {
 		weir_worker_accept(w, true);
 	}
+}
+
+/* The backend has all that came of the request, and nothing to say yet: it is
+ * the client's turn. */
+static bool waits_for_body(const struct weir_client *c)
+{
+	return c->phase == WEIR_PHASE_EXCHANGE && !c->request_body.is_done &&
+	       !c->is_answered && !c->ready && c->up && !c->up->is_connecting &&
+	       c->head && c->head_sent == c->head->end;
 }
 
 /* The time at which something must happen, as things stand; 0: none. */
@@ -133,6 +146,10 @@ static uint64_t deadline(const struct weir_worker *w,
 		break;
 	default:
 		at = c->last_ms + l->stall_timeout_ms;
+		if (waits_for_body(c) &&
+		    l->body_timeout_ms < l->stall_timeout_ms) {
+			at = c->last_ms + l->body_timeout_ms;
+		}
 		break;
 	}
 	if (c->connect_at && c->connect_at < at) {
@@ -170,6 +187,11 @@ static bool gave_up_connecting(struct weir_worker *w, struct weir_client *c)
 	return true;
 }
 
+static bool is_over(const struct weir_worker *w, uint64_t at_ms)
+{
+	return at_ms && at_ms <= w->now_ms;
+}
+
 static void expire(struct weir_worker *w, struct weir_client *c)
 {
 	switch (c->phase) {
@@ -179,10 +201,18 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 				     "request head not complete in time");
 			break;
 		}
+		weir_count_reason(&w->counters, WEIR_PROXY_IDLE_TIMEOUT);
 		weir_client_close(w, c, false);
 		return;
 	case WEIR_PHASE_EXCHANGE:
 		if (gave_up_connecting(w, c)) {
+			break;
+		}
+		if (waits_for_body(c) && !is_over(w, c->request_at) &&
+		    !is_over(w, c->backend_at)) {
+			c->wants_close = true;
+			(void)weir_answer(w, c, 408, WEIR_PROXY_BODY_TIMEOUT,
+					  "request body not complete in time");
 			break;
 		}
 		(void)weir_answer(w, c, 504, WEIR_PROXY_TIMEOUT,
@@ -192,6 +222,8 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 		if (gave_up_connecting(w, c)) {
 			break;
 		}
+		weir_access_count(w, c, WEIR_PROXY_TUNNEL_TIMEOUT,
+				  "silent for too long");
 		weir_client_close(w, c, true);
 		return;
 	case WEIR_PHASE_H2:
@@ -373,9 +405,7 @@ static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
 		c->in = weir_worker_block(w);
 	}
 	if (!c->in) {
-		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
-		weir_client_close(w, c, true);
-		return WEIR_STEP_WAIT;
+		return refuse(w, c, 503, WEIR_PROXY_OVERLOAD, "out of buffers");
 	}
 	n = weir_end_fill(&c->end, c->in, w->blocks.size);
 	if (n > 0) {
@@ -446,6 +476,23 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 	weir_worker_queue(w, c);
 }
 
+/* One too many of its client: told so, if there is a language to say it in and
+ * not many are told already.  False when it was closed. */
+static bool shed(struct weir_worker *w, struct weir_client *c,
+		 const struct weir_frontend *f)
+{
+	if (f->mode != WEIR_MODE_HTTP || w->n_shed == WEIR_SHED_MAX) {
+		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_LIMIT);
+		weir_client_close(w, c, true);
+		return false;
+	}
+	c->is_shed = true;
+	w->n_shed++;
+	(void)refuse(w, c, 429, WEIR_PROXY_CLIENT_LIMIT,
+		     "too many connections of this client");
+	return true;
+}
+
 /* What a fresh connection is for: false when it was closed. */
 static bool begin(struct weir_worker *w, struct weir_client *c)
 {
@@ -456,6 +503,12 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 		weir_count(&w->counters.shared->totals.clients_refused, 1);
 		weir_client_close(w, c, true);
 		return false;
+	}
+	if (w->peers) {
+		c->is_counted = weir_peers_add(w->peers, &c->peer);
+		if (!c->is_counted) {
+			return shed(w, c, f);
+		}
 	}
 	if (f->mode == WEIR_MODE_TCP) {
 		c->frontend = f;
@@ -530,7 +583,8 @@ void weir_client_accept(struct weir_worker *w, struct weir_end *listener)
 
 		if (w->n_clients >= w->max_clients) {
 			/* The rest waits in the kernel's queue. */
-			weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
+			weir_count_reason(&w->counters,
+					  WEIR_PROXY_ACCEPT_PAUSED);
 			weir_worker_accept(w, false);
 			return;
 		}
@@ -540,7 +594,7 @@ void weir_client_accept(struct weir_worker *w, struct weir_end *listener)
 			if (errno == EMFILE || errno == ENFILE ||
 			    errno == ENOMEM || errno == ENOBUFS) {
 				weir_count_reason(&w->counters,
-						  WEIR_PROXY_OVERLOAD);
+						  WEIR_PROXY_ACCEPT_PAUSED);
 				weir_worker_accept(w, false);
 			}
 			return;

@@ -103,6 +103,8 @@ struct weir_client {
 	bool in_shut;        /* tunnel: and the upstream was told */
 	bool up_shut;        /* tunnel: and the client was told */
 	bool up_closing;     /* the upstream connection cannot be used again */
+	bool is_counted;     /* among its client's connections */
+	bool is_shed;        /* over its client's limit: answered and ended */
 	bool is_send_broken; /* the upstream takes no more of the request */
 	uint8_t attempts;    /* endpoints tried */
 	__be16 peer_port_be;

@@ -158,6 +158,12 @@ static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 			return weir_answer(w, c, 400, WEIR_PROXY_BAD_REQUEST,
 					   "malformed chunked body");
 		}
+		if (weir_body_is_too_long(w, c->body_sent + c->ready)) {
+			c->wants_close = true;
+			c->up_closing = true;
+			return weir_answer(w, c, 413, WEIR_PROXY_BODY_TOO_LARGE,
+					   "request body too large");
+		}
 		if (c->head->end > c->head_sent || c->ready) {
 			if (!push_request(c)) {
 				return WEIR_STEP_WAIT;

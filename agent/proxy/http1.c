@@ -157,6 +157,21 @@ static bool name_is(struct weir_str name, const char *lit)
 	return true;
 }
 
+/* CGI has one spelling for '-' and '_' (RFC 3875 4.1.18), and so have the
+ * interfaces that came after it. */
+static bool is_alias(struct weir_str name, const char *lit)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		struct weir_str one = {name.p + i, 1};
+
+		if (!name_is(one, lit + i) &&
+		    !(name.p[i] == '_' && lit[i] == '-')) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static enum weir_field field_of(struct weir_str name)
 {
 	static const struct {
@@ -185,14 +200,20 @@ static enum weir_field field_of(struct weir_str name)
 		[14] = 8, [15] = 10, [16] = 11, [17] = 13,
 	};
 
+	bool has_underscore;
+
 	if (name.n >= sizeof(first) || !first[name.n]) {
 		return WEIR_FIELD_OTHER;
 	}
+	has_underscore = memchr(name.p, '_', name.n) != NULL;
 	for (size_t i = first[name.n] - 1u;
 	     i < sizeof(known) / sizeof(known[0]) && known[i].n == name.n;
 	     i++) {
 		if (name_is(name, known[i].name)) {
 			return known[i].id;
+		}
+		if (has_underscore && is_alias(name, known[i].name)) {
+			return WEIR_FIELD_ALIAS;
 		}
 	}
 	return WEIR_FIELD_OTHER;
@@ -390,6 +411,10 @@ static enum weir_http1_error read_fields(struct weir_http1_head *h,
 		case WEIR_FIELD_UPGRADE:
 			h->upgrade = value;
 			break;
+		case WEIR_FIELD_ALIAS:
+			e = is_request ? WEIR_HTTP1_FIELD_ALIAS : e;
+			h->ids[i] = WEIR_FIELD_OTHER;
+			break;
 		case WEIR_FIELD_DATE:
 			h->flags |= WEIR_HEAD_DATE;
 			break;
@@ -478,8 +503,10 @@ static enum weir_http1_error read_method(struct weir_http1_head *h)
 		h->flags |= WEIR_HEAD_IS_HEAD;
 	}
 	/* CONNECT would make the gateway a forward proxy; TRACE would show
-	 * clients what the gateway adds (RFC 9110 9.3.6, 9.3.8). */
-	return weir_str_is(m, "CONNECT") || weir_str_is(m, "TRACE")
+	 * clients what the gateway adds (RFC 9110 9.3.6, 9.3.8); PRI is no
+	 * method but how HTTP/2 begins (RFC 9113 3.4, 11.6). */
+	return weir_str_is(m, "CONNECT") || weir_str_is(m, "TRACE") ||
+			       weir_str_is(m, "PRI")
 		       ? WEIR_HTTP1_METHOD_REFUSED
 		       : WEIR_HTTP1_OK;
 }

@@ -24,6 +24,7 @@
 	X(VERSION, 505, "HTTP version not supported")                          \
 	X(OBS_FOLD, 400, "folded header line")                                 \
 	X(FIELD_NAME, 400, "malformed header name")                            \
+	X(FIELD_ALIAS, 400, "header name with '_' for '-'")                    \
 	X(TOO_MANY_FIELDS, 431, "too many header lines")                       \
 	X(HEAD_LARGE, 431, "head too large")                                   \
 	X(HOST_MISSING, 400, "no Host")                                        \
@@ -49,7 +50,8 @@ enum weir_http1_error {
 /* Fields that the proxy itself acts on. */
 enum weir_field {
 	WEIR_FIELD_OTHER,
-	WEIR_FIELD_HOP, /* named by Connection, or hop-by-hop by itself */
+	WEIR_FIELD_HOP,   /* named by Connection, or hop-by-hop by itself */
+	WEIR_FIELD_ALIAS, /* one of these to whoever takes '_' for '-' */
 	WEIR_FIELD_HOST,
 	WEIR_FIELD_LENGTH,
 	WEIR_FIELD_CODING,

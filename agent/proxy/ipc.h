@@ -65,7 +65,16 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(CONNECT_FAILED, "503: no endpoint could be connected")               \
 	X(BAD_RESPONSE, "502: response did not parse or broke off")            \
 	X(TIMEOUT, "504: request or backend timeout")                          \
-	X(OVERLOAD, "503: over a connection or buffer limit")                  \
+	X(OVERLOAD, "503: out of buffers, descriptors or memory")              \
+	X(ACCEPT_PAUSED,                                                       \
+	  "accepting paused: connection limit, descriptors, memory")           \
+	X(CLIENT_LIMIT, "429 or reset: over the connections of one client")    \
+	X(BODY_TOO_LARGE, "413: request body over the limit")                  \
+	X(BODY_TIMEOUT, "408: request body stalled")                           \
+	X(IDLE_TIMEOUT, "client connections closed that were idle")            \
+	X(TUNNEL_TIMEOUT,                                                      \
+	  "raw and upgraded connections reset that were silent")               \
+	X(UDP_LIMIT, "datagrams dropped: over the limit of associations")      \
 	X(CLIENT_GONE, "client closed before the response was complete")       \
 	X(RETRIED, "requests sent again after a stale pooled connection")      \
 	X(H2_RESETS, "HTTP/2: connection ended, too many streams given up")    \

@@ -6,11 +6,14 @@ void weir_proxy_limits_default(struct weir_proxy_limits *limits)
 {
 	*limits = (struct weir_proxy_limits){
 		.max_connections = 8192,
+		.max_client_connections = 4096,
+		.max_body_mib = 0,
 		.max_head_bytes = 16384,
 		.max_headers = 100,
 		.max_target_bytes = 8192,
 		.buffer_bytes = 32768,
 		.head_timeout_ms = 10000,
+		.body_timeout_ms = 60000,
 		.idle_timeout_ms = 75000,
 		.connect_timeout_ms = 3000,
 		.stall_timeout_ms = 300000,

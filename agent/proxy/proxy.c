@@ -33,6 +33,7 @@ struct proxy {
 	uint64_t acked;
 	struct weir_lines *access;     /* NULL: no access log */
 	struct weir_counters counters; /* mapped for it */
+	struct weir_peers *peers;      /* NULL: no limit */
 	struct weir_plan_ref *partial; /* its sockets are still arriving */
 };
 
@@ -219,6 +220,7 @@ static int start_workers(struct proxy *p)
 		}
 		r = weir_worker_init(p->workers[i], config, i, p->control_fd);
 		if (r == 0) {
+			p->workers[i]->peers = p->peers;
 			p->workers[i]->access =
 				p->access ? weir_lines_ring(p->access, i)
 					  : NULL;
@@ -282,6 +284,10 @@ int weir_proxy_run(const struct weir_proxy_config *config)
 	p.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p.control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = p.signal_fd < 0 || p.control_fd < 0 ? -errno : start_access_log(&p);
+	if (r == 0 && config->limits.max_client_connections) {
+		r = weir_peers_new(config->limits.max_client_connections,
+				   config->limits.max_connections, &p.peers);
+	}
 	if (r == 0) {
 		r = start_workers(&p);
 	}
@@ -291,6 +297,7 @@ int weir_proxy_run(const struct weir_proxy_config *config)
 	stop_workers(&p);
 	weir_lines_free(&p.access); /* with the last lines of the workers */
 	weir_counters_fini(&p.counters);
+	weir_peers_free(&p.peers);
 	weir_plan_ref_put(&p.partial);
 	weir_close(&p.signal_fd);
 	weir_close(&p.control_fd);

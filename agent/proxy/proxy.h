@@ -12,12 +12,15 @@
 #include "weir_abi.h"
 
 struct weir_proxy_limits {
-	uint32_t max_connections; /* clients, all workers */
-	uint32_t max_head_bytes;  /* request or response head */
+	uint32_t max_connections;        /* clients, all workers */
+	uint32_t max_client_connections; /* of one address; 0: no limit */
+	uint32_t max_body_mib;           /* of a request; 0: no limit */
+	uint32_t max_head_bytes;         /* request or response head */
 	uint32_t max_headers;
 	uint32_t max_target_bytes;
 	uint32_t buffer_bytes;    /* per direction of a busy connection */
 	uint32_t head_timeout_ms; /* first byte to end of request head */
+	uint32_t body_timeout_ms; /* no byte of a request's body */
 	uint32_t idle_timeout_ms; /* keep-alive between requests */
 	uint32_t connect_timeout_ms;
 	uint32_t stall_timeout_ms; /* no byte either way during a message */

@@ -243,6 +243,14 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 		return weir_answer(w, c, weir_http1_error_status(e),
 				   reason_of(e), weir_http1_error_text(e));
 	}
+	if (weir_body_is_too_long(
+		    w, c->request_body.framing == WEIR_FRAMING_LENGTH ? h.length
+								      : 0)) {
+		c->in->start += (uint32_t)size;
+		c->wants_close = true;
+		return weir_answer(w, c, 413, WEIR_PROXY_BODY_TOO_LARGE,
+				   "request body too large");
+	}
 	c->plan = weir_plan_use_get(w->plan);
 	c->frontend = weir_plan_ref_frontend(c->plan->ref, &c->local,
 					     c->local_port_be, IPPROTO_TCP);

@@ -224,7 +224,7 @@ static struct weir_udp_flow *open_flow(struct weir_worker *w,
 	struct weir_udp_flow **bucket;
 
 	if (!rule || udp->n_flows >= udp->max_flows) {
-		weir_count_reason(&w->counters, rule ? WEIR_PROXY_OVERLOAD
+		weir_count_reason(&w->counters, rule ? WEIR_PROXY_UDP_LIMIT
 						     : WEIR_PROXY_NO_ROUTE);
 		return NULL;
 	}

@@ -7,11 +7,13 @@
 
 #include "conn.h"
 #include "lines.h"
+#include "peers.h"
 #include "pipe.h"
 #include "proxy.h"
 #include "udp.h"
 
 #define WEIR_GROUP_COUNTERS 4096
+#define WEIR_SHED_MAX 64     /* more over a client's limit are reset */
 #define WEIR_LISTENERS_MAX 8 /* of one worker */
 #define WEIR_CONNECT_TRIES 3 /* endpoints for one request */
 #define WEIR_FAILED_SLOTS 256
@@ -58,6 +60,8 @@ struct weir_worker {
 	bool is_draining;
 	uint32_t n_clients;
 	uint32_t max_clients;
+	struct weir_peers *peers;    /* of all workers; NULL: no limit */
+	uint32_t n_shed;             /* over it, being answered */
 	struct weir_client *clients; /* all of them */
 	struct weir_client *free_clients;
 	struct weir_client *queue; /* to be driven again */
@@ -111,6 +115,14 @@ struct weir_str weir_worker_date(struct weir_worker *w);
 static inline struct weir_block *weir_worker_block(struct weir_worker *w)
 {
 	return weir_block_get(&w->blocks);
+}
+
+static inline bool weir_body_is_too_long(const struct weir_worker *w,
+					 uint64_t bytes)
+{
+	uint64_t max = (uint64_t)w->limits->max_body_mib << 20;
+
+	return max && bytes > max;
 }
 
 /* Position for the next choice of a backendRef of rule; with affinity, the one

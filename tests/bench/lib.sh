@@ -186,7 +186,8 @@ nginx_temp_paths() {
 agent_command() { # NAME MANIFESTS OPTIONS...; sets agent_cmd
 	local name=$1 dir=$2
 	shift 2
-	agent_cmd=("$B/weir-agent" --manifests "$dir" --netns "/run/netns/$tag-$name"
+	# All clients have one address here.
+	agent_cmd=("$B/weir-agent" --max-client-connections 0 --manifests "$dir" --netns "/run/netns/$tag-$name"
 		--pin-dir "/sys/fs/bpf/$tag-$name" --admin "$work/admin-$name.sock"
 		--metrics none --workers 1 "$@")
 }

@@ -321,6 +321,9 @@ static void set_option(struct driver *d, const char *arg)
 	} options[] = {
 		{"workers", &d->config.n_workers},
 		{"max_connections", &l->max_connections},
+		{"max_client_connections", &l->max_client_connections},
+		{"max_body_mib", &l->max_body_mib},
+		{"body_timeout_ms", &l->body_timeout_ms},
 		{"max_head_bytes", &l->max_head_bytes},
 		{"max_headers", &l->max_headers},
 		{"max_target_bytes", &l->max_target_bytes},

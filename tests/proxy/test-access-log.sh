@@ -39,6 +39,7 @@ logged() {
 	ok "$1" last "$2"
 }
 # raw BYTES...: printf's bytes to the proxy, and what it answers.
+# shellcheck disable=SC2059 # the bytes are a format
 raw() { printf "$@" | socat -t 2 - "TCP:$gw:8080" >"$dir/answer" 2>/dev/null; }
 
 IFS=: read -r size port < <(curl -s -o "$dir/got" -w '%{size_header}:%{local_port}' -H 'Host: t' "http://$gw:8080/bytes/70000?a=1&b=%22")

@@ -80,7 +80,7 @@ for _ in $(seq 60); do
 	exec {fd}<>"/dev/tcp/$gw/8080" && fds+=("$fd")
 done
 sleep 0.3
-ok "out of descriptors: accepting pauses" [ "$(stat_of OVERLOAD)" -gt 0 ]
+ok "out of descriptors: accepting pauses" [ "$(stat_of ACCEPT_PAUSED)" -gt 0 ]
 ok "those who wait are not refused" [ ${#fds[@]} = 60 ]
 for fd in "${fds[@]}"; do exec {fd}>&-; done
 prlimit --pid "$pid" --nofile=1024:1024 2>/dev/null

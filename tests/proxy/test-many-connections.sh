@@ -13,7 +13,7 @@ ulimit -n "$limit"
 many=10000
 [ "$limit" = unlimited ] || [ "$limit" -gt $((many + 1000)) ] || many=$((limit - 1000))
 open_site
-proxy "$dir/site" workers=2 max_connections=$((many + 500))
+proxy "$dir/site" workers=2 max_connections=$((many + 500)) max_client_connections=0
 backend A=http:127.0.1.1:9101
 
 if ! client_is python3 "command -v /usr/bin/python3"; then

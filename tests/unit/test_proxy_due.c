@@ -102,16 +102,28 @@ static void blocks_are_bounded_and_trimmed(void)
 	struct weir_blocks b;
 
 	weir_blocks_init(&b, 64, 100);
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 94; i++) {
 		v[i] = weir_block_get(&b);
 		must(v[i], "block %d", i);
 	}
-	ok(!weir_block_get(&b), "the limit holds");
+	ok(!weir_block_get(&b), "the rest is a reserve");
+	for (int i = 94; i < 100; i++) {
+		v[i] = weir_block_get_last(&b);
+		must(v[i], "block %d", i);
+	}
+	ok(!weir_block_get_last(&b), "the limit holds");
 	for (int i = 0; i < 100; i++) {
 		weir_block_put(&b, &v[i]);
 		ok(!v[i], "taken away");
 	}
 	ok(b.n_used == 0 && b.n_free == 100, "all are free");
+	for (int i = 0; i < 94; i++) {
+		v[i] = weir_block_get(&b);
+	}
+	ok(!weir_block_get(&b), "what is free may be the reserve's");
+	for (int i = 0; i < 94; i++) {
+		weir_block_put(&b, &v[i]);
+	}
 	while (weir_blocks_trim(&b)) {
 	}
 	ok(b.n_free == WEIR_BLOCKS_KEPT, "trimmed to %u", b.n_free);

@@ -1,0 +1,280 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Every limit of the proxy that a client can meet: what it is told, and the
+# counter that says so.  The table in agent/proxy/README.md is this one.
+set -u
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/proxy/clients/lib.sh
+. "$here/clients/lib.sh"
+
+gw=127.0.0.30
+if ! command -v python3 >/dev/null; then
+	echo "1..0 # SKIP python3 is not installed"
+	exit 0
+fi
+# An address where nobody answers at all; only in a namespace of our own.
+cp -r "$here/site" "$dir/site"
+if [ -n "${WEIR_OWN_NET:-}" ]; then
+	ip link add silent type veth peer name nobody
+	ip addr add 192.0.2.1/24 dev silent
+	ip link set silent up
+	ip link set nobody up
+	ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev silent
+fi
+cat >"$dir/site/silent.yaml" <<-YAML
+	apiVersion: gateway.networking.k8s.io/v1
+	kind: HTTPRoute
+	metadata: {name: silent, namespace: default}
+	spec:
+	  parentRefs: [{name: gw, sectionName: http}]
+	  hostnames: [silent]
+	  rules: [{backendRefs: [{name: silent, port: 80}]}]
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: silent, namespace: default}
+	spec: {ports: [{name: p, port: 80, targetPort: 9180}]}
+	---
+	apiVersion: discovery.k8s.io/v1
+	kind: EndpointSlice
+	metadata: {name: silent-1, namespace: default, labels: {kubernetes.io/service-name: silent}}
+	addressType: IPv4
+	ports: [{name: p, port: 9180, protocol: TCP}]
+	endpoints: [{addresses: [192.0.2.9], conditions: {ready: true}}]
+YAML
+
+# again [name=value...]: a proxy with these limits in place of the last.
+again() {
+	if [ -n "$driver" ]; then
+		exec 3>&-
+		wait "$driver" || { echo "# the proxy ended with $?"; status=1; }
+		rm "$dir/in" "$dir/out"
+	fi
+	proxy "$dir/site" "$@"
+}
+# quiet: until the connections of the client before are gone.
+quiet() {
+	for _ in $(seq 100); do
+		[ "$(stat_of clients_opened)" = "$(stat_of clients_closed)" ] && return
+		sleep 0.02
+	done
+}
+# limit TEXT ANSWER REASON: the client, a program in Python on standard input
+# with connect(), ask() and first(), prints the answer, and REASON is counted.
+limit() {
+	local text=$1 want=$2 reason=$3 before got
+	quiet
+	before=$(stat_of "$reason")
+	got=$(timeout 20 python3 <(cat "$dir/client.py" -) 2>&1)
+	if [ "$got" != "$want" ] || [ "$(stat_of "$reason")" -le "$before" ]; then
+		echo "# answered: $got; $reason: $before, $(stat_of "$reason")"
+		ok "$text: $want" false
+	else
+		ok "$text: $want, and $reason" true
+	fi
+}
+cat >"$dir/client.py" <<-'PY'
+	import socket, sys, time
+	def connect(port=8080, source='127.0.0.1'):
+	    s = socket.socket()
+	    s.settimeout(10)
+	    s.bind((source, 0))
+	    try: s.connect(('127.0.0.30', port))
+	    except ConnectionResetError: return None
+	    s.settimeout(10)
+	    return s
+	def first(s):
+	    if not s: return 'reset'
+	    data = b''
+	    try:
+	        while b'\r\n' not in data:
+	            more = s.recv(65536)
+	            if not more: return data.decode('latin-1') or 'closed'
+	            data += more
+	    except ConnectionResetError:
+	        return 'reset'
+	    return data.split()[1].decode('latin-1')
+	def ask(text, **how):
+	    s = connect(**how)
+	    if s: s.sendall(text)
+	    return first(s)
+	HEAD = b'GET / HTTP/1.1\r\nHost: t\r\n'
+	POST = b'POST / HTTP/1.1\r\nHost: t\r\n'
+PY
+
+again max_headers=20 max_head_bytes=2048 max_target_bytes=500 head_timeout_ms=300 \
+	body_timeout_ms=300 idle_timeout_ms=400 connect_timeout_ms=200 stall_timeout_ms=700 \
+	tunnel_idle_ms=300 max_body_mib=1 udp_max=2
+backend A=http:127.0.1.1:9101 U=udp:127.0.1.1:9153
+limit "header lines" '431' HEAD_TOO_LARGE <<'PY'
+print(ask(HEAD + b'X: y\r\n' * 20 + b'\r\n'))
+PY
+limit "head" '431' HEAD_TOO_LARGE <<'PY'
+print(ask(HEAD + b'X: ' + b'y' * 3000 + b'\r\n\r\n'))
+PY
+limit "target" '414' URI_TOO_LONG <<'PY'
+print(ask(b'GET /' + b'a' * 600 + b' HTTP/1.1\r\nHost: t\r\n\r\n'))
+PY
+limit "time for a head" '408' HEAD_TIMEOUT <<'PY'
+print(ask(HEAD))
+PY
+limit "time between requests" 'closed' IDLE_TIMEOUT <<'PY'
+print(first(connect()))
+PY
+limit "time for a body" '408' BODY_TIMEOUT <<'PY'
+print(ask(POST + b'Content-Length: 9\r\n\r\nabc'))
+PY
+limit "time for a chunk" '408' BODY_TIMEOUT <<'PY'
+print(ask(POST + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'))
+PY
+got=$(python3 <(cat "$dir/client.py" - <<'PY'
+s = connect()
+s.sendall(POST + b'Content-Length: 10\r\n\r\n')
+for i in range(10):
+    time.sleep(0.1)
+    s.sendall(b'x')
+print(first(s))
+PY
+))
+ok "a body that goes on takes its time ($got)" [ "$got" = '200' ]
+limit "length of a body" '413' BODY_TOO_LARGE <<'PY'
+print(ask(POST + b'Content-Length: 1048577\r\n\r\n'))
+PY
+limit "length of a body that was not announced" '413' BODY_TOO_LARGE <<'PY'
+s = connect()
+s.sendall(POST + b'Transfer-Encoding: chunked\r\n\r\n')
+try:
+    for i in range(100): s.sendall(b'8000\r\n' + b'x' * 0x8000 + b'\r\n')
+except OSError: pass
+print(first(s))
+PY
+got=$(python3 <(cat "$dir/client.py" - <<'PY'
+print(ask(POST + b'Content-Length: 1048576\r\n\r\n' + b'x' * 1048576))
+PY
+))
+ok "a body of just that length passes ($got)" [ "$got" = '200' ]
+limit "time for a request" '504' TIMEOUT <<'PY'
+print(ask(b'GET /delay/3000 HTTP/1.1\r\nHost: t\r\n\r\n'))
+PY
+if [ -n "${WEIR_OWN_NET:-}" ]; then
+	limit "time for a connection" '503 True' CONNECT_FAILED <<'PY'
+began = time.time()
+print(ask(b'GET / HTTP/1.1\r\nHost: silent\r\n\r\n'), time.time() - began > 0.19)
+PY
+fi
+limit "silence on a raw connection" 'reset' TUNNEL_TIMEOUT <<'PY'
+print(first(connect(8081)))
+PY
+limit "associations" 'sent' UDP_LIMIT <<'PY'
+for i in range(5):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.sendto(b'x', ('127.0.0.30', 8083))
+    time.sleep(0.05)
+time.sleep(0.2)
+print('sent')
+PY
+
+# Connections of a client, over two workers; others have their own.
+again workers=2 max_client_connections=10
+limit "connections of a client" '429' CLIENT_LIMIT <<'PY'
+held = [connect() for i in range(10)]; time.sleep(0.3)
+print(first(connect()))
+PY
+limit "of them raw ones" 'reset' CLIENT_LIMIT <<'PY'
+held = [connect() for i in range(10)]; time.sleep(0.3)
+print(first(connect(8081)))
+PY
+limit "more than a few of them" 'reset' CLIENT_LIMIT <<'PY'
+held = [connect() for i in range(10)]; time.sleep(0.3)
+many = [connect() for i in range(200)]
+print(first(many[-1]))
+PY
+quiet
+got=$(python3 <(cat "$dir/client.py" - <<'PY'
+held = [connect() for i in range(10)]; time.sleep(0.3)
+answers = [first(connect()), ask(HEAD + b'\r\n', source='127.0.0.77')]
+for s in held[:2]: s.close()
+time.sleep(0.3)
+answers.append(ask(HEAD + b'\r\n'))
+print(answers)
+PY
+))
+ok "another client is served, and this one when one is gone" \
+	[ "$got" = "['429', '200', '200']" ]
+quiet
+got=$(python3 <(cat "$dir/client.py" - <<'PY'
+print(sum(ask(HEAD + b'\r\n') == '200' for i in range(200)))
+PY
+))
+ok "what ended is not counted ($got of 200)" [ "$got" = 200 ]
+
+# Connections in all: the next ones wait where nobody is told anything.
+again max_connections=20
+limit "connections in all" 'waited, 200' ACCEPT_PAUSED <<'PY'
+held = [connect() for i in range(21)]
+for s in held: s.sendall(HEAD + b'\r\n')
+got = [first(s) for s in held]
+late = connect()
+late.sendall(HEAD + b'\r\n')
+late.settimeout(0.5)
+try: print(first(late), end=', ')
+except TimeoutError: print('waited', end=', ')
+for s in held: s.close()
+late.settimeout(10)
+print(first(late))
+PY
+
+# Buffers: each request that waits for its backend has one.
+again max_buffer_mib=1 buffer_bytes=32768
+limit "buffers" "['200', '503']" OVERLOAD <<'PY'
+held = [connect() for i in range(40)]
+for s in held: s.sendall(b'GET /delay/1000 HTTP/1.1\r\nHost: t\r\n\r\n')
+print(sorted({first(s) for s in held}))
+PY
+got=$(python3 <(cat "$dir/client.py" - <<'PY'
+print(ask(HEAD + b'\r\n'))
+PY
+))
+ok "and when they are back: $got" [ "$got" = '200' ]
+
+# Descriptors and memory: 503 for what is accepted, and life goes on.
+again stall_timeout_ms=5000
+limit "descriptors" '503' OVERLOAD <<PY
+s = connect()
+time.sleep(0.2)
+import os, resource
+used = {int(f) for f in os.listdir('/proc/$pid/fd')}
+free = min(i for i in range(4096) if i not in used)
+resource.prlimit($pid, resource.RLIMIT_NOFILE, (free, 4096))
+s.sendall(HEAD + b'\r\n')
+print(first(s))
+resource.prlimit($pid, resource.RLIMIT_NOFILE, (4096, 4096))
+PY
+data=$(awk '/^VmData/ {print $2 * 1024}' "/proc/$pid/status")
+prlimit --pid "$pid" --data="$data:"
+got=$(timeout 60 python3 <(cat "$dir/client.py" - <<'PY'
+held, answers = [], {}
+for i in range(3000):
+    try:
+        s = connect(source='127.0.%d.1' % (i % 200 + 20))
+        s.sendall(b'POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nabc')
+        held.append(s)
+    except (OSError, AttributeError): pass
+time.sleep(0.5)
+for s in held:
+    s.setblocking(False)
+    try: a = s.recv(100)[9:12].decode()
+    except BlockingIOError: a = 'waits'
+    except OSError: a = 'reset'
+    answers[a] = answers.get(a, 0) + 1
+print(answers)
+PY
+))
+echo "# without memory: $got"
+prlimit --pid "$pid" --data=unlimited:
+ok "without memory some are refused" [ "$(stat_of OVERLOAD)" -gt 1 ]
+code=$(curl -s -m 5 -H 'Host: t' -o /dev/null -w '%{http_code}' "http://$gw:8080/")
+ok "and all are served when there is some ($code)" [ "$code" = 200 ]
+ok "nothing is left in flight" settles in_flight 0
+plan
