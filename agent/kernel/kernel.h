@@ -60,7 +60,7 @@ struct weir_kernel_config {
 	bool wants_peer_names; /* getpeername and recvfrom show the frontend */
 	uint32_t without;      /* WEIR_WITHOUT_* */
 	const pid_t *self;     /* processes whose sockets bypass the hooks */
-	size_t n_self;
+	size_t n_self;         /* at most WEIR_SELF_MAX */
 };
 
 void weir_kernel_config_default(struct weir_kernel_config *config);
