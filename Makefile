@@ -181,7 +181,7 @@ differential: $(B)/differential $(TOOL_BIN) ## STREAMS (10^6) of requests throug
 # What the targets reach is compiled once.  A target may include a .c file to
 # reach its static functions: the archive's copy is then not pulled in.
 FUZZ_FLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_LIB_OBJ := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(CORE_SRC) $(call src,proxy))
+FUZZ_LIB_OBJ := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(CORE_SRC) $(call src,proxy kube))
 $(B)/fuzz/libfuzzed.a: $(FUZZ_LIB_OBJ)
 $(B)/fuzz/obj/%.o: %.c | $(B)/.tools
 	$(call msg,FUZZ-CC,$@)
@@ -222,6 +222,25 @@ bench: ## side-by-side measurements (BENCH='all', 'keep64 ...'); results.json
 	$(Q)$(SUBMAKE) all bench-tools
 	$(Q)B=$(abspath $(B)) tests/bench/run $(BENCH)
 bench-tools: $(TOOL_BIN) $(BENCH_BIN)
+
+# ---------------------------------------------------------------- clusters
+# Kubernetes as local processes; its programs are built once, into ~/.cache/weir.
+.PHONY: cluster cluster-down test-cluster conformance
+cluster cluster-down: export WEIR_BUILD = $(abspath $(B))
+cluster: ## a Kubernetes cluster to play with, weir on it, an example served
+	$(Q)scripts/setup build cluster
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
+	$(Q)tests/cluster/play
+cluster-down: ## its end
+	$(Q)tests/cluster/play down
+test-cluster: ## the cluster by itself, then weir on it (root)
+	$(Q)scripts/setup build test cluster
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
+	$(Q)scripts/run-tests --build $(B) tests/cluster/test-*.sh
+conformance: ## the official Gateway API suite; CONFORMANCE='--profiles GATEWAY-TCP'
+	$(Q)scripts/setup build cluster
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
+	$(Q)tests/conformance/run --build $(B) $(CONFORMANCE)
 
 # ---------------------------------------------------------------- install
 PREFIX ?= /usr/local

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# A cluster of its own for a test: sourced, then
+#
+#	cluster_begin NAME FLAG...  starts one named weir-NAME-PID (flags of rig
+#	                            up); stops it when the shell ends, however
+#	rig ARG...                  tests/cluster/rig for it
+#	kubectl ARG...              likewise
+#	on NODE CMD...              CMD in the network and cgroup of a node;
+#	                            0: a client outside
+#	in_pod POD CMD...           CMD in a pod of the present namespace
+#
+# wait_until and tap_... are those of tests/netns/lib.sh.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
+
+cluster_begin() { # NAME FLAG...
+	local old
+	cluster_kind=weir-$1
+	export CLUSTER=$cluster_kind-$$
+	cluster_root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
+	cluster_cache=${WEIR_CACHE:-$HOME/.cache/weir}
+	cluster_state=$cluster_cache/clusters/$CLUSTER
+	shift
+	trap cluster_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	# Of runs of this name whose shell is gone.
+	for old in "$cluster_cache/clusters/$cluster_kind"-*; do
+		if [[ -d $old ]] && ! netns_is_alive "${old##*-}"; then
+			CLUSTER=${old##*/} rig down
+			rm -rf "$old"
+		fi
+	done
+	rig build podinit kube rig >&2
+	rig up "$@" | sed 's/^/# /'
+	[[ ${PIPESTATUS[0]} == 0 ]] || {
+		echo "Bail out! the cluster does not come up"
+		exit 1
+	}
+}
+
+cluster_end() {
+	local status=$?
+	trap '' INT TERM HUP
+	if ((status)) || ((${tap_failed:-0})); then
+		tail -n 5 "$cluster_state"/log/*.log 2>/dev/null | cut -c1-300 | sed 's/^/# /'
+	fi
+	rig down
+	rm -rf "$cluster_state"
+	exit "$status"
+}
+
+rig() {
+	"$cluster_root/tests/cluster/rig" "$@"
+}
+kubectl() {
+	rig kubectl "$@"
+}
+on() { # NODE CMD...
+	local node=$1
+	shift
+	rig exec -node "$node" -- "$@"
+}
+in_pod() { # POD CMD...
+	local pod=$1
+	shift
+	kubectl exec "$pod" -- "$@"
+}
