@@ -30,6 +30,7 @@ struct agent {
 	struct weir_kernel *kernel;
 	struct weir_shared *shared;
 	struct weir_counters counters;
+	struct weir_feed *feed;
 	struct weir_control control;
 	struct weir_server *admin;
 	struct weir_server *metrics;
@@ -211,16 +212,11 @@ static int open_control(struct agent *a)
 		.shared = a->shared,
 		.counters = &a->counters,
 		.kernel = a->kernel,
+		.feed = a->feed,
 	};
-	int r = weir_control_start(&a->control, &parts);
 
 	a->has_control = true;
-	if (r < 0) {
-		weir_error("--manifests %s: %s; it takes a directory that can "
-			   "be read",
-			   a->options->manifests, strerror(-r));
-	}
-	return r;
+	return weir_control_start(&a->control, &parts);
 }
 
 static int open_all(struct agent *a)
@@ -244,6 +240,12 @@ static int open_all(struct agent *a)
 		r = open_metrics(a);
 	}
 	if (r == 0) {
+		r = a->options->manifests
+			    ? weir_feed_manifests_new(a->options, a->loop,
+						      &a->feed)
+			    : weir_feed_kube_new(a->options, a->loop, &a->feed);
+	}
+	if (r == 0) {
 		r = weir_privs_drop_agent();
 	}
 	if (r == 0) {
@@ -264,6 +266,7 @@ static void agent_fini(struct agent *a)
 	if (a->has_control) {
 		weir_control_stop(&a->control);
 	}
+	weir_feed_free(&a->feed);
 	weir_kernel_close(&a->kernel);
 	weir_close(&a->signal_io.fd);
 	weir_loop_free(&a->loop);

@@ -22,6 +22,7 @@
 #define TRIM_MS 300             /* quiet time before memory is given back */
 
 static void compile_if_changed(struct weir_control *c);
+static void tell_in_force(struct weir_control *c);
 
 /* --------------------------------------------------------------- conflicts */
 
@@ -195,7 +196,18 @@ static void publish_next(struct weir_control *c)
 	collect_conflicts(c);
 	log_effect(c);
 	weir_diaglog_conflicts(c);
+	tell_in_force(c);
 	compile_if_changed(c);
+}
+
+/* What was compiled last holds on every plane. */
+static void tell_in_force(struct weir_control *c)
+{
+	if (!c->next.generation && c->current.generation &&
+	    c->current.version == c->store_version &&
+	    c->proxy_generation >= c->current.generation) {
+		c->feed->in_force(c->feed);
+	}
 }
 
 static void send_next(struct weir_control *c)
@@ -241,6 +253,8 @@ static void on_answer(void *arg, uint64_t generation, int error)
 	}
 	if (c->next.generation && generation == c->next.generation) {
 		publish_next(c);
+	} else {
+		tell_in_force(c);
 	}
 }
 
@@ -312,7 +326,7 @@ static int compile(struct weir_control *c, uint64_t version)
 {
 	const struct weir_compile_options options = {
 		.node_name = weir_str_of(c->options->node_name),
-		.is_writer = true,
+		.is_writer = c->feed->is_writer(c->feed),
 		.unserved = WEIR_UNSERVED_NOW};
 	/* What is in force came from the version compiled last, so the store
 	 * may know that only weights changed. */
@@ -347,9 +361,11 @@ static void compile_if_changed(struct weir_control *c)
 	uint64_t version = weir_store_version(c->store);
 	int r;
 
-	if (c->next.generation || version == c->store_version) {
+	if (c->next.generation || version == c->store_version ||
+	    !c->feed->is_complete(c->feed)) {
 		return;
 	}
+	c->feed->taken(c->feed);
 	r = compile(c, version);
 	c->store_version = version;
 	c->pending_us = 0;
@@ -357,7 +373,9 @@ static void compile_if_changed(struct weir_control *c)
 	weir_diaglog_update(c);
 	if (r == 0) {
 		send_next(c);
-	} else if (r != -EALREADY) {
+	} else if (r == -EALREADY) {
+		tell_in_force(c);
+	} else {
 		weir_error("no plan, the one before serves on: error=%s",
 			   strerror(-r));
 		weir_sealed_fini(&c->next);
@@ -367,41 +385,27 @@ static void compile_if_changed(struct weir_control *c)
 
 /* ------------------------------------------------------------------ events */
 
-static void load_all(struct weir_control *c)
+void weir_control_pending(struct weir_control *c)
 {
-	int r = weir_manifests_load(c->manifests);
-
-	if (r < 0 && r != c->load_error) {
-		weir_error("cannot read the directory, keeping what it said: "
-			   "dir=%s error=%s",
-			   c->options->manifests, strerror(-r));
-	}
-	c->load_error = r;
-}
-
-static void on_files(void *arg, const char *const *names, size_t n)
-{
-	struct weir_control *c = arg;
-
 	if (c->pending_us == 0) {
 		c->pending_us = weir_now_us();
 	}
-	if (n == 0) {
-		load_all(c);
-	}
-	for (size_t i = 0; i < n; i++) {
-		int r = weir_manifests_reload(c->manifests, names[i]);
+}
 
-		if (r < 0) {
-			weir_warn("cannot read file: name=%s error=%s",
-				  names[i], strerror(-r));
-		}
-	}
+void weir_control_changed(struct weir_control *c)
+{
 	if (weir_store_version(c->store) == c->store_version) {
 		c->pending_us = 0;
 		weir_diaglog_update(c); /* of files, these may have changed */
 		return;
 	}
+	weir_control_pending(c);
+	compile_if_changed(c);
+}
+
+void weir_control_again(struct weir_control *c)
+{
+	c->store_version = NOT_COMPILED;
 	compile_if_changed(c);
 }
 
@@ -441,7 +445,7 @@ static void on_trim(struct weir_timer *timer)
 
 void weir_control_reload(struct weir_control *c)
 {
-	on_files(c, NULL, 0);
+	c->feed->reload(c->feed);
 }
 
 void weir_control_use_proxy(struct weir_control *c, pid_t pid, int fd)
@@ -476,6 +480,7 @@ static void init(struct weir_control *c, const struct weir_control_parts *parts)
 		.shared = parts->shared,
 		.counters = parts->counters,
 		.kernel = parts->kernel,
+		.feed = parts->feed,
 		.link_fd = parts->options->fds[WEIR_AGENT_FD_LINK],
 		.current = WEIR_SEALED_NONE,
 		.next = WEIR_SEALED_NONE,
@@ -555,7 +560,6 @@ static int take_over(struct weir_control *c)
 int weir_control_start(struct weir_control *c,
 		       const struct weir_control_parts *parts)
 {
-	const char *dir = parts->options->manifests;
 	int r;
 
 	init(c, parts);
@@ -565,14 +569,7 @@ int weir_control_start(struct weir_control *c,
 		r = weir_store_new(&c->store);
 	}
 	if (r == 0) {
-		r = weir_manifests_new(dir, c->store, &c->manifests);
-	}
-	/* Watch first: what changes while all is read is told afterwards. */
-	if (r == 0) {
-		r = weir_watch_new(c->loop, dir, on_files, c, &c->watch);
-	}
-	if (r == 0) {
-		r = weir_manifests_load(c->manifests);
+		r = c->feed->start(c->feed, c);
 	}
 	if (r < 0) {
 		return r;
@@ -587,13 +584,12 @@ void weir_control_stop(struct weir_control *c)
 	weir_loop_disarm(c->loop, &c->retry_timer);
 	weir_loop_disarm(c->loop, &c->conflict_timer);
 	weir_loop_disarm(c->loop, &c->trim_timer);
-	weir_watch_free(&c->watch);
+	c->feed->stop(c->feed);
 	weir_proxy_link_fini(&c->proxy);
 	weir_datagram_fini(&c->udp);
 	weir_sealed_fini(&c->current);
 	weir_sealed_fini(&c->next);
 	weir_compiled_fini(&c->compiled);
-	weir_manifests_free(&c->manifests);
 	weir_store_free(&c->store);
 	weir_ids_free(&c->ids);
 	weir_claims_fini(&c->claims);
@@ -621,7 +617,7 @@ void weir_control_diags(const struct weir_control *c,
 			void *arg)
 {
 	size_t n;
-	const struct weir_diag *v = weir_manifests_diags(c->manifests, &n);
+	const struct weir_diag *v = c->feed->diags(c->feed, &n);
 
 	for (size_t i = 0; i < n; i++) {
 		fn(arg, &v[i]);

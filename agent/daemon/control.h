@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a change in the directory to its acknowledgement: load, compile, stamp,
- * seal, proxy, kernel.  One plan is on its way at a time; what changes
- * meanwhile is compiled when it has arrived.
+ * From a change of the objects to its acknowledgement: compile, stamp, seal,
+ * proxy, kernel.  Where objects come from is the feed's (feed.h).  One plan is
+ * on its way at a time; what changes meanwhile is compiled when it has arrived.
  *
  * Order: the proxy first, the kernel when it has answered.  So the kernel never
  * steers to a proxy that does not know the frontend yet; and a plan that either
@@ -14,15 +14,14 @@
 #include "compile.h"
 #include "counters.h"
 #include "datagram.h"
+#include "feed.h"
 #include "kernel.h"
-#include "manifest.h"
 #include "map.h"
 #include "options.h"
 #include "proxy_link.h"
 #include "sealed.h"
 #include "shared.h"
 #include "stamp.h"
-#include "watch.h"
 
 /* A local address whose port a host socket holds: it is not taken. */
 struct weir_conflict {
@@ -53,8 +52,7 @@ struct weir_control {
 	struct weir_claims claims;
 	struct weir_kernel *kernel;
 	struct weir_store *store;
-	struct weir_manifests *manifests;
-	struct weir_watch *watch;
+	struct weir_feed *feed;
 	struct weir_ids *ids;
 	struct weir_proxy_link proxy;
 	struct weir_datagram udp;
@@ -72,7 +70,6 @@ struct weir_control {
 	uint64_t conflicts_hash;  /* of those that were logged */
 	struct weir_map logged;   /* hashes of the diagnostics that are known */
 	const char *what_is_full; /* option to raise, or NULL */
-	int load_error;           /* -errno of reading the directory */
 	struct weir_timer answer_timer;
 	struct weir_timer retry_timer;
 	struct weir_timer conflict_timer;
@@ -87,17 +84,24 @@ struct weir_control_parts {
 	struct weir_shared *shared;
 	struct weir_counters *counters;
 	struct weir_kernel *kernel;
+	struct weir_feed *feed;
 };
 
-/* Takes over what an earlier agent left, loads the directory and publishes.
- * -errno: the directory cannot be read, or memory. */
+/* Takes over what an earlier agent left, starts the feed and publishes what it
+ * has.  -errno of the feed, or memory. */
 int weir_control_start(struct weir_control *control,
 		       const struct weir_control_parts *parts);
 void weir_control_stop(struct weir_control *control);
 /* A proxy was started: pid, and the end of its channel, which is taken. */
 void weir_control_use_proxy(struct weir_control *control, pid_t pid, int fd);
-/* Reads the whole directory again (SIGHUP). */
+/* Reads everything again (SIGHUP). */
 void weir_control_reload(struct weir_control *control);
+/* The feed: something is about to change; effects are timed from here. */
+void weir_control_pending(struct weir_control *control);
+/* The store, what is_complete() says, or diagnostics changed. */
+void weir_control_changed(struct weir_control *control);
+/* The same objects are to be compiled again, as this agent's part changed. */
+void weir_control_again(struct weir_control *control);
 /* A plan is in force on every plane, and a proxy is there. */
 bool weir_control_is_ready(const struct weir_control *control);
 /* Generation that the kernel planes follow; 0: none, not even of an earlier

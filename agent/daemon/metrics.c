@@ -352,6 +352,7 @@ void weir_metrics_write(const struct weir_control *c, struct weir_buf *out)
 	write_plan(c, out);
 	write_kernel(c, out);
 	write_proxy(c, out);
+	c->feed->metrics(c->feed, out);
 	if (c->options->is_per_route && c->current.generation) {
 		write_rule_requests(c, out);
 		write_backends(c, out);

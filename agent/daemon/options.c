@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "addr.h"
 #include "option_table.h"
@@ -422,14 +423,43 @@ static void use_list(const struct weir_option_list *list,
 	*ret_n = list->n;
 }
 
+/* The node's name decides which endpoints are local, and names a Lease. */
+static void use_node_name(struct weir_options *o)
+{
+	const char *given = getenv("NODE_NAME");
+
+	if (*o->node_name) {
+		return;
+	}
+	if (given && *given) {
+		o->node_name = given;
+	} else if (gethostname(o->host_name, sizeof(o->host_name) - 1) == 0) {
+		o->node_name = o->host_name;
+	}
+}
+
 static int finish(struct weir_options *o,
 		  char error[static WEIR_OPTIONS_ERROR_MAX])
 {
-	if (o->action == WEIR_ACTION_RUN && !o->manifests) {
+	int n_feeds = (o->manifests != NULL) + (o->kubeconfig != NULL) +
+		      o->is_in_cluster;
+
+	if (o->action == WEIR_ACTION_RUN && n_feeds == 0) {
 		snprintf(error, WEIR_OPTIONS_ERROR_MAX,
 			 "--manifests DIR is missing: it names the directory "
-			 "of objects to serve, such as /etc/weir/manifests");
+			 "of objects to serve, such as /etc/weir/manifests; "
+			 "with Kubernetes --kubeconfig FILE, or --in-cluster "
+			 "in a pod");
 		return -EINVAL;
+	}
+	if (n_feeds > 1) {
+		snprintf(error, WEIR_OPTIONS_ERROR_MAX,
+			 "--manifests, --kubeconfig and --in-cluster are three "
+			 "places of the same objects; give one of them");
+		return -EINVAL;
+	}
+	if (!o->manifests && o->action == WEIR_ACTION_RUN) {
+		use_node_name(o);
 	}
 	if (o->role != WEIR_ROLE_PARENT && o->n_fds == 0) {
 		snprintf(error, WEIR_OPTIONS_ERROR_MAX,
@@ -551,6 +581,7 @@ void weir_options_help(struct weir_buf *out)
 	set_defaults(&o);
 	weir_buf_addz(out,
 		      "weir-agent --manifests DIR [FLAG...]\n"
+		      "weir-agent --kubeconfig FILE | --in-cluster [FLAG...]\n"
 		      "Divides connections and requests as Gateway API routes "
 		      "and Knative say.\nDefaults are in brackets.\n");
 	for (size_t i = 0; i < weir_option_table_n; i++) {

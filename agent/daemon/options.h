@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The command line of weir-agent.  One table drives parsing, --help and
- * validation.  Flags only: no environment, no configuration file.
+ * validation.  Flags only, no configuration file; of the environment only
+ * NODE_NAME, which pods are given.
  */
 #ifndef WEIR_DAEMON_OPTIONS_H
 #define WEIR_DAEMON_OPTIONS_H
@@ -39,10 +40,14 @@ struct weir_options {
 	enum weir_action action;
 	enum weir_role role;
 	enum weir_log_level log_level;
-	const char *manifests;
+	const char *manifests; /* one of these three */
+	const char *kubeconfig;
+	bool is_in_cluster;
+	const char *lease_namespace; /* NULL: that of the credentials */
 	const char *cgroup;
 	const char *netns; /* NULL: the caller's */
 	const char *node_name;
+	char host_name[65]; /* of uname(2), where it is the node's name */
 	const char *admin;
 	struct weir_ip metrics_addr;
 	__be16 metrics_port_be; /* 0: no metrics */

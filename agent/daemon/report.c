@@ -201,6 +201,7 @@ void weir_report_status(const struct weir_control *c, struct weir_buf *b)
 	add_text(b, "node", c->options->node_name);
 	weir_buf_addz(b, ",");
 	add_text(b, "manifests", c->options->manifests);
+	c->feed->status(c->feed, b);
 	weir_buf_addz(b, ",");
 	add_work(b, c);
 	if (c->what_is_full) {

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The API server as a feed, and what goes back to it: status, Events, Leases.
+ * Private to agent/daemon/kube_*.c.
+ *
+ * watch -> store -> control loop -> in force -> acknowledged -> status
+ */
+#ifndef WEIR_DAEMON_KUBE_H
+#define WEIR_DAEMON_KUBE_H
+
+#include "../kube/source.h" /* cli has one, too */
+#include "control.h"
+#include "lease.h"
+#include "status.h"
+#include "update.h"
+
+/* What became of an update of a status. */
+enum weir_kube_result {
+	WEIR_KUBE_WRITTEN,
+	WEIR_KUBE_UNCHANGED, /* it said so already */
+	WEIR_KUBE_STALE,     /* the object changed meanwhile: again, later */
+	WEIR_KUBE_FAILED,
+	_WEIR_KUBE_RESULT_MAX
+};
+
+struct weir_status_update;
+
+struct weir_kube_feed {
+	struct weir_feed feed; /* first */
+	const struct weir_options *options;
+	struct weir_loop *loop;
+	struct weir_control *control;
+	struct weir_kube_client *client;
+	struct weir_kube_source *source;
+	struct weir_kube_members *members;
+	struct weir_kube_writer *writer;
+
+	/* resourceVersions in the store when it was compiled last. */
+	uint64_t taken[_WEIR_KIND_MAX];
+	uint64_t taken_significant;
+	uint64_t said_significant; /* to the members */
+	bool is_in_force;          /* a plan was, once */
+	bool was_writer;
+
+	/* kube_status.c */
+	struct weir_map records; /* object -> struct record */
+	struct weir_status_update *updates;
+	uint32_t n_updates;
+	struct weir_timer sync_timer;
+	uint64_t synced_ms;
+	uint32_t mark;
+	uint64_t results[_WEIR_KIND_MAX][_WEIR_KUBE_RESULT_MAX];
+
+	/* kube_crds.c */
+	struct weir_timer bundle_timer;
+	struct weir_kube_request *bundle_request;
+	char bundle[32]; /* "v1.7.0"; "" while it is not known */
+
+	/* kube_event.c */
+	uint64_t events_ms; /* the bucket was full then */
+	uint32_t events_left;
+	uint64_t n_events;
+	uint64_t n_events_dropped;
+};
+
+/* kube_status.c */
+void weir_kube_status_init(struct weir_kube_feed *feed);
+void weir_kube_status_fini(struct weir_kube_feed *feed);
+/* Something that decides a status may have changed. */
+void weir_kube_status_changed(struct weir_kube_feed *feed);
+
+/* kube_event.c: an Event about an object (its JSON), unless there were too many
+ * lately. */
+void weir_kube_event(struct weir_kube_feed *feed, enum weir_kind kind,
+		     struct weir_str object, bool is_warning,
+		     const char *reason, struct weir_str message);
+/* "2026-11-25T12:00:00Z" */
+#define WEIR_TIME_TEXT_MAX 24
+const char *weir_kube_now(char out[static WEIR_TIME_TEXT_MAX]);
+
+/* kube_crds.c: the version of the Gateway API's CRDs. */
+void weir_kube_bundle_init(struct weir_kube_feed *feed);
+void weir_kube_bundle_fini(struct weir_kube_feed *feed);
+
+#endif

@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Which statuses differ from what they should be, and their updates.
+ *
+ * Of each object a hash of our part of the observed status is known (at decode)
+ * and one of the desired status (from its verdict); where they differ the
+ * object is read, merged and written.  So nothing is written twice, and no
+ * status is kept.  Only the writer of the cluster does so, and only what all
+ * live agents have applied, unless that takes too long.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "kube.h"
+
+#define UPDATES_MAX 64    /* on their way, with their texts */
+#define SYNC_MS 20        /* between two looks at all objects */
+#define PATIENCE_MS 3000  /* for agents that do not acknowledge */
+#define ECHO_MS 5000      /* until a written status is seen again */
+#define PACE_FIRST_MS 125 /* between two writes of one Gateway whose routes */
+#define PACE_MAX_MS 4000  /* come and go: doubled while they do */
+
+/* What is known of the status of one object. */
+struct record {
+	uint64_t seen;    /* of the verdict that desired was made from */
+	uint64_t desired; /* hash; of nothing, too */
+	uint64_t written; /* hash; 0: observed since */
+	uint64_t written_ms;
+	uint64_t waiting_ms; /* for agents, since; 0: not */
+	int64_t generation;  /* written last */
+	uint64_t event;      /* hash of the Event sent last */
+	uint32_t pace_ms;
+	uint32_t mark;
+	bool is_on_its_way;
+};
+
+struct weir_status_update {
+	struct weir_status_update *next;
+	struct weir_kube_feed *feed;
+	uint64_t key;
+	enum weir_kind kind;
+	int64_t generation;
+	uint64_t hash;
+	struct weir_buf desired;
+	enum weir_kube_result result;
+	const char *event_reason; /* NULL: nothing to tell */
+	struct weir_buf event_message;
+	bool is_warning;
+};
+
+static uint64_t key_of(const struct weir_object *o)
+{
+	return weir_str_hash(o->name, weir_str_hash(o->ns, o->kind + 1));
+}
+
+static struct record *find_record(const struct weir_kube_feed *f, uint64_t key)
+{
+	uint64_t value;
+
+	return weir_map_get(&f->records, key, &value)
+		       ? (struct record *)(uintptr_t)value
+		       : NULL;
+}
+
+static struct record *get_record(struct weir_kube_feed *f, uint64_t key)
+{
+	struct record *r = find_record(f, key);
+
+	if (r) {
+		return r;
+	}
+	r = calloc(1, sizeof(*r));
+	if (r && weir_map_put(&f->records, key, (uintptr_t)r) < 0) {
+		weir_free_ptr(&r);
+	}
+	return r;
+}
+
+/* Of objects that are gone. */
+static void drop_records(struct weir_kube_feed *f, size_t n_live)
+{
+	size_t pos = 0;
+	uint64_t key;
+	uint64_t value;
+
+	if (f->records.n < n_live + n_live / 4 + 64) {
+		return;
+	}
+	while (weir_map_next(&f->records, &pos, &key, &value)) {
+		struct record *r = (struct record *)(uintptr_t)value;
+
+		if (r->mark != f->mark && !r->is_on_its_way) {
+			weir_map_del(&f->records, key);
+			weir_free_ptr(&r);
+			pos = 0; /* a deletion may move what follows */
+		}
+	}
+}
+
+/* ------------------------------------------------------------------ updates */
+
+static void free_update(struct weir_status_update *u)
+{
+	struct weir_kube_feed *f = u->feed;
+	struct weir_status_update **at = &f->updates;
+
+	while (*at != u) {
+		at = &(*at)->next;
+	}
+	*at = u->next;
+	f->n_updates--;
+	weir_buf_fini(&u->desired);
+	weir_buf_fini(&u->event_message);
+	weir_free_ptr(&u);
+}
+
+static int merge(void *arg, struct weir_str object, struct weir_buf *out)
+{
+	struct weir_status_update *u = arg;
+	struct record *record = find_record(u->feed, u->key);
+	char now[WEIR_TIME_TEXT_MAX];
+	int r = weir_status_merge(u->kind, u->generation,
+				  weir_buf_str(&u->desired), object,
+				  weir_kube_now(now), out);
+
+	u->result = r == -ESTALE ? WEIR_KUBE_STALE
+		    : r == 0     ? WEIR_KUBE_UNCHANGED
+				 : WEIR_KUBE_FAILED; /* if it is not written */
+	if (r == 1 && u->event_reason && record) {
+		uint64_t hash = weir_str_hash(weir_buf_str(&u->event_message),
+					      (uintptr_t)u->event_reason);
+
+		if (record->event != hash) {
+			record->event = hash;
+			weir_kube_event(u->feed, u->kind, object, u->is_warning,
+					u->event_reason,
+					weir_buf_str(&u->event_message));
+		}
+	}
+	return r;
+}
+
+static void on_written(void *arg, const struct weir_kube_reply *reply,
+		       bool is_written)
+{
+	struct weir_status_update *u = arg;
+	struct weir_kube_feed *f = u->feed;
+	struct record *record = find_record(f, u->key);
+	uint64_t n;
+
+	if (is_written) {
+		u->result = WEIR_KUBE_WRITTEN;
+	} else if (reply->status == 404 || reply->error == -ECANCELED) {
+		u->result = WEIR_KUBE_STALE; /* deleted, or not ours to write */
+	}
+	n = ++f->results[u->kind][u->result];
+	/* One line says it; a thousand objects would say it a thousand times.
+	 */
+	if (u->result == WEIR_KUBE_FAILED && (n & (n - 1)) == 0) {
+		weir_warn("status not written: kind=%s status=%d error=%s",
+			  weir_kind_text(u->kind), reply->status,
+			  reply->message ? reply->message : "");
+	}
+	if (record) {
+		record->is_on_its_way = false;
+		record->written_ms = weir_now_ms();
+		/* What failed is tried again when the echo does not come. */
+		record->written = u->result == WEIR_KUBE_STALE ? 0 : u->hash;
+		record->generation = u->generation;
+	}
+	free_update(u);
+	weir_kube_status_changed(f);
+}
+
+static int begin_update(struct weir_kube_feed *f, struct weir_status_update *u,
+			const struct weir_object *o)
+{
+	_cleanup_buf_ struct weir_buf path = {0};
+	_cleanup_buf_ struct weir_buf put_path = {0};
+	struct weir_kube_update update = {
+		.merge = merge, .fn = on_written, .arg = u, .key = u->key};
+	int r;
+
+	r = weir_kube_source_path(f->source, o->kind, o->ns, o->name, "",
+				  &path);
+	if (r == 0) {
+		r = weir_kube_source_path(f->source, o->kind, o->ns, o->name,
+					  "status", &put_path);
+	}
+	weir_buf_add(&path, "", 1);
+	weir_buf_add(&put_path, "", 1);
+	if (r < 0 || path.error || put_path.error || u->desired.error) {
+		return r < 0 ? r : -ENOMEM;
+	}
+	update.path = path.p;
+	update.put_path = put_path.p;
+	return weir_kube_writer_update(f->writer, &update);
+}
+
+/* -------------------------------------------------------------- the desired */
+
+/* One object on its way through a sync. */
+struct look {
+	struct weir_kube_feed *f;
+	const struct weir_object *object;
+	const struct weir_verdict_id *id; /* NULL: nothing of it is ours */
+	const void *verdict;
+	bool is_programmed;
+};
+
+static void write_desired(const struct look *l, struct weir_buf *out)
+{
+	switch (l->object->kind) {
+	case WEIR_KIND_GATEWAY_CLASS:
+		weir_status_class(l->verdict, weir_str_of(l->f->bundle), out);
+		break;
+	case WEIR_KIND_GATEWAY:
+	case WEIR_KIND_LISTENER_SET:
+		weir_status_gateway(l->verdict, l->is_programmed, out);
+		break;
+	case WEIR_KIND_BACKEND_TLS_POLICY:
+		weir_status_policy(l->verdict, out);
+		break;
+	default:
+		weir_status_route(l->verdict, l->object, out);
+		break;
+	}
+}
+
+/* What a user would look for: the first thing that is wrong, or that a Gateway
+ * is served. */
+static void choose_event(const struct look *l, struct weir_status_update *u)
+{
+	const struct weir_fault *fault = NULL;
+
+	if (!l->verdict) {
+		return;
+	}
+	if (u->kind == WEIR_KIND_GATEWAY_CLASS) {
+		const struct weir_class_verdict *v = l->verdict;
+
+		fault = v->accepted;
+	} else if (u->kind == WEIR_KIND_GATEWAY ||
+		   u->kind == WEIR_KIND_LISTENER_SET) {
+		const struct weir_gateway_verdict *v = l->verdict;
+
+		fault = v->accepted     ? v->accepted
+			: v->programmed ? v->programmed
+					: v->refs;
+		for (uint32_t i = 0; !fault && i < v->n_listeners; i++) {
+			const struct weir_listener_verdict *at =
+				&v->listeners[i];
+
+			fault = at->accepted     ? at->accepted
+				: at->conflicted ? at->conflicted
+						 : at->refs;
+		}
+		if (!fault && l->is_programmed) {
+			u->event_reason = "Programmed";
+			weir_buf_addz(&u->event_message,
+				      "served on every node");
+			return;
+		}
+	} else if (u->kind == WEIR_KIND_BACKEND_TLS_POLICY) {
+		const struct weir_policy_verdict *v = l->verdict;
+
+		fault = v->accepted ? v->accepted : v->refs;
+	} else {
+		const struct weir_route_verdict *v = l->verdict;
+
+		fault = v->invalid ? v->invalid : v->partial;
+		for (uint32_t i = 0; !fault && i < v->n_parents; i++) {
+			fault = v->parents[i].accepted;
+		}
+		fault = fault ? fault : v->refs[0] ? v->refs[0] : v->refs[1];
+	}
+	if (fault) {
+		u->event_reason = fault->reason;
+		u->is_warning = true;
+		weir_buf_add_str(&u->event_message, fault->message);
+	}
+}
+
+static void update(const struct look *l, struct record *record)
+{
+	struct weir_kube_feed *f = l->f;
+	struct weir_status_update *u = calloc(1, sizeof(*u));
+
+	if (!u) {
+		return; /* the next sync finds it again */
+	}
+	u->next = f->updates;
+	f->updates = u;
+	f->n_updates++;
+	u->feed = f;
+	u->key = key_of(l->object);
+	u->kind = l->object->kind;
+	u->generation = l->object->generation;
+	u->hash = record->desired;
+	u->result = WEIR_KUBE_FAILED; /* where nothing else is known */
+	write_desired(l, &u->desired);
+	choose_event(l, u);
+	if (begin_update(f, u, l->object) < 0) {
+		free_update(u);
+		return;
+	}
+	record->is_on_its_way = true;
+}
+
+/* ---------------------------------------------------------------------- sync
+ */
+
+static void look_again(struct weir_kube_feed *f, uint64_t delay_ms)
+{
+	if (!f->sync_timer.due_ms ||
+	    f->sync_timer.due_ms > weir_now_ms() + delay_ms) {
+		weir_loop_arm(f->loop, &f->sync_timer, delay_ms);
+	}
+}
+
+/* Have all agents got it?  False for a while only. */
+static bool is_settled(struct look *l, struct record *record, uint64_t version)
+{
+	l->is_programmed = weir_kube_members_have(l->f->members,
+						  l->object->kind, version);
+	if (l->is_programmed) {
+		record->waiting_ms = 0;
+		return true;
+	}
+	if (!record->waiting_ms) {
+		record->waiting_ms = weir_now_ms();
+	}
+	if (weir_now_ms() - record->waiting_ms >= PATIENCE_MS) {
+		return true;
+	}
+	look_again(l->f, PATIENCE_MS);
+	return false;
+}
+
+/* A Gateway counts its routes: with thousands of them coming one by one it
+ * would be written as often.  The first change is written at once. */
+static bool is_paced(const struct look *l, struct record *record)
+{
+	uint64_t since = weir_now_ms() - record->written_ms;
+
+	if (l->object->kind != WEIR_KIND_GATEWAY || !record->written_ms ||
+	    record->generation != l->object->generation ||
+	    since > (uint64_t)2 * PACE_MAX_MS) {
+		record->pace_ms = 0;
+		return true;
+	}
+	if (since < record->pace_ms) {
+		look_again(l->f, record->pace_ms - since);
+		return false;
+	}
+	record->pace_ms = !record->pace_ms ? PACE_FIRST_MS
+			  : record->pace_ms * 2 < PACE_MAX_MS
+				  ? record->pace_ms * 2
+				  : PACE_MAX_MS;
+	return true;
+}
+
+static void compare(struct look *l, const struct weir_kube_meta *meta)
+{
+	struct record *record = get_record(l->f, key_of(l->object));
+	uint64_t seen[4] = {1};
+
+	if (!record) {
+		return;
+	}
+	record->mark = l->f->mark;
+	if (record->is_on_its_way || !is_settled(l, record, meta->version)) {
+		return;
+	}
+	if (l->id) {
+		seen[1] = l->id->hash;
+		seen[2] = (uint64_t)l->id->generation;
+		seen[3] = l->is_programmed;
+	}
+	if (l->object->kind == WEIR_KIND_GATEWAY_CLASS) {
+		seen[0] = weir_str_hash(weir_str_of(l->f->bundle), 2);
+	}
+	seen[0] = weir_hash64(seen, sizeof(seen), 0);
+	if (record->seen != seen[0]) {
+		_cleanup_buf_ struct weir_buf text = {0};
+
+		write_desired(l, &text);
+		if (text.error) {
+			return;
+		}
+		record->desired = weir_status_hash(l->object->kind,
+						   weir_buf_str(&text));
+		record->seen = seen[0];
+	}
+	if (record->desired == meta->status_hash) {
+		record->written = 0;
+		return;
+	}
+	if (record->written == record->desired &&
+	    weir_now_ms() - record->written_ms < ECHO_MS) {
+		look_again(l->f, ECHO_MS);
+		return;
+	}
+	if (l->f->n_updates < UPDATES_MAX && is_paced(l, record)) {
+		update(l, record);
+	}
+}
+
+static const void *verdict_of(const struct weir_verdicts *v,
+			      const struct weir_object *o)
+{
+	switch (o->kind) {
+	case WEIR_KIND_GATEWAY_CLASS:
+		return weir_verdict_class(v, o->name);
+	case WEIR_KIND_GATEWAY:
+	case WEIR_KIND_LISTENER_SET:
+		return weir_verdict_gateway(v, o->kind, o->ns, o->name);
+	case WEIR_KIND_BACKEND_TLS_POLICY:
+		return weir_verdict_policy(v, o->ns, o->name);
+	default:
+		return weir_verdict_route(v, o->kind, o->ns, o->name);
+	}
+}
+
+static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
+{
+	struct look l = {.f = f, .object = o};
+	struct weir_kube_meta meta;
+
+	if (weir_kube_source_find(f->source, o->kind, o->ns, o->name, &meta) <
+	    0) {
+		return;
+	}
+	l.verdict = verdict_of(&f->control->compiled.verdicts, o);
+	l.id = l.verdict; /* the first member of each */
+	/* Of lists by controller an entry that we made and that is not ours any
+	 * more goes; what else has no verdict belongs to somebody else. */
+	if (!l.verdict && !weir_status_list(o->kind)) {
+		return;
+	}
+	/* Changed since: the next plan knows. */
+	if (l.id && l.id->generation != o->generation) {
+		return;
+	}
+	compare(&l, &meta);
+}
+
+/* Verdicts of a plan on its way, or refused, are not to be told. */
+static bool may_write(const struct weir_kube_feed *f)
+{
+	const struct weir_control *c = f->control;
+
+	return f->is_in_force && !c->next.generation &&
+	       c->current.version == c->store_version &&
+	       weir_kube_members_is_writer(f->members) &&
+	       weir_kube_source_is_synced(f->source);
+}
+
+static void sync(struct weir_timer *timer)
+{
+	struct weir_kube_feed *f = timer->arg;
+	size_t n_live = 0;
+
+	f->synced_ms = weir_now_ms();
+	if (!may_write(f)) {
+		return;
+	}
+	f->mark++;
+	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
+		const struct weir_object *const *v;
+		size_t n;
+
+		if (!weir_status_is_written((enum weir_kind)k)) {
+			continue;
+		}
+		v = weir_store_list(f->control->store, (enum weir_kind)k, &n);
+		for (size_t i = 0; v && i < n; i++) {
+			look_at(f, v[i]);
+		}
+		n_live += n;
+	}
+	drop_records(f, n_live);
+}
+
+void weir_kube_status_changed(struct weir_kube_feed *f)
+{
+	uint64_t since = weir_now_ms() - f->synced_ms;
+
+	look_again(f, since >= SYNC_MS ? 0 : SYNC_MS - since);
+}
+
+/* --------------------------------------------------------------------- life */
+
+void weir_kube_status_init(struct weir_kube_feed *f)
+{
+	f->sync_timer = (struct weir_timer){.fn = sync, .arg = f};
+}
+
+void weir_kube_status_fini(struct weir_kube_feed *f)
+{
+	size_t pos = 0;
+	uint64_t key;
+	uint64_t value;
+
+	weir_loop_disarm(f->loop, &f->sync_timer);
+	while (f->updates) {
+		free_update(f->updates);
+	}
+	while (weir_map_next(&f->records, &pos, &key, &value)) {
+		struct record *r = (struct record *)(uintptr_t)value;
+
+		weir_free_ptr(&r);
+	}
+	weir_map_fini(&f->records);
+}
