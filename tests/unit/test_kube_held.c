@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent/kube: what is kept, what is news, what is gone. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "held.h"
+#include "tap.h"
+
+struct site {
+	struct weir_store *store;
+	struct weir_held held;
+	char wanted[512]; /* "Service/ns/name " of each that on_want told */
+};
+
+static void on_want(void *arg, enum weir_kind kind, struct weir_str ns,
+		    struct weir_str name)
+{
+	struct site *s = arg;
+	size_t n = strlen(s->wanted);
+
+	snprintf(s->wanted + n, sizeof(s->wanted) - n, "%s/%.*s/%.*s ",
+		 weir_kind_text(kind), WEIR_STR_ARG(ns), WEIR_STR_ARG(name));
+}
+
+static uint64_t hash_status(void *arg, enum weir_kind kind,
+			    struct weir_str status)
+{
+	(void)arg;
+	(void)kind;
+	return status.n ? weir_str_hash(status, 1) : 0;
+}
+
+static void begin(struct site *s)
+{
+	*s = (struct site){0};
+	must(weir_store_new(&s->store) == 0, "store");
+	weir_held_init(&s->held, s->store, 42);
+	s->held.on_want = on_want;
+	s->held.status_hash = hash_status;
+	s->held.arg = s;
+}
+
+static void end(struct site *s)
+{
+	weir_held_fini(&s->held);
+	weir_store_free(&s->store);
+}
+
+#define GATEWAY "gateway.networking.k8s.io/v1"
+
+static void route(struct site *s, const char *name, const char *service,
+		  unsigned version, const char *more)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\","
+		 "\"resourceVersion\":\"%u\"},\"spec\":{\"parentRefs\":[{"
+		 "\"name\":\"gw\"}],\"rules\":[{\"backendRefs\":[{\"name\":"
+		 "\"%s\",\"port\":80}]}]}%s}",
+		 name, version, service, more);
+	must(weir_held_apply(&s->held, WEIR_KIND_HTTP_ROUTE, WEIR_STR(GATEWAY),
+			     weir_str_of(text), false) == 0,
+	     "apply");
+}
+
+static void service(struct site *s, const char *name, unsigned version,
+		    unsigned port, bool is_looked_up)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\","
+		 "\"resourceVersion\":\"%u\"},\"spec\":{\"ports\":[{\"port\":"
+		 "%u}]}}",
+		 name, version, port);
+	must(weir_held_apply(&s->held, WEIR_KIND_SERVICE, WEIR_STR("v1"),
+			     weir_str_of(text), is_looked_up) == 0,
+	     "apply");
+}
+
+static void forget(struct site *s, enum weir_kind kind, const char *name,
+		   unsigned version)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\","
+		 "\"resourceVersion\":\"%u\"}}",
+		 name, version);
+	weir_held_delete(&s->held, kind, weir_str_of(text));
+}
+
+static const struct weir_object *find(const struct site *s, enum weir_kind kind,
+				      const char *name)
+{
+	return weir_store_find(s->store, kind, WEIR_STR("d"),
+			       weir_str_of(name));
+}
+
+static const struct weir_held_entry *entry(const struct site *s,
+					   const char *name)
+{
+	return weir_held_find(&s->held, WEIR_KIND_HTTP_ROUTE, WEIR_STR("d"),
+			      weir_str_of(name));
+}
+
+static void only_content_is_news_to_the_store(void)
+{
+	struct site s;
+	uint64_t version;
+	uint64_t status;
+
+	begin(&s);
+	route(&s, "r", "a", 5, ",\"status\":{\"parents\":[]}");
+	version = weir_store_version(s.store);
+	must(version == 1 && entry(&s, "r"), "in the store");
+	status = entry(&s, "r")->status;
+	s.held.is_changed = false;
+
+	route(&s, "r", "a", 6, ",\"status\":{\"parents\":[]}");
+	ok(weir_store_version(s.store) == version, "nothing but its version");
+	ok(!s.held.is_changed, "no news at all");
+	ok(entry(&s, "r")->version == 5, "version of its content");
+
+	route(&s, "r", "a", 7, ",\"status\":{\"parents\":[1]}");
+	ok(weir_store_version(s.store) == version, "status alone");
+	ok(s.held.is_changed && entry(&s, "r")->status != status, "is news");
+	ok(entry(&s, "r")->version == 5, "version of its content");
+
+	route(&s, "r", "b", 8, "");
+	ok(weir_store_version(s.store) == version + 1, "content");
+	ok(entry(&s, "r")->version == 8, "version of its content");
+	ok(s.held.counts[WEIR_KIND_HTTP_ROUTE].kept == 1, "one object");
+	end(&s);
+}
+
+static void what_nothing_names_is_not_kept(void)
+{
+	struct site s;
+
+	begin(&s);
+	service(&s, "a", 1, 80, false);
+	ok(!find(&s, WEIR_KIND_SERVICE, "a"), "not named");
+	ok(s.held.counts[WEIR_KIND_SERVICE].skipped == 1, "counted");
+	route(&s, "r1", "a", 2, "");
+	route(&s, "r2", "a", 3, "");
+	ok(strcmp(s.wanted, "Service/d/a ") == 0, "told once: %s", s.wanted);
+	service(&s, "a", 1, 80, true);
+	ok(find(&s, WEIR_KIND_SERVICE, "a"), "kept");
+
+	forget(&s, WEIR_KIND_HTTP_ROUTE, "r1", 4);
+	must(weir_held_drop_unwanted(&s.held) == 0, "drop");
+	ok(find(&s, WEIR_KIND_SERVICE, "a"), "one still names it");
+	route(&s, "r2", "b", 5, "");
+	ok(s.held.has_unwanted, "none does");
+	must(weir_held_drop_unwanted(&s.held) == 0, "drop");
+	ok(!find(&s, WEIR_KIND_SERVICE, "a"), "dropped");
+	ok(strcmp(s.wanted, "Service/d/a Service/d/b ") == 0, "%s", s.wanted);
+	ok(s.held.wants.n == 1, "%zu are wanted", s.held.wants.n);
+	end(&s);
+}
+
+/* An edit that goes on naming it must not look it up again. */
+static void what_both_versions_name_stays_wanted(void)
+{
+	struct site s;
+
+	begin(&s);
+	route(&s, "r", "a", 1, "");
+	s.wanted[0] = '\0';
+	route(&s, "r", "a", 2, ",\"x\":1");
+	ok(!s.wanted[0] && !s.held.has_unwanted, "%s", s.wanted);
+	end(&s);
+}
+
+static void an_old_answer_changes_nothing(void)
+{
+	struct site s;
+
+	begin(&s);
+	route(&s, "r", "a", 1, "");
+	weir_held_keep_graves(&s.held, true);
+	service(&s, "a", 10, 80, false);
+	service(&s, "a", 9, 81, true);
+	ok(find(&s, WEIR_KIND_SERVICE, "a")->service->ports[0].port == 80,
+	   "the watch was first");
+	forget(&s, WEIR_KIND_SERVICE, "a", 11);
+	service(&s, "a", 10, 80, true);
+	ok(!find(&s, WEIR_KIND_SERVICE, "a"), "deleted since");
+	service(&s, "a", 12, 82, true);
+	ok(find(&s, WEIR_KIND_SERVICE, "a"), "made again");
+	weir_held_keep_graves(&s.held, false);
+	ok(s.held.graves.n == 0, "forgotten");
+	/* A list is right, also where the server lost its last hour. */
+	service(&s, "a", 3, 83, false);
+	ok(find(&s, WEIR_KIND_SERVICE, "a")->service->ports[0].port == 83,
+	   "listed");
+	end(&s);
+}
+
+static void what_a_list_does_not_have_is_gone(void)
+{
+	struct site s;
+
+	begin(&s);
+	weir_held_list_begin(&s.held, WEIR_KIND_HTTP_ROUTE);
+	for (unsigned i = 0; i < 200; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "r%u", i);
+		route(&s, name, i % 2 ? "a" : "b", i + 1, "");
+	}
+	must(weir_held_list_end(&s.held, WEIR_KIND_HTTP_ROUTE) == 0, "end");
+	ok(s.held.counts[WEIR_KIND_HTTP_ROUTE].kept == 200, "all");
+
+	weir_held_list_begin(&s.held, WEIR_KIND_HTTP_ROUTE);
+	for (unsigned i = 1; i < 200; i += 2) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "r%u", i);
+		route(&s, name, "a", i + 1, "");
+	}
+	must(weir_held_list_end(&s.held, WEIR_KIND_HTTP_ROUTE) == 0, "end");
+	ok(s.held.counts[WEIR_KIND_HTTP_ROUTE].kept == 100, "half");
+	ok(!entry(&s, "r0") && entry(&s, "r1"), "entries");
+	ok(!weir_held_is_wanted(&s.held, WEIR_KIND_SERVICE, WEIR_STR("d"),
+				WEIR_STR("b")),
+	   "and what it named");
+	ok(s.held.n_free == 100, "%zu places are free", s.held.n_free);
+	route(&s, "new", "a", 900, "");
+	ok(s.held.n_free == 99, "and used again");
+	end(&s);
+}
+
+static void a_wrong_object_keeps_what_it_said(void)
+{
+	static const char wrong[] =
+		"{\"metadata\":{\"name\":\"r\",\"namespace\":\"d\","
+		"\"resourceVersion\":\"6\"},\"spec\":{\"rules\":7}}";
+	struct site s;
+
+	begin(&s);
+	weir_held_list_begin(&s.held, WEIR_KIND_HTTP_ROUTE);
+	route(&s, "r", "a", 5, "");
+	must(weir_held_apply(&s.held, WEIR_KIND_HTTP_ROUTE, WEIR_STR(GATEWAY),
+			     WEIR_STR(wrong), false) == 0,
+	     "apply");
+	ok(find(&s, WEIR_KIND_HTTP_ROUTE, "r"), "still there");
+	ok(s.held.n_faulty == 1 && s.held.faulty->diags.n > 0, "reported");
+	ok(s.held.counts[WEIR_KIND_HTTP_ROUTE].undecodable == 1, "counted");
+	must(weir_held_list_end(&s.held, WEIR_KIND_HTTP_ROUTE) == 0, "end");
+	ok(find(&s, WEIR_KIND_HTTP_ROUTE, "r"), "the list had it");
+	route(&s, "r", "a", 7, "");
+	ok(s.held.n_faulty == 0, "mended");
+
+	must(weir_held_apply(&s.held, WEIR_KIND_HTTP_ROUTE, WEIR_STR(GATEWAY),
+			     WEIR_STR(wrong), false) == 0,
+	     "apply");
+	forget(&s, WEIR_KIND_HTTP_ROUTE, "r", 8);
+	ok(!find(&s, WEIR_KIND_HTTP_ROUTE, "r") && s.held.n_faulty == 0,
+	   "deleted");
+	end(&s);
+}
+
+static void what_is_too_large_keeps_what_it_said(void)
+{
+	struct site s;
+
+	begin(&s);
+	route(&s, "r", "a", 5, "");
+	weir_held_list_begin(&s.held, WEIR_KIND_HTTP_ROUTE);
+	weir_held_too_large(&s.held, WEIR_KIND_HTTP_ROUTE,
+			    WEIR_STR("{\"metadata\":{\"name\":\"r\","
+				     "\"namespace\":\"d\"},\"spec\":{\"ru"));
+	must(weir_held_list_end(&s.held, WEIR_KIND_HTTP_ROUTE) == 0, "end");
+	ok(find(&s, WEIR_KIND_HTTP_ROUTE, "r"), "still there");
+	must(s.held.n_faulty == 1, "reported");
+	ok(weir_str_is(s.held.faulty->diags.v[0].reason, "TooLarge") &&
+		   weir_str_is(s.held.faulty->diags.v[0].name, "r"),
+	   "by name");
+	end(&s);
+}
+
+static void an_object_without_a_name_is_counted_and_left(void)
+{
+	static const char *const texts[] = {
+		"{}",
+		"{\"metadata\":{}}",
+		"{\"metadata\":{\"name\":\"\"}}",
+		"",
+		"{\"metadata\":{\"name\":\"a\"},\"spec\":{}",
+	};
+	struct site s;
+
+	begin(&s);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		ok(weir_held_apply(&s.held, WEIR_KIND_HTTP_ROUTE,
+				   WEIR_STR(GATEWAY), weir_str_of(texts[i]),
+				   false) == 0,
+		   "%s", texts[i]);
+		ok(s.held.counts[WEIR_KIND_HTTP_ROUTE].undecodable == i + 1,
+		   "%s", texts[i]);
+	}
+	ok(weir_store_version(s.store) == 0, "nothing");
+	end(&s);
+}
+
+TAP_MAIN(TEST(only_content_is_news_to_the_store),
+	 TEST(what_nothing_names_is_not_kept),
+	 TEST(what_both_versions_name_stays_wanted),
+	 TEST(an_old_answer_changes_nothing),
+	 TEST(what_a_list_does_not_have_is_gone),
+	 TEST(a_wrong_object_keeps_what_it_said),
+	 TEST(what_is_too_large_keeps_what_it_said),
+	 TEST(an_object_without_a_name_is_counted_and_left))
