@@ -397,6 +397,12 @@ void weir_control_changed(struct weir_control *c)
 	if (weir_store_version(c->store) == c->store_version) {
 		c->pending_us = 0;
 		weir_diaglog_update(c); /* of files, these may have changed */
+		/* What was seen and is the same is in force, too: an agent that
+		 * starts now knows objects by their present version. */
+		if (!c->next.generation && c->feed->is_complete(c->feed)) {
+			c->feed->taken(c->feed);
+			tell_in_force(c);
+		}
 		return;
 	}
 	weir_control_pending(c);
