@@ -237,6 +237,16 @@ static __always_inline __u32 weir_addr_change(const struct weir_tuple *from,
 	return weir_sum_change(from->saddr.a, to->saddr.a, 8);
 }
 
+/* The same where both are IPv4. */
+static __always_inline __u32 weir_addr_change4(const struct weir_tuple *from,
+					       const struct weir_tuple *to)
+{
+	const __u32 f[] = {from->saddr.a[3], from->daddr.a[3]};
+	const __u32 t[] = {to->saddr.a[3], to->daddr.a[3]};
+
+	return weir_sum_change(f, t, 2);
+}
+
 static __always_inline __u32 weir_port_change(const struct weir_tuple *from,
 					      const struct weir_tuple *to)
 {

@@ -167,7 +167,8 @@ __noinline long weir_rewrite(struct __sk_buff *skb, struct weir_pkt *pkt,
 	if (!pkt || !to) {
 		return -1;
 	}
-	addr = weir_addr_change(&pkt->key.from, to);
+	addr = pkt->is_v6 ? weir_addr_change(&pkt->key.from, to)
+			  : weir_addr_change4(&pkt->key.from, to);
 
 	if (!pkt->is_later) {
 		port = weir_port_change(&pkt->key.from, to);
