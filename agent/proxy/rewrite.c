@@ -273,25 +273,6 @@ static void put_host(const struct weir_rewrite *rw, const struct weir_filter *f,
 	WEIR_OUT_LIT(o, "\r\n");
 }
 
-/* As weir_ip_format(), without libc: this runs for each request. */
-static struct weir_str format_peer(const struct weir_ip *ip,
-				   char text[static WEIR_ADDR_TEXT_MAX])
-{
-	struct weir_out o = {.p = text, .end = text + WEIR_ADDR_TEXT_MAX};
-	uint32_t v4 = ntohl(ip->a[3]);
-
-	if (!weir_ip_is_v4(ip)) {
-		return weir_str_of(weir_ip_format(ip, text));
-	}
-	for (int shift = 24; shift >= 0; shift -= 8) {
-		weir_out_u64(&o, v4 >> shift & 0xFF);
-		if (shift) {
-			WEIR_OUT_LIT(&o, ".");
-		}
-	}
-	return (struct weir_str){text, (size_t)(o.p - text)};
-}
-
 #define KEPT                                                                   \
 	(1u << WEIR_FIELD_OTHER | 1u << WEIR_FIELD_EXPECT |                    \
 	 1u << WEIR_FIELD_DATE)
@@ -320,7 +301,8 @@ void weir_rewrite_request(const struct weir_rewrite *rw,
 	if (!no_forwarded) {
 		put_forwarded(h, WEIR_FIELD_FORWARDED_FOR,
 			      WEIR_STR("X-Forwarded-For"),
-			      format_peer(&rw->peer, peer), it, o);
+			      weir_str_of(weir_ip_format(&rw->peer, peer)), it,
+			      o);
 		put_forwarded(h, WEIR_FIELD_FORWARDED_PROTO,
 			      WEIR_STR("X-Forwarded-Proto"),
 			      rw->is_https ? WEIR_STR("https")
