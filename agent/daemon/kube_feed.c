@@ -132,22 +132,29 @@ static void family(struct weir_buf *b, const char *name, const char *type,
 			type);
 }
 
+static void by_kind(struct weir_buf *b, const char *name, int kind,
+		    const char *result, uint64_t value)
+{
+	weir_buf_printf(b, "%s{group=\"%s\",kind=\"%s\"%s%s%s} %llu\n", name,
+			weir_kind_group((enum weir_kind)kind),
+			weir_kind_text((enum weir_kind)kind),
+			result ? ",result=\"" : "", result ? result : "",
+			result ? "\"" : "", (unsigned long long)value);
+}
+
 static void write_kinds(const struct weir_kube_feed *f, struct weir_buf *b)
 {
 	static const char *const results[] = {"written", "unchanged", "stale",
 					      "failed"};
 
-	family(b, "weir_kube_kind_synced", "gauge",
-	       "1 where all objects of a kind were read.");
+	family(b, "weir_kube_kind_watching", "gauge",
+	       "1 where changes of a kind are told at once.");
 	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
 		struct weir_kube_kind_report r;
 
 		weir_kube_source_report(f->source, (enum weir_kind)k, &r);
-		weir_buf_printf(b,
-				"weir_kube_kind_synced{kind=\"%s\",state="
-				"\"%s\"} %d\n",
-				weir_kind_text((enum weir_kind)k),
-				weir_kube_state_text(r.state), r.is_synced);
+		by_kind(b, "weir_kube_kind_watching", k, NULL,
+			r.state == WEIR_KUBE_WATCHING);
 	}
 	family(b, "weir_kube_watch_events_total", "counter",
 	       "Events of watches by kind.");
@@ -155,11 +162,7 @@ static void write_kinds(const struct weir_kube_feed *f, struct weir_buf *b)
 		struct weir_kube_kind_report r;
 
 		weir_kube_source_report(f->source, (enum weir_kind)k, &r);
-		weir_buf_printf(b,
-				"weir_kube_watch_events_total{kind=\"%s\"} "
-				"%llu\n",
-				weir_kind_text((enum weir_kind)k),
-				(unsigned long long)r.events);
+		by_kind(b, "weir_kube_watch_events_total", k, NULL, r.events);
 	}
 	family(b, "weir_kube_status_updates_total", "counter",
 	       "Updates of status by kind and what became of them.");
@@ -167,12 +170,8 @@ static void write_kinds(const struct weir_kube_feed *f, struct weir_buf *b)
 		for (int i = 0; weir_status_is_written((enum weir_kind)k) &&
 				i < _WEIR_KUBE_RESULT_MAX;
 		     i++) {
-			weir_buf_printf(b,
-					"weir_kube_status_updates_total{kind="
-					"\"%s\",result=\"%s\"} %llu\n",
-					weir_kind_text((enum weir_kind)k),
-					results[i],
-					(unsigned long long)f->results[k][i]);
+			by_kind(b, "weir_kube_status_updates_total", k,
+				results[i], f->results[k][i]);
 		}
 	}
 }

@@ -2,6 +2,7 @@
 /* agent/daemon/options: what flags mean, and what is said of wrong ones. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "addr.h"
 #include "option_table.h"
@@ -159,6 +160,33 @@ static void running_needs_manifests_other_actions_do_not(void)
 	   "version");
 }
 
+static void objects_come_from_one_place(void)
+{
+	ok(PARSE("--kubeconfig=/k", "--node-name=n1") == 0, "%s", error);
+	ok(strcmp(o.kubeconfig, "/k") == 0 && !o.manifests, "kubeconfig");
+	ok(PARSE("--in-cluster", "--lease-namespace=weir") == 0, "%s", error);
+	ok(o.is_in_cluster && strcmp(o.lease_namespace, "weir") == 0,
+	   "in the cluster");
+	ok(PARSE("--manifests=/m", "--in-cluster") == -EINVAL, "two places");
+	ok(strstr(error, "give one of them"), "%s", error);
+	ok(PARSE("--kubeconfig=/k", "--in-cluster") == -EINVAL, "two places");
+}
+
+static void a_node_has_a_name_where_it_names_a_lease(void)
+{
+	unsetenv("NODE_NAME");
+	ok(PARSE("--in-cluster") == 0 && o.node_name[0], "the host's name");
+	setenv("NODE_NAME", "edge-7", 1);
+	ok(PARSE("--in-cluster") == 0 && !strcmp(o.node_name, "edge-7"), "%s",
+	   o.node_name);
+	ok(PARSE("--in-cluster", "--node-name=n1") == 0 &&
+		   !strcmp(o.node_name, "n1"),
+	   "%s", o.node_name);
+	ok(PARSE("--manifests=/m") == 0 && !o.node_name[0],
+	   "without an API server it is not needed");
+	unsetenv("NODE_NAME");
+}
+
 static void a_list_is_bounded(void)
 {
 	const char *argv[WEIR_OPTIONS_LIST_MAX + 2] = {"weir-agent"};
@@ -212,5 +240,7 @@ TAP_MAIN(TEST(values_are_taken_in_both_spellings),
 	 TEST(a_wrong_flag_is_one_line_that_helps),
 	 TEST(long_input_fits_the_line),
 	 TEST(running_needs_manifests_other_actions_do_not),
+	 TEST(objects_come_from_one_place),
+	 TEST(a_node_has_a_name_where_it_names_a_lease),
 	 TEST(a_list_is_bounded), TEST(children_get_descriptors_and_ids),
 	 TEST(help_lists_every_flag_with_its_default))

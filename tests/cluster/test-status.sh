@@ -1,0 +1,194 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Status on a real API server: what is written, what survives, and that nothing
+# is written twice.
+# timeout: 300
+
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/cluster/lib.sh
+
+cluster_begin status -nodes 1
+tap_plan 24
+
+controller=weir.dev/gateway-controller
+json() { # KIND NAME JSONPATH
+	kubectl get "$1" "$2" -o "jsonpath={$3}"
+}
+is() { # TEXT GOT WANT
+	[[ $2 == "$3" ]]
+	local r=$?
+	((r == 0)) || echo "# $1: got '$2', want '$3'"
+	tap_ok "$r" "$1"
+}
+has() { # KIND NAME JSONPATH WANT
+	[[ "$(json "$1" "$2" "$3")" == "$4" ]]
+}
+becomes() { # TEXT KIND NAME JSONPATH WANT
+	wait_until 10 has "$2" "$3" "$4" "$5"
+	is "$1" "$(json "$2" "$3" "$4")" "$5"
+}
+metric() { # NAME[{LABELS}]
+	on 1 curl -s http://127.0.0.1:9707/metrics |
+		awk -v name="$1" '$1 == name { print $2 }'
+}
+updates() { # KIND
+	metric "weir_kube_status_updates_total{group=\"gateway.networking.k8s.io\",kind=\"$1\",result=\"written\"}"
+}
+condition() { # TYPE FIELD: of the path of a jsonpath
+	echo ".conditions[?(@.type==\"$1\")].$2"
+}
+routes() { # FIRST LAST
+	local i
+	for ((i = $1; i <= $2; i++)); do
+		cat <<-END
+			---
+			apiVersion: gateway.networking.k8s.io/v1
+			kind: HTTPRoute
+			metadata: {name: r$i, namespace: default}
+			spec:
+			  parentRefs: [{name: gw, sectionName: web}]
+			  hostnames: [r$i.example.com]
+			  rules: [{backendRefs: [{name: web, port: 80}]}]
+		END
+	done
+}
+
+rig crds
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec:
+  ports: [{port: 80}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: weir}
+spec: {controllerName: weir.dev/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: other}
+spec: {controllerName: example.com/other}
+END
+rig weir up >/dev/null
+becomes 'a class of ours is accepted' gatewayclass weir \
+	".status$(condition Accepted status)" True
+is 'the version of the CRDs is known' \
+	"$(json gatewayclass weir ".status$(condition SupportedVersion reason)")" \
+	SupportedVersion
+features=$(kubectl get gatewayclass weir -o jsonpath='{range .status.supportedFeatures[*]}{.name}{"\n"}{end}')
+[[ -n $features && $features == "$(sort <<<"$features")" ]]
+tap_ok $? 'features are claimed in order'
+is 'a class of others is left alone' \
+	"$(json gatewayclass other ".status$(condition Accepted status)")" Unknown
+
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default}
+spec:
+  gatewayClassName: weir
+  addresses: [{type: IPAddress, value: 10.1.0.1}]
+  listeners:
+  - {name: web, port: 80, protocol: HTTP}
+  - {name: odd, port: 81, protocol: example.com/odd}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r0, namespace: default}
+spec:
+  parentRefs: [{name: gw}, {name: foreign}]
+  rules: [{backendRefs: [{name: missing, port: 80}]}]
+END
+becomes 'a Gateway is programmed' gateway gw \
+	".status$(condition Programmed status)" True
+is 'with a listener that cannot be served' \
+	"$(json gateway gw ".status$(condition Accepted reason)")" \
+	ListenersNotValid
+is 'at its address' "$(json gateway gw .status.addresses[0].value)" 10.1.0.1
+is 'a route counts' \
+	"$(json gateway gw '.status.listeners[?(@.name=="web")].attachedRoutes')" 1
+is 'and says what it does not find' \
+	"$(json httproute r0 ".status.parents[0]$(condition ResolvedRefs reason)")" \
+	BackendNotFound
+has_event() {
+	kubectl get events -o jsonpath='{.items[*].reason}' | grep -q BackendNotFound
+}
+wait_until 5 has_event
+tap_ok $? 'so does an Event'
+is 'one entry: the other Gateway is not ours' \
+	"$(json httproute r0 '.status.parents[*].controllerName')" "$controller"
+
+# ------------------------------------------------- what others wrote survives
+kubectl patch gateway gw --subresource=status --type=json -p '[
+ {"op":"add","path":"/status/conditions/-","value":{"type":"example.com/x",
+  "status":"True","reason":"Theirs","message":"kept",
+  "lastTransitionTime":"2026-01-01T00:00:00Z","observedGeneration":1}}]' >/dev/null
+kubectl patch httproute r0 --subresource=status --type=json -p '[
+ {"op":"add","path":"/status/parents/0","value":{
+  "parentRef":{"name":"foreign"},"controllerName":"example.com/other",
+  "conditions":[{"type":"Accepted","status":"False","reason":"Theirs",
+   "message":"kept","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}]' >/dev/null
+theirs() {
+	kubectl get httproute r0 -o jsonpath='{.status.parents[?(@.controllerName=="example.com/other")]}'
+	kubectl get gateway gw -o jsonpath='{.status.conditions[?(@.type=="example.com/x")]}'
+}
+before=$(theirs)
+since=$(json gateway gw ".status$(condition Programmed lastTransitionTime)")
+kubectl patch gateway gw --type=json -p '[{"op":"remove","path":"/spec/listeners/1"}]' >/dev/null
+kubectl patch httproute r0 --type=json -p '[
+ {"op":"replace","path":"/spec/rules/0/backendRefs/0/name","value":"web"}]' >/dev/null
+becomes 'an edit is answered at its generation' gateway gw \
+	".status$(condition Accepted observedGeneration)" 2
+becomes 'by the route, too' httproute r0 \
+	".status.parents[1]$(condition ResolvedRefs reason)" ResolvedRefs
+is 'a listener that is gone has no status' \
+	"$(json gateway gw '.status.listeners[*].name')" web
+is 'conditions and parents of others are as they were' "$(theirs)" "$before"
+is 'what did not change keeps its time' \
+	"$(json gateway gw ".status$(condition Programmed lastTransitionTime)")" \
+	"$since"
+
+# ---------------------------------------------------- no more than is needed
+routes 1 300 | kubectl apply -f - >/dev/null
+becomes 'three hundred routes are counted' gateway gw \
+	'.status.listeners[0].attachedRoutes' 301
+[[ $(updates HTTPRoute) -eq 302 ]] # r0 twice
+r=$?
+((r == 0)) || echo "# $(updates HTTPRoute) updates of routes"
+tap_ok "$r" 'each was written once'
+n=$(updates Gateway)
+echo "# $n updates of the Gateway"
+((n <= 20))
+tap_ok $? 'and the Gateway twenty times at most'
+versions() {
+	kubectl get gateway,httproute,gatewayclass -A \
+		-o jsonpath='{.items[*].metadata.resourceVersion}'
+}
+before=$(versions)
+sleep 6 # longer than an update is thought to be lost
+is 'nothing is written while nothing changes' "$(versions)" "$before"
+
+# An edit of weights alone, the way without a compilation.
+kubectl patch httproute r1 --type=json -p '[
+ {"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":5}]' >/dev/null
+becomes 'an edit of weights is answered at its generation' httproute r1 \
+	".status.parents[0]$(condition Accepted observedGeneration)" 2
+
+# ------------------------------------------------------------------- the end
+kubectl delete gateway gw --wait=false >/dev/null
+becomes 'without its Gateway a route has no entry of ours' httproute r0 \
+	'.status.parents[*].controllerName' example.com/other
+kubectl delete httproute r0 --timeout=10s >/dev/null
+tap_ok $? 'nothing keeps an object from going'
+
+families=$(on 1 curl -s http://127.0.0.1:9707/metrics |
+	sed -n 's/^# TYPE \(weir_kube_[^ ]*\) .*/\1/p' | sort)
+listed=$(sed -n 's/^| `\(weir_kube_[a-z_]*\)`.*/\1/p' agent/README.md | sort)
+diff <(echo "$families") <(echo "$listed") | sed 's/^/# /'
+[ "$families" = "$listed" ]
+tap_ok $? 'agent/README.md lists every family'
+tap_end
