@@ -11,6 +11,7 @@
 #include "addr.h"
 #include "cleanup.h"
 #include "h2.h"
+#include "tls.h"
 #include "worker.h"
 
 #define DRIVE_ROUNDS 8 /* steps before others get their turn */
@@ -137,6 +138,9 @@ static uint64_t deadline(const struct weir_worker *w,
 	case WEIR_PHASE_HEAD:
 		return weir_block_len(c->in) ? c->head_ms + l->head_timeout_ms
 					     : c->last_ms + l->idle_timeout_ms;
+	case WEIR_PHASE_HELLO:
+	case WEIR_PHASE_TLS:
+		return c->head_ms + l->head_timeout_ms;
 	case WEIR_PHASE_LINGER:
 		return c->head_ms + LINGER_MS;
 	case WEIR_PHASE_H2:
@@ -226,6 +230,11 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 				  "silent for too long");
 		weir_client_close(w, c, true);
 		return;
+	case WEIR_PHASE_HELLO:
+	case WEIR_PHASE_TLS:
+		weir_count_reason(&w->counters, WEIR_PROXY_TLS_HANDSHAKE);
+		weir_client_close(w, c, true);
+		return;
 	case WEIR_PHASE_H2:
 		weir_h2_expire(w, c);
 		return;
@@ -248,6 +257,15 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 		return;
 	}
 	expire(w, c);
+}
+
+uint32_t weir_client_listener_id(const struct weir_plan *plan,
+				 const struct weir_listener *listener)
+{
+	uint64_t h = weir_str_hash(weir_plan_str(plan, listener->name), 0);
+
+	h = weir_str_hash(weir_plan_str(plan, listener->hostname), h);
+	return (uint32_t)(h ^ h >> 32) | 1;
 }
 
 int weir_client_scan_body(struct weir_client *c)
@@ -461,6 +479,12 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 		case WEIR_PHASE_H2:
 			s = weir_h2_step(w, c);
 			break;
+		case WEIR_PHASE_HELLO:
+			s = weir_hello_step(w, c);
+			break;
+		case WEIR_PHASE_TLS:
+			s = weir_handshake_step(w, c);
+			break;
 		default:
 			return;
 		}
@@ -511,9 +535,19 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 		}
 	}
 	if (f->mode == WEIR_MODE_TCP) {
-		c->frontend = f;
-		(void)weir_tunnel_begin(w, c);
+		const struct weir_plan *plan = w->plan->ref->view.rules;
+
+		(void)weir_tunnel_begin(
+			w, c, f,
+			f->rule == WEIR_NONE
+				? NULL
+				: WEIR_PLAN_ELEM(plan, struct weir_rule,
+						 plan->rules, f->rule));
 		return c->phase != WEIR_PHASE_DEAD;
+	}
+	if (f->mode == WEIR_MODE_TLS) {
+		c->phase = WEIR_PHASE_HELLO;
+		return true;
 	}
 	c->is_fresh = true;
 	return true;
@@ -529,6 +563,7 @@ struct weir_client *weir_client_new_stream(struct weir_worker *w,
 		c->end.kind = WEIR_END_CLIENT;
 		c->is_stream = true;
 		c->is_https = carrier->is_https;
+		c->tls_listener = carrier->tls_listener;
 		c->peer = carrier->peer;
 		c->peer_port_be = carrier->peer_port_be;
 		c->local = carrier->local;

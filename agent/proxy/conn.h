@@ -79,6 +79,8 @@ enum weir_phase {
 	WEIR_PHASE_FLUSH,    /* an answer of our own on its way out */
 	WEIR_PHASE_LINGER,   /* answered and shut; reading the rest away */
 	WEIR_PHASE_TUNNEL,   /* bytes both ways: raw TCP, or after 101 */
+	WEIR_PHASE_HELLO,    /* waiting for the server name of a TLS client */
+	WEIR_PHASE_TLS,      /* shaking hands */
 	WEIR_PHASE_H2,       /* carries streams, each a client of its own */
 	WEIR_PHASE_DEAD,     /* closed; memory stays until the batch ends */
 };
@@ -107,6 +109,7 @@ struct weir_client {
 	bool is_shed;        /* over its client's limit: answered and ended */
 	bool is_send_broken; /* the upstream takes no more of the request */
 	uint8_t attempts;    /* endpoints tried */
+	uint32_t tls_listener; /* which its server name chose; 0: no TLS */
 	__be16 peer_port_be;
 	__be16 local_port_be;
 	uint16_t status; /* of the response so far */
@@ -183,6 +186,9 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 enum weir_step weir_client_done(struct weir_worker *w, struct weir_client *c);
 /* Ends the accounting of a request and lets its plan go. */
 void weir_client_end_request(struct weir_worker *w, struct weir_client *c);
+/* The same for the same listener in any plan, and not 0. */
+uint32_t weir_client_listener_id(const struct weir_plan *plan,
+				 const struct weir_listener *listener);
 /* Looks for body bytes among what was received; ready grows.  0/-EBADMSG. */
 int weir_client_scan_body(struct weir_client *c);
 /* Drain: idle connections close, busy ones after their response. */
@@ -215,8 +221,11 @@ enum weir_step weir_linger_step(struct weir_worker *w, struct weir_client *c);
 
 /* relay.c */
 enum weir_step weir_tunnel_step(struct weir_worker *w, struct weir_client *c);
-/* First step of a connection to a TCP frontend. */
-enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c);
+/* First step of a connection to a TCP frontend, or one whose server name
+ * decided; rule may be NULL. */
+enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c,
+				 const struct weir_frontend *frontend,
+				 const struct weir_rule *rule);
 
 /* upstream.c */
 /* The endpoint that the next attempt for c->ref should use, or NULL. */

@@ -317,7 +317,7 @@ static size_t take_text(struct weir_h2_stream *s, char *p, size_t n)
 static ssize_t stream_recv(struct weir_end *end, char *p, size_t n)
 {
 	struct weir_h2_stream *s = stream_of(end);
-	size_t taken = take_text(s, p, n);
+	size_t taken = s->is_reset ? 0 : take_text(s, p, n);
 
 	if (taken) {
 		end->has_moved = true;

@@ -77,6 +77,11 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(UDP_LIMIT, "datagrams dropped: over the limit of associations")      \
 	X(CLIENT_GONE, "client closed before the response was complete")       \
 	X(RETRIED, "requests sent again after a stale pooled connection")      \
+	X(MISDIRECTED, "421: Host is of another listener than the TLS "        \
+		       "connection")                                           \
+	X(TLS_HANDSHAKE, "TLS: no hello, or no agreement with the client")     \
+	X(TLS_NAME, "TLS: no listener, or no route, for the server name")      \
+	X(TLS_CERTIFICATE, "TLS: no certificate of the listener can be used")  \
 	X(H2_RESETS, "HTTP/2: connection ended, too many streams given up")    \
 	X(H2_FLOOD, "HTTP/2: connection ended, too many control frames or "    \
 		    "headers")

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "addr.h"
+#include "certs.h"
 #include "cleanup.h"
 #include "fdutil.h"
 
@@ -16,6 +17,7 @@ static void destroy(struct weir_plan_ref **refp)
 		return;
 	}
 	weir_regexes_free(&ref->regexes);
+	weir_certs_free(&ref->certs);
 	weir_unmap(&ref->rules, ref->rules_size);
 	weir_unmap(&ref->eps, ref->eps_size);
 	weir_unmap(&ref->secrets_map, ref->secrets_size);
@@ -28,6 +30,7 @@ static void destroy(struct weir_plan_ref **refp)
 
 int weir_plan_ref_new(const int fds[static WEIR_IPC_BLOCKS],
 		      const struct weir_ipc *msg,
+		      const struct weir_plan_ref *before,
 		      struct weir_plan_ref **ret_ref)
 {
 	_cleanup_(destroy) struct weir_plan_ref *ref = calloc(1, sizeof(*ref));
@@ -59,6 +62,11 @@ int weir_plan_ref_new(const int fds[static WEIR_IPC_BLOCKS],
 	}
 	r = weir_secrets_open(ref->secrets_map, ref->secrets_size,
 			      ref->view.rules, &ref->secrets);
+	if (r < 0) {
+		return r;
+	}
+	r = weir_certs_new(ref->view.rules, ref->secrets,
+			   before ? before->certs : NULL, &ref->certs);
 	if (r < 0) {
 		return r;
 	}

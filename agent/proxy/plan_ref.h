@@ -14,6 +14,8 @@
 #include "lookup.h"
 #include "secrets.h"
 
+struct weir_certs;
+
 struct weir_udp_fd {
 	int fd;
 	__be16 port_be;
@@ -32,6 +34,7 @@ struct weir_plan_ref {
 	const void *secrets_map;
 	size_t secrets_size;
 	const struct weir_secrets *secrets; /* in it; nothing else keeps it */
+	struct weir_certs *certs;           /* NULL: no TLS in it */
 	struct weir_regexes *regexes;
 	uint64_t generation;
 	struct weir_ip prefix4;
@@ -46,9 +49,12 @@ struct weir_plan_use {
 };
 
 /* Maps and checks the blocks (in the order of WEIR_IPC_PLAN), which are not
- * consumed.  0, or what weir_plan_open and weir_secrets_open say. */
+ * consumed.  before: the plan before, or NULL: what did not change of its
+ * certificates is shared.  0, or what weir_plan_open and weir_secrets_open say.
+ */
 int weir_plan_ref_new(const int fds[static WEIR_IPC_BLOCKS],
 		      const struct weir_ipc *msg,
+		      const struct weir_plan_ref *before,
 		      struct weir_plan_ref **ret_ref);
 /* Adds a datagram socket, which is consumed on success. */
 int weir_plan_ref_add_udp(struct weir_plan_ref *ref,

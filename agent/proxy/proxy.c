@@ -34,6 +34,7 @@ struct proxy {
 	struct weir_lines *access;     /* NULL: no access log */
 	struct weir_counters counters; /* mapped for it */
 	struct weir_peers *peers;      /* NULL: no limit */
+	struct weir_plan_ref *last;    /* given to the workers */
 	struct weir_plan_ref *partial; /* its sockets are still arriving */
 };
 
@@ -55,7 +56,8 @@ static int publish(struct proxy *p)
 		weir_worker_publish(p->workers[i],
 				    weir_plan_ref_get(p->partial));
 	}
-	weir_plan_ref_put(&p->partial);
+	weir_plan_ref_put(&p->last);
+	p->last = TAKE_PTR(p->partial);
 	return 0;
 }
 
@@ -78,7 +80,7 @@ static int take_plan(struct proxy *p, const struct weir_ipc *msg,
 		weir_plan_ref_put(&p->partial);
 	}
 	if (!p->partial && first == WEIR_IPC_BLOCKS) {
-		r = weir_plan_ref_new(fds, msg, &p->partial);
+		r = weir_plan_ref_new(fds, msg, p->last, &p->partial);
 		if (r < 0) {
 			return r;
 		}
@@ -298,6 +300,7 @@ int weir_proxy_run(const struct weir_proxy_config *config)
 	weir_lines_free(&p.access); /* with the last lines of the workers */
 	weir_counters_fini(&p.counters);
 	weir_peers_free(&p.peers);
+	weir_plan_ref_put(&p.last);
 	weir_plan_ref_put(&p.partial);
 	weir_close(&p.signal_fd);
 	weir_close(&p.control_fd);

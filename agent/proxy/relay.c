@@ -141,7 +141,9 @@ enum weir_step weir_tunnel_step(struct weir_worker *w, struct weir_client *c)
 	return r == 1 || s == 1 ? WEIR_STEP_AGAIN : WEIR_STEP_WAIT;
 }
 
-enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c)
+enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c,
+				 const struct weir_frontend *frontend,
+				 const struct weir_rule *rule)
 {
 	const struct weir_plan *plan = w->plan->ref->view.rules;
 	struct weir_proxy_refstat *stat;
@@ -153,12 +155,12 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c)
 	c->started_us = w->now_us;
 	weir_access_begin(w, c, NULL, 0);
 	c->plan = weir_plan_use_get(w->plan);
-	if (c->frontend->rule == WEIR_NONE) {
+	c->frontend = frontend;
+	if (!rule) {
 		weir_client_close(w, c, true);
 		return WEIR_STEP_WAIT;
 	}
-	c->rule = WEIR_PLAN_ELEM(plan, struct weir_rule, plan->rules,
-				 c->frontend->rule);
+	c->rule = rule;
 	rulestat = weir_rulestat(&w->counters, c->rule->stat);
 	weir_count(&rulestat->requests, 1);
 	weir_count(&rulestat->in_flight, 1);

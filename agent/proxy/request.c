@@ -176,6 +176,19 @@ static enum weir_step route(struct weir_worker *w, struct weir_client *c,
 
 	c->is_grpc = c->is_stream && weir_request_is_grpc(&request);
 	weir_decide(plan, c->plan->ref->regexes, c->frontend, &request, &d);
+	if (c->is_https && d.listener) {
+		bool is_other = weir_client_listener_id(plan, d.listener) !=
+				c->tls_listener;
+
+		/* GEP-3567: what was checked when the connection came must
+		 * hold for the request. */
+		if (is_other || d.listener->flags & WEIR_LISTENER_RAW) {
+			c->in->start += (uint32_t)size;
+			return weir_answer(w, c, 421, WEIR_PROXY_MISDIRECTED,
+					   "the connection is for another "
+					   "host");
+		}
+	}
 	if (!d.rule) {
 		c->in->start += (uint32_t)size;
 		return weir_answer(w, c, 404, WEIR_PROXY_NO_ROUTE, "no route");
@@ -254,7 +267,9 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->plan = weir_plan_use_get(w->plan);
 	c->frontend = weir_plan_ref_frontend(c->plan->ref, &c->local,
 					     c->local_port_be, IPPROTO_TCP);
-	if (c->frontend && c->frontend->mode != WEIR_MODE_HTTP) {
+	if (c->frontend &&
+	    c->frontend->mode !=
+		    (c->is_https ? WEIR_MODE_TLS : WEIR_MODE_HTTP)) {
 		weir_client_close(w, c, true);
 		return WEIR_STEP_WAIT;
 	}

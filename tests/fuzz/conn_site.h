@@ -264,7 +264,8 @@ static inline void site_compile(struct site *s, struct weir_ids *ids,
 			  weir_memfd_sealed("secrets", compiled.secrets,
 					    compiled.secrets_size,
 					    &fds[2]) == 0 &&
-			  weir_plan_ref_new(fds, &msg, &s->plan[which]) == 0,
+			  weir_plan_ref_new(fds, &msg, NULL, &s->plan[which]) ==
+				  0,
 		  "plan");
 	for (int i = 0; i < WEIR_IPC_BLOCKS; i++) {
 		weir_close(&fds[i]);
