@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 
 #include "buf.h"
+#include "cleanup.h"
 #include "tap.h"
 
 struct made_cert {
@@ -71,7 +72,7 @@ static inline void put_base64(struct weir_buf *out, const struct weir_buf *in)
 	must(text != NULL, "memory");
 	EVP_EncodeBlock(text, (const unsigned char *)in->p, (int)in->n);
 	weir_buf_addz(out, (const char *)text);
-	free(text);
+	weir_free_ptr(&text);
 }
 
 #endif
