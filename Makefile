@@ -200,13 +200,15 @@ fuzz-replay: fuzz-build ## replay the committed corpora
 	$(Q)scripts/fuzz replay --build $(B)
 
 # ---------------------------------------------------------------- checks
-.PHONY: lint format asan
+.PHONY: lint format asan coverage
 lint: $(B)/.skel ## formatting, static analysis, the project's own rules
 	$(Q)WEIR_BUILD=$(B) scripts/lint/all
 format: ## format all C in place
 	$(Q)git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 asan: ## unit tests under ASan and UBSan, in build/asan
 	$(Q)$(SUBMAKE) B=$(B)/asan SAN=address,undefined unit
+coverage: ## lines of the request path that tests reach, at least 90 % (root)
+	$(Q)scripts/coverage --build $(B)/coverage
 
 # ---------------------------------------------------------------- demo, bench
 # All processors, unless whoever called has said how many.

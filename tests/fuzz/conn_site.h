@@ -8,6 +8,7 @@
 #define WEIR_TESTS_CONN_SITE_H
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -60,11 +61,14 @@ static inline void site_listen(const char *addr, int backlog, int *ret_fd,
 	struct sockaddr_in sa = {.sin_family = AF_INET};
 	socklen_t n = sizeof(sa);
 	int small = 4096;
+	int one = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	site_must(inet_pton(AF_INET, addr, &sa.sin_addr) == 1, "address");
 	site_must(fd >= 0 && bind(fd, (struct sockaddr *)&sa, n) == 0, "bind");
-	/* Inherited: peers that do not read are soon felt. */
+	/* Inherited: what is said is there at once, and peers that do not read
+	 * are soon felt. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	site_must(backlog < 0 || listen(fd, backlog) == 0, "listen");
 	site_must(getsockname(fd, (struct sockaddr *)&sa, &n) == 0, "name");
