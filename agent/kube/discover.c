@@ -138,7 +138,7 @@ static void on_reply(void *arg, const struct weir_kube_reply *reply)
 		weir_source_lost(s, reply->message);
 		s->discover_failed = true;
 	} else if (reply->status != 404) {
-		if (s->discover_failures == 0) {
+		if (s->discover_failures == 0 && !s->discover_failed) {
 			weir_warn("the kinds of the API server cannot be "
 				  "listed: %s",
 				  reply->message);

@@ -155,6 +155,7 @@ static void say_state(struct driver *d)
 		   d->synced_ms ? d->synced_ms - d->begun_ms : 0);
 	add_number(json, "store_version", weir_store_version(d->store));
 	add_number(json, "changes", d->n_changes);
+	add_number(json, "pid", (uint64_t)getpid());
 	add_number(client, "requests", s->requests);
 	add_number(client, "writes", s->writes);
 	add_number(client, "failures", s->failures);

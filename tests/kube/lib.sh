@@ -18,20 +18,21 @@
 # The administrator is $admin (arguments of curl), the API server $api.
 
 api=https://10.240.0.1:6443
-declare -A driver_pid driver_in driver_out
+declare -A driver_in driver_out
 
 kube_begin() {
 	local pki
 	work=$(mktemp -d "/tmp/$CLUSTER.XXXXXX")
+	# shellcheck disable=SC2154 # of tests/cluster/lib.sh
 	pki=$cluster_state/pki
 	admin=(--cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key")
 	trap 'kube_end' EXIT
 }
 
 kube_end() {
-	local status=$? name
-	for name in "${!driver_pid[@]}"; do
-		kill "${driver_pid[$name]}" 2>/dev/null
+	local status=$? in
+	for in in "${driver_in[@]}"; do
+		exec {in}>&-
 	done
 	if ((status)) || ((${tap_failed:-0})); then
 		tail -n 20 "$work"/*.log | cut -c1-300 | sed 's/^/# /'
@@ -51,7 +52,6 @@ driver() { # NAME [-at NODE] ARG...
 	mkfifo "$work/$name.in" "$work/$name.out"
 	on "$node" env "PATH=$PATH" "${driver_env[@]}" "$WEIR_BUILD/tests/weir-kube-driver" "$@" \
 		<"$work/$name.in" >"$work/$name.out" 2>>"$work/$name.log" &
-	driver_pid[$name]=$!
 	disown
 	exec {in}>"$work/$name.in" {out}<"$work/$name.out"
 	driver_in[$name]=$in
@@ -62,7 +62,7 @@ driver_env=()
 
 ask() { # NAME COMMAND
 	local answer
-	echo "$2" >&"${driver_in[$1]}"
+	(echo "$2" >&"${driver_in[$1]}") 2>/dev/null
 	IFS= read -r -t 10 answer <&"${driver_out[$1]}" || {
 		echo null
 		return 1
@@ -71,7 +71,8 @@ ask() { # NAME COMMAND
 }
 
 says() { # NAME COMMAND FILTER
-	ask "$1" "$2" | jq -e "$3" >/dev/null
+	local answer
+	answer=$(ask "$1" "$2") && [[ -n $answer ]] && jq -e "$3" >/dev/null <<<"$answer"
 }
 
 soon() { # NAME COMMAND FILTER
