@@ -339,6 +339,7 @@ struct ir {
 	int error;
 
 	struct weir_verdicts verdicts; /* routes: all, in the scratch arena */
+	uint32_t last_route;           /* the verdict asked for last */
 	struct ir_gateway_verdict *gateway_verdicts; /* the last one first */
 	struct ir_policy_verdict *policy_verdicts;
 
@@ -469,13 +470,10 @@ weir_ir_parent_verdict(struct ir *c, struct weir_route_verdict *route,
 		       const struct weir_object *object, size_t number);
 bool weir_ir_has_parent(const struct weir_route_verdict *route,
 			enum weir_parent_type type);
-/* Of a route, by binary search; NULL when memory is out. */
-static inline struct weir_route_verdict *
-weir_ir_route_verdict(const struct ir *c, const struct weir_object *object)
-{
-	return weir_verdict_route(&c->verdicts, object->kind, object->ns,
-				  object->name);
-}
+/* Of a route; soonest for the one asked for last and the one after it.  NULL
+ * when memory is out. */
+struct weir_route_verdict *
+weir_ir_route_verdict(struct ir *c, const struct weir_object *object);
 /* The reasons of ResolvedRefs and of Accepted, for weir_ir_enter(). */
 extern const char *const weir_ir_ref_reasons[];
 extern const char *const weir_ir_value_reasons[];

@@ -159,6 +159,27 @@ void weir_ir_verdicts_begin(struct ir *c)
 	}
 }
 
+struct weir_route_verdict *
+weir_ir_route_verdict(struct ir *c, const struct weir_object *object)
+{
+	const struct weir_verdicts *v = &c->verdicts;
+	struct weir_route_verdict *found;
+
+	for (uint32_t i = c->last_route;
+	     i < v->n_routes && i < c->last_route + 2; i++) {
+		/* Until the end they share their texts with the store. */
+		if (v->routes[i].id.name.p == object->name.p) {
+			c->last_route = i;
+			return &v->routes[i];
+		}
+	}
+	found = weir_verdict_route(v, object->kind, object->ns, object->name);
+	if (found) {
+		c->last_route = (uint32_t)(found - v->routes);
+	}
+	return found;
+}
+
 bool weir_ir_has_parent(const struct weir_route_verdict *route,
 			enum weir_parent_type type)
 {
