@@ -251,8 +251,8 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 	       "Requests by whether a connection was there.");
 	labelled(b, name, "result", "hit", t->pool_hits);
 	labelled(b, name, "result", "miss", t->pool_misses);
-	single(b, "weir_proxy_udp_associations_total", "counter",
-	       "Datagram associations relayed.", (double)t->udp_associations);
+	single(b, "weir_proxy_udp_associations", "gauge",
+	       "Datagram associations under way.", (double)t->udp_associations);
 	name = "weir_proxy_access_log_lines_total";
 	family(b, name, "counter",
 	       "Lines of the access log, by what became of them.");

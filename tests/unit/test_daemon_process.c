@@ -274,6 +274,7 @@ static void a_dead_proxy_has_nothing_in_flight(void)
 	ok(weir_proxy_epstats(s) == c.endpoints, "where the proxy has it");
 	s->totals.clients_opened = 9;
 	s->totals.clients_closed = 4;
+	s->totals.udp_associations = 3;
 	c.rules[3].in_flight = 2;
 	c.rules[3].requests = 7;
 	c.refs[69999].in_flight = 2;
@@ -281,6 +282,7 @@ static void a_dead_proxy_has_nothing_in_flight(void)
 	c.endpoints[69998].in_flight = 1;
 	weir_counters_settle(&c);
 	ok(s->totals.clients_closed == 9, "clients");
+	ok(s->totals.udp_associations == 0, "associations");
 	ok(c.rules[3].in_flight == 0, "rule");
 	ok(c.rules[3].requests == 7, "history stays");
 	ok(c.refs[69999].in_flight == 0, "ref");
