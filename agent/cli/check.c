@@ -5,7 +5,7 @@
 
 #include "ask.h"
 #include "cleanup.h"
-#include "source.h"
+#include "plan_source.h"
 #include "table.h"
 
 static const char *const severity_text[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "plan_source.h"
 #include "print.h"
-#include "source.h"
 
 int weir_ctl_dump(struct weir_ctl *ctl)
 {

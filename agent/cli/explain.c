@@ -9,9 +9,9 @@
 #include "addr.h"
 #include "cleanup.h"
 #include "http1.h"
+#include "plan_source.h"
 #include "print.h"
 #include "proxy.h"
-#include "source.h"
 #include "url.h"
 
 /* Which frontends are asked. */
@@ -97,7 +97,11 @@ static void decide(struct weir_explanation *e, const struct weir_frontend *f)
 	struct weir_decision d = {.frontend = f};
 	int depth;
 
-	if (e->request && f->mode == WEIR_MODE_HTTP) {
+	if (e->request && f->mode == WEIR_MODE_TLS) {
+		/* A client names the host that it asks for in its hello. */
+		weir_decide_sni(e->view->rules, f, e->request->host, &d);
+	}
+	if (e->request && weir_explain_is_http(&d)) {
 		weir_decide(e->view->rules, e->regexes, f, e->request, &d);
 	} else if (f->rule != WEIR_NONE) {
 		d.rule = WEIR_PLAN_ELEM(e->view->rules, struct weir_rule,
@@ -341,7 +345,8 @@ static int answer(const struct weir_ctl *ctl, struct weir_explanation *e,
 	/* An HTTP address is an answer to the question about a connection. */
 	is_decided = e->n && (e->answer[0].rule ||
 			      (!e->request &&
-			       e->answer[0].frontend->mode == WEIR_MODE_HTTP));
+			       (e->answer[0].frontend->mode == WEIR_MODE_HTTP ||
+				e->answer[0].frontend->mode == WEIR_MODE_TLS)));
 	/* They point into what ends here. */
 	e->view = NULL;
 	e->regexes = NULL;

@@ -37,6 +37,9 @@ void weir_explain_misses(const struct weir_explanation *e,
  * rule?  Not where the kernel splits by connection. */
 bool weir_explain_is_refused(const struct weir_explanation *e,
 			     const struct weir_frontend *f);
+/* What is asked there are requests: at once, or inside the TLS that the
+ * listener of d ends. */
+bool weir_explain_is_http(const struct weir_decision *d);
 /* Why no rule decides, in words; "" if one does. */
 void weir_explain_no_rule(const struct weir_explanation *e,
 			  const struct weir_decision *d, struct weir_buf *out);

@@ -28,6 +28,13 @@ bool weir_explain_is_refused(const struct weir_explanation *e,
 	       f->plane != WEIR_PLANE_CONNECTION;
 }
 
+bool weir_explain_is_http(const struct weir_decision *d)
+{
+	return d->frontend->mode == WEIR_MODE_HTTP ||
+	       (d->frontend->mode == WEIR_MODE_TLS && d->listener &&
+		!(d->listener->flags & WEIR_LISTENER_RAW));
+}
+
 void weir_explain_no_rule(const struct weir_explanation *e,
 			  const struct weir_decision *d, struct weir_buf *out)
 {
@@ -38,9 +45,16 @@ void weir_explain_no_rule(const struct weir_explanation *e,
 		weir_buf_printf(out, "%u: %s", e->status, e->refusal);
 	} else if (d->frontend->mode == WEIR_MODE_REFUSE) {
 		weir_buf_addz(out, "refused: nothing serves this address yet");
+	} else if (!e->request && d->frontend->mode == WEIR_MODE_TLS) {
+		weir_buf_addz(out, "decided by the server name of the TLS "
+				   "hello");
 	} else if (!e->request) {
 		weir_buf_addz(out, "decided for each request, by its host and "
 				   "path");
+	} else if (d->frontend->mode == WEIR_MODE_TLS && !d->listener) {
+		weir_buf_addz(out, "refused: no listener for this server name");
+	} else if (!weir_explain_is_http(d)) {
+		weir_buf_addz(out, "refused: no TLSRoute for this server name");
 	} else if (weir_str_is(e->request->path, "*")) {
 		weir_buf_addz(out, "404: the target * is no path");
 	} else if (!d->listener) {
@@ -90,29 +104,42 @@ static void put_miss(const struct weir_explanation *e,
 	}
 }
 
+typedef void (*miss_fn)(void *arg, const struct weir_match *match,
+			struct weir_str miss);
+
+static void misses_of(const struct weir_explanation *e, struct weir_span tables,
+		      bool is_grpc, miss_fn fn, void *arg)
+{
+	const struct weir_plan *plan = e->view->rules;
+	const struct weir_table *t = weir_plan_at(plan, tables);
+
+	for (uint32_t i = 0; i < tables.n; i++) {
+		const struct weir_match *m = weir_plan_at(plan, t[i].matches);
+
+		for (uint32_t k = 0; k < t[i].matches.n; k++) {
+			_cleanup_buf_ struct weir_buf miss = {0};
+
+			if (is_grpc && !weir_request_is_grpc(e->request)) {
+				weir_buf_addz(&miss, "content-type of gRPC");
+			} else {
+				put_miss(e, &m[k], &miss);
+			}
+			fn(arg, &m[k], weir_buf_str(&miss));
+		}
+	}
+}
+
 void weir_explain_misses(const struct weir_explanation *e,
 			 const struct weir_decision *d,
 			 void (*fn)(void *arg, const struct weir_match *match,
 				    struct weir_str miss),
 			 void *arg)
 {
-	const struct weir_plan *plan = e->view->rules;
-	const struct weir_table *t;
-
-	if (d->rule || !d->vhost) {
+	if (d->rule || !d->vhost || !e->request) {
 		return;
 	}
-	t = weir_plan_at(plan, d->vhost->tables);
-	for (uint32_t i = 0; i < d->vhost->tables.n; i++) {
-		const struct weir_match *m = weir_plan_at(plan, t[i].matches);
-
-		for (uint32_t k = 0; k < t[i].matches.n; k++) {
-			_cleanup_buf_ struct weir_buf miss = {0};
-
-			put_miss(e, &m[k], &miss);
-			fn(arg, &m[k], weir_buf_str(&miss));
-		}
-	}
+	misses_of(e, d->vhost->grpc, true, fn, arg);
+	misses_of(e, d->vhost->tables, false, fn, arg);
 }
 
 /* -------------------------------------------------------------------- text */
@@ -216,7 +243,7 @@ static void put_rule(const struct weir_explanation *e, bool has_colour,
 {
 	const struct weir_plan *plan = e->view->rules;
 	const struct weir_rule *rule = d->rule;
-	bool is_http = d->frontend->mode == WEIR_MODE_HTTP;
+	bool is_http = weir_explain_is_http(d);
 	uint8_t plane;
 	uint8_t reason;
 
@@ -367,7 +394,7 @@ static void put_none(const struct weir_explanation *e, bool has_colour,
 							  : " of other paths");
 		}
 		weir_table_fini(&t.table);
-	} else if (d->frontend->mode == WEIR_MODE_HTTP &&
+	} else if (d->frontend->listeners.n &&
 		   !weir_explain_is_refused(e, d->frontend)) {
 		put_hosts(e, has_colour, d, out);
 	}
@@ -525,7 +552,7 @@ static void put_json_rule(const struct weir_explanation *e,
 		text.n = 0;
 	}
 	weir_buf_addz(out, "],\"refs\":[");
-	put_json_refs(e, d->rule, d->frontend->mode == WEIR_MODE_HTTP, out);
+	put_json_refs(e, d->rule, weir_explain_is_http(d), out);
 	weir_buf_addz(out, "]");
 }
 

@@ -2,9 +2,9 @@
 #include <inttypes.h>
 
 #include "cleanup.h"
+#include "plan_source.h"
 #include "print.h"
 #include "show.h"
-#include "source.h"
 #include "where.h"
 
 struct view {
@@ -15,7 +15,8 @@ struct view {
 
 static bool is_http(const struct weir_where *w)
 {
-	return w->frontend && w->frontend->mode == WEIR_MODE_HTTP;
+	return w->frontend && (w->frontend->mode == WEIR_MODE_HTTP ||
+			       w->frontend->mode == WEIR_MODE_TLS);
 }
 
 /* The three cells that say which rule this is. */

@@ -16,7 +16,7 @@
 
 #include "ask.h"
 #include "cleanup.h"
-#include "source.h"
+#include "plan_source.h"
 #include "topview.h"
 
 struct top {

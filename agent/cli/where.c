@@ -15,13 +15,13 @@ static void found(struct weir_where *w, const struct weir_frontend *f,
 	}
 }
 
-static void walk_vhost(const struct weir_plan *plan, struct weir_where *all,
-		       const struct weir_frontend *f,
-		       const struct weir_vhost *v)
+static void walk_tables(const struct weir_plan *plan, struct weir_where *all,
+			const struct weir_frontend *f,
+			const struct weir_vhost *v, struct weir_span tables)
 {
-	const struct weir_table *t = weir_plan_at(plan, v->tables);
+	const struct weir_table *t = weir_plan_at(plan, tables);
 
-	for (uint32_t i = 0; i < v->tables.n; i++) {
+	for (uint32_t i = 0; i < tables.n; i++) {
 		const struct weir_match *m = weir_plan_at(plan, t[i].matches);
 
 		for (uint32_t k = 0; k < t[i].matches.n; k++) {
@@ -47,7 +47,9 @@ struct weir_where *weir_where_all(const struct weir_plan *plan)
 								  l[k].vhosts);
 
 			for (uint32_t h = 0; h < l[k].vhosts.n; h++) {
-				walk_vhost(plan, all, &f[i], &v[h]);
+				walk_tables(plan, all, &f[i], &v[h],
+					    v[h].tables);
+				walk_tables(plan, all, &f[i], &v[h], v[h].grpc);
 			}
 		}
 	}

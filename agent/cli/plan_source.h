@@ -3,8 +3,8 @@
  * Where a command gets its plan: from the running agent (sealed memfds over the
  * admin socket), or compiled here from --manifests.
  */
-#ifndef WEIR_CLI_SOURCE_H
-#define WEIR_CLI_SOURCE_H
+#ifndef WEIR_CLI_PLAN_SOURCE_H
+#define WEIR_CLI_PLAN_SOURCE_H
 
 #include "compile.h"
 #include "ctl.h"
