@@ -237,7 +237,7 @@ const struct weir_option weir_option_table[] = {
 	      "HTTP/2: streams given up in 10 s"),
 	LIMIT("h2-controls", limits.h2_controls, 16, 1 << 20,
 	      "HTTP/2: PING, SETTINGS, empty frames in 10 s"),
-	LIMIT("h2-continuations", limits.h2_continuations, 1, 1024,
+	LIMIT("h2-continuations", limits.h2_continuations, 1, 8,
 	      "HTTP/2: CONTINUATION frames of a head"),
 	TIMEOUT("udp-idle", limits.udp_idle_ms, 100, 3600000,
 		"datagram association without traffic"),

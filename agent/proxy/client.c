@@ -119,12 +119,12 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 }
 
 /* The backend has all that came of the request, and nothing to say yet: it is
- * the client's turn. */
+ * the client's turn.  A call of gRPC may wait for long. */
 static bool waits_for_body(const struct weir_client *c)
 {
 	return c->phase == WEIR_PHASE_EXCHANGE && !c->request_body.is_done &&
-	       !c->is_answered && !c->ready && c->up && !c->up->is_connecting &&
-	       c->head && c->head_sent == c->head->end;
+	       !c->is_answered && !c->is_grpc && !c->ready && c->up &&
+	       !c->up->is_connecting && c->head && c->head_sent == c->head->end;
 }
 
 /* The time at which something must happen, as things stand; 0: none. */

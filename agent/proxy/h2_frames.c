@@ -108,9 +108,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
 	if (!s || frame->hd.type != NGHTTP2_HEADERS || h2->is_abusive) {
 		return 0;
 	}
-	return weir_h2_fields_add(h2, s, name, value)
-		       ? 0
-		       : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	/* The block goes on: its other fields may change HPACK's table. */
+	h2->fields.is_bad = h2->fields.is_bad ||
+			    !weir_h2_fields_add(h2, s, name, value);
+	return 0;
 }
 
 /* nghttp2 would leave the field out and go on. */
@@ -150,7 +151,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 		if (!s || h2->is_abusive) {
 			return 0;
 		}
-		if (weir_h2_fields_end(h2, s, is_eof) < 0) {
+		if (h2->fields.is_bad ||
+		    weir_h2_fields_end(h2, s, is_eof) < 0) {
 			weir_h2_reset_stream(s, NGHTTP2_PROTOCOL_ERROR);
 			return 0;
 		}

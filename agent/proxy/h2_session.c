@@ -210,12 +210,13 @@ static void feed(struct weir_h2 *h2, const char *p, size_t n)
 					     n);
 
 	weir_h2_mark(h2);
-	if (r < 0) {
-		/* A preface that is none, memory, or a flood. */
+	if (r == NGHTTP2_ERR_NOMEM || r == NGHTTP2_ERR_CALLBACK_FAILURE) {
+		h2->is_dead = true;
+	} else if (r == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
 		(void)nghttp2_session_terminate_session(h2->session,
 							NGHTTP2_PROTOCOL_ERROR);
-		h2->is_dead = r != NGHTTP2_ERR_BAD_CLIENT_MAGIC &&
-			      r != NGHTTP2_ERR_FLOODED;
+	} else if (r < 0) {
+		weir_h2_abuse(h2, WEIR_PROXY_H2_FLOOD);
 	}
 }
 

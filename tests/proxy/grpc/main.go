@@ -143,6 +143,7 @@ func serve(name, addr string) error {
 // ---------------------------------------------------------------- client
 
 var failures int
+var serviceName = service.ServiceName
 
 func ok(is bool, text string, detail ...any) {
 	if is {
@@ -157,7 +158,7 @@ func ok(is bool, text string, detail ...any) {
 func call(conn *grpc.ClientConn, method string, in []byte) (out []byte, head, end metadata.MD, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = conn.Invoke(ctx, "/weir.Test/"+method, &in, &out, grpc.Header(&head), grpc.Trailer(&end))
+	err = conn.Invoke(ctx, "/"+serviceName+"/"+method, &in, &out, grpc.Header(&head), grpc.Trailer(&end))
 	return
 }
 
@@ -263,6 +264,7 @@ func client(addr string, args []string) error {
 	authority := f.String("authority", "", "of the requests")
 	name := f.String("tls", "", "server name; empty: no TLS")
 	want := f.Int("code", -1, "status that a unary call must end with")
+	f.StringVar(&serviceName, "service", serviceName, "of that call")
 	method := f.String("method", "Unary", "of that call")
 	_ = f.Parse(args)
 	creds := insecure.NewCredentials()
