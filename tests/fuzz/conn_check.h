@@ -84,6 +84,17 @@ die(const char *fmt, ...)
 	abort();
 }
 
+/* HTTP/2 with prior knowledge (RFC 9113 3.4) is not read here. */
+static inline bool is_h2_stream(const struct weir_buf *b)
+{
+	return b->n >= 16 && memcmp(b->p, "PRI * HTTP/2.0\r\n", 16) == 0;
+}
+
+static inline bool is_h2(const struct peer *c)
+{
+	return is_h2_stream(&c->sent);
+}
+
 /* ------------------------------------------------------------ what is asked */
 
 /* Request i of client k as far as it was sent; false: there is none. */
@@ -154,13 +165,6 @@ static inline int owner_of(const struct strict *m)
 		return -1;
 	}
 	return f.p[f.n - 1] - '0';
-}
-
-/* HTTP/2 with prior knowledge (RFC 9113 3.4) is not read here. */
-static inline bool is_h2(const struct peer *c)
-{
-	return c->sent.n >= 16 &&
-	       memcmp(c->sent.p, "PRI * HTTP/2.0\r\n", 16) == 0;
 }
 
 /* A head has come whole: whose is it? */
@@ -241,6 +245,9 @@ static inline void check_tunnel(struct peer *b)
 
 static inline void read_requests(struct peer *b)
 {
+	if (is_h2_stream(&b->got)) {
+		return;
+	}
 	while (b->at < b->got.n && !b->is_raw && !b->is_tunnel) {
 		struct strict out;
 		struct strict in;

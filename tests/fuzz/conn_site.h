@@ -147,6 +147,14 @@ static inline void site_services(const struct site *s, struct weir_buf *out,
 	site_more(out, "slow", SITE_AT("127.0.0.31"), port[SITE_A]);
 	site_service(out, "raw", SITE_AT("127.0.0.32"), port[SITE_RAW]);
 	site_service(out, "none", "", 9);
+	weir_buf_printf(out,
+			"---\napiVersion: v1\nkind: Service\n"
+			"metadata: {name: two, namespace: d}\n"
+			"spec: {clusterIP: 10.96.1.1, ports: [{name: p, port: "
+			"80, targetPort: %u, protocol: TCP, appProtocol: "
+			"kubernetes.io/h2c}]}\n",
+			port[SITE_B]);
+	site_more(out, "two", SITE_AT("127.0.0.31"), port[SITE_B]);
 }
 
 static inline void site_route(struct weir_buf *out, const char *host,
@@ -175,6 +183,7 @@ static inline void site_routes(struct weir_buf *out, bool is_moved)
 			    : "backendRefs: [{name: a, port: 80, weight: 1}, "
 			      "{name: gone, port: 80, weight: 1}, "
 			      "{name: pair, port: 80, weight: 2}]");
+	site_route(out, "two", "backendRefs: [{name: two, port: 80}]");
 	site_route(out, "q",
 		   "timeouts: {request: 400ms, backendRequest: 200ms}, "
 		   "backendRefs: [{name: pair, port: 80}]");

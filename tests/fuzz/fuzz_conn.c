@@ -219,7 +219,7 @@ static void say_tagged(struct peer *b, const uint8_t *s, size_t n)
 
 	out->n = 0;
 	for (size_t i = 0; i < n; i++) {
-		if (s[i] == TAG) {
+		if (s[i] == TAG && !is_h2_stream(&b->got)) {
 			weir_buf_printf(out, "%s%c", secret,
 					b->owner < 0 ? '-' : '0' + b->owner);
 		} else {
