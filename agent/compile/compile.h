@@ -28,6 +28,8 @@ struct weir_compile_options {
 	bool is_writer; /* gives Gateways addresses of the pool; another agent
 			 * learns them from the status */
 	uint32_t unserved; /* WEIR_UNSERVED_* */
+	/* A Gateway needs its GatewayClass, whatever that is called. */
+	bool needs_class;
 };
 
 /* Writable, unstamped, heap-allocated blocks; owned by the caller. */

@@ -29,14 +29,16 @@ static bool is_ours(struct ir *c, const struct weir_object *gateway,
 				   WEIR_CONTROLLER);
 	}
 	weir_store_list(c->store, WEIR_KIND_GATEWAY_CLASS, &n);
-	if (n == 0 && weir_str_is(name, DEFAULT_CLASS)) {
+	if (n == 0 && !c->needs_class && weir_str_is(name, DEFAULT_CLASS)) {
 		return true;
 	}
 	IR_DIAG(c, WEIR_DIAG_WARNING, gateway, "Pending",
 		WEIR_STR("spec.gatewayClassName"),
 		"no GatewayClass \"%.*s\"%s: the Gateway is not served",
 		WEIR_STR_ARG(name),
-		n == 0 ? ", and it is not \"" DEFAULT_CLASS "\"" : "");
+		n == 0 && !c->needs_class ? ", and it is not \"" DEFAULT_CLASS
+					    "\""
+					  : "");
 	return false;
 }
 

@@ -335,6 +335,7 @@ struct ir {
 	bool is_quiet;  /* said already */
 	bool is_writer; /* weir_compile_options */
 	uint32_t unserved;
+	bool needs_class;
 	struct ir_scope scope;
 	int error;
 

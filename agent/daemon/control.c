@@ -326,6 +326,7 @@ static int compile(struct weir_control *c, uint64_t version)
 {
 	const struct weir_compile_options options = {
 		.node_name = weir_str_of(c->options->node_name),
+		.needs_class = !c->options->manifests,
 		.is_writer = c->feed->is_writer(c->feed),
 		.unserved = WEIR_UNSERVED_NOW};
 	/* What is in force came from the version compiled last, so the store
@@ -429,6 +430,7 @@ static void on_retry(struct weir_timer *timer)
 static void on_conflict_timer(struct weir_timer *timer)
 {
 	struct weir_control *c = timer->arg;
+	uint64_t before = c->conflicts_hash;
 	bool is_changed = false;
 
 	if (c->next.generation || !c->current.generation) {
@@ -441,6 +443,9 @@ static void on_conflict_timer(struct weir_timer *timer)
 	}
 	collect_conflicts(c);
 	weir_diaglog_conflicts(c);
+	if (c->conflicts_hash != before) {
+		tell_in_force(c);
+	}
 }
 
 static void on_trim(struct weir_timer *timer)

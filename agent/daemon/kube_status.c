@@ -8,9 +8,11 @@
  * status is kept.  Only the writer of the cluster does so, and only what all
  * live agents have applied, unless that takes too long.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 
+#include "addr.h"
 #include "cleanup.h"
 #include "kube.h"
 
@@ -209,6 +211,67 @@ struct look {
 	bool is_programmed;
 };
 
+static bool is_held(const struct weir_control *c,
+		    const struct weir_gateway_verdict *v,
+		    const struct weir_listener_spec *spec)
+{
+	uint8_t proto = weir_str_is(spec->protocol, "UDP") ? IPPROTO_UDP
+							   : IPPROTO_TCP;
+
+	for (size_t i = 0; i < c->n_conflicts; i++) {
+		const struct weir_conflict *x = &c->conflicts[i];
+
+		if (x->port_be != htons(spec->port) || x->proto != proto) {
+			continue;
+		}
+		for (uint32_t k = 0; k < v->n_addresses; k++) {
+			if (weir_ip_eq(&v->addresses[k], &x->addr)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* A port that a socket of the host holds at the Gateway's address is not taken
+ * from it; compile cannot know. */
+static void write_gateway(const struct look *l, struct weir_buf *out)
+{
+	static const char port_text[] = "a socket of the node holds this port "
+					"at the Gateway's address";
+	static const char whole_text[] = "a socket of the node holds a port of "
+					 "a listener at the address";
+	static const struct weir_fault held = {
+		"PortUnavailable", {port_text, sizeof(port_text) - 1}};
+	static const struct weir_fault not_usable = {
+		"AddressNotUsable", {whole_text, sizeof(whole_text) - 1}};
+	struct weir_gateway_verdict v =
+		*(const struct weir_gateway_verdict *)l->verdict;
+	const struct weir_gateway_spec *spec = l->object->gateway;
+	_cleanup_free_ struct weir_listener_verdict *listeners = NULL;
+
+	if (l->object->kind != WEIR_KIND_GATEWAY ||
+	    l->f->control->n_conflicts == 0) {
+		weir_status_gateway(&v, l->is_programmed, out);
+		return;
+	}
+	listeners = calloc(v.n_listeners + 1, sizeof(*listeners));
+	if (!listeners) {
+		out->error = -ENOMEM;
+		return;
+	}
+	for (uint32_t i = 0; i < v.n_listeners; i++) {
+		listeners[i] = v.listeners[i];
+		if (i < spec->n_listeners &&
+		    is_held(l->f->control, &v, &spec->listeners[i])) {
+			listeners[i].accepted = &held;
+			v.programmed = &not_usable;
+		}
+	}
+	v.listeners = listeners;
+	weir_status_gateway(&v, l->is_programmed, out);
+}
+
 static void write_desired(const struct look *l, struct weir_buf *out)
 {
 	switch (l->object->kind) {
@@ -217,7 +280,7 @@ static void write_desired(const struct look *l, struct weir_buf *out)
 		break;
 	case WEIR_KIND_GATEWAY:
 	case WEIR_KIND_LISTENER_SET:
-		weir_status_gateway(l->verdict, l->is_programmed, out);
+		write_gateway(l, out);
 		break;
 	case WEIR_KIND_BACKEND_TLS_POLICY:
 		weir_status_policy(l->verdict, out);
@@ -364,7 +427,7 @@ static bool is_paced(const struct look *l, struct record *record)
 static void compare(struct look *l, const struct weir_kube_meta *meta)
 {
 	struct record *record = get_record(l->f, key_of(l->object));
-	uint64_t seen[4] = {1};
+	uint64_t seen[4] = {l->f->control->conflicts_hash};
 
 	if (!record) {
 		return;
