@@ -30,10 +30,10 @@ static bool is_alpha(char c)
 	return is_alnum(c) && !(c >= '0' && c <= '9');
 }
 
-/* RFC 1123 label, lower case. */
-static bool is_label(struct weir_str s)
+/* One part of a DNS name, lower case. */
+static bool is_part(struct weir_str s)
 {
-	if (s.n == 0 || s.n > 63 || !is_lower_alnum(s.p[0]) ||
+	if (s.n == 0 || !is_lower_alnum(s.p[0]) ||
 	    !is_lower_alnum(s.p[s.n - 1])) {
 		return false;
 	}
@@ -45,6 +45,13 @@ static bool is_label(struct weir_str s)
 	return true;
 }
 
+static bool is_label(struct weir_str s)
+{
+	return s.n <= 63 && is_part(s);
+}
+
+/* As the API server has it: RFC 1123, but a part may have any length
+ * (validation.IsDNS1123Subdomain; names of objects, patterns of host names). */
 static bool is_subdomain(struct weir_str s)
 {
 	if (s.n > 253) {
@@ -53,8 +60,8 @@ static bool is_subdomain(struct weir_str s)
 	for (;;) {
 		ptrdiff_t dot = weir_str_find(s, '.');
 
-		if (!is_label((struct weir_str){s.p,
-						dot < 0 ? s.n : (size_t)dot})) {
+		if (!is_part((struct weir_str){s.p,
+					       dot < 0 ? s.n : (size_t)dot})) {
 			return false;
 		}
 		if (dot < 0) {
