@@ -125,6 +125,21 @@ static __always_inline void weir_flow_settle(struct weir_flow *flow)
 	}
 }
 
+/* Among what is open, flows that only the table knows: where it evicts one the
+ * agent finds that out by counting (agent/kernel/tally.h). */
+static __always_inline void weir_flow_gauge(__u32 stat, __u32 ep_id, __u64 by)
+{
+	struct weir_refstat *ref = weir_refstat_of(stat);
+	struct weir_epstat *ep = weir_epstat_of(ep_id);
+
+	if (ref) {
+		__sync_fetch_and_add(&ref->flows, by);
+	}
+	if (ep) {
+		__sync_fetch_and_add(&ep->flows, by);
+	}
+}
+
 /* The flow is over: counted once, whoever sees it first. */
 static __always_inline void weir_flow_count_end(struct weir_flow *fwd)
 {
@@ -137,6 +152,7 @@ static __always_inline void weir_flow_count_end(struct weir_flow *fwd)
 	}
 	if (old & WEIR_FLOW_REPLY) {
 		weir_count_closed(fwd->stat, fwd->ep_id);
+		weir_flow_gauge(fwd->stat, fwd->ep_id, -1);
 		return;
 	}
 	ref = weir_refstat_of(fwd->stat);
@@ -214,6 +230,7 @@ __noinline int weir_flow_mark(const struct weir_flow_key *key,
 	old = __sync_fetch_and_or(&fwd->state, bits);
 	if ((bits & WEIR_FLOW_REPLY) && !(old & WEIR_FLOW_REPLY)) {
 		weir_count_opened(fwd->stat, fwd->ep_id);
+		weir_flow_gauge(fwd->stat, fwd->ep_id, 1);
 	}
 	if (weir_flow_is_over(fwd->state)) {
 		weir_flow_settle(fwd);

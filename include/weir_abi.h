@@ -89,6 +89,7 @@ struct weir_refstat {
 	__u64 opened;         /* connections established or flows begun */
 	__u64 closed;         /* of these, ended */
 	__u64 failed;         /* connects that never got established */
+	__u64 flows;          /* of what is open, flows of the packet plane */
 };
 
 /* weir_epstat[id]: per endpoint, written by sockops, packet and udp hooks. */
@@ -100,7 +101,8 @@ struct weir_epstat {
 	__u64 rx_bytes;   /* endpoint to client */
 	__u64 rtt_us_sum; /* smoothed RTT at close, summed */
 	__u64 rtt_count;
-	__u64 key; /* identity of the endpoint: survives an agent restart */
+	__u64 key;   /* identity of the endpoint: survives an agent restart */
+	__u64 flows; /* of what is open, flows of the packet plane */
 };
 
 /* weir_conn (hash by socket cookie), weir_sk (sk_storage): where a socket
@@ -301,8 +303,8 @@ _Static_assert(sizeof(struct weir_index) == 8, "ABI: one aligned store");
 _Static_assert(sizeof(struct weir_row_hdr) == sizeof(struct weir_slot), "ABI");
 _Static_assert(sizeof(struct weir_ep) == 24, "ABI");
 _Static_assert(sizeof(struct weir_ep_hdr) == sizeof(struct weir_ep), "ABI");
-_Static_assert(sizeof(struct weir_refstat) == 56, "ABI");
-_Static_assert(sizeof(struct weir_epstat) == 64, "ABI");
+_Static_assert(sizeof(struct weir_refstat) == 64, "ABI");
+_Static_assert(sizeof(struct weir_epstat) == 72, "ABI");
 _Static_assert(sizeof(struct weir_udp_val) == 56, "ABI");
 _Static_assert(sizeof(struct weir_sk) == 48, "ABI");
 _Static_assert(sizeof(struct weir_flow_key) == 40, "ABI");

@@ -18,6 +18,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "netdev.h"
+#include "tally.h"
 #include "weir_flow.h"
 
 /* What bpftool generates casts const away. */
@@ -45,6 +46,10 @@ struct weir_flows {
 	uint32_t batch;
 	uint32_t token; /* where the walk goes on */
 	bool is_walking;
+	struct weir_tally tally; /* while the table is so full that it evicts */
+	bool is_tallying;
+	bool wants_tally; /* from the next walk on */
+	uint32_t n_seen;  /* entries, by this walk */
 };
 
 static uint64_t coarse_ns(void)
@@ -108,6 +113,41 @@ static int resize(struct weir_flows *s, uint32_t batch)
 	return 0;
 }
 
+/* Eviction begins before the table is full: it has a list of what is free for
+ * each processor. */
+#define TIGHT(size) ((size) / 2)
+
+static void begin_walk(struct weir_flows *s)
+{
+	const struct weir_kernel *k = s->kernel;
+
+	s->n_seen = 0;
+	if (s->wants_tally && !s->is_tallying) {
+		s->is_tallying =
+			weir_tally_init(&s->tally, k->map_mem[WEIR_MAP_REFSTAT],
+					k->map_size[WEIR_MAP_REFSTAT],
+					k->map_mem[WEIR_MAP_EPSTAT],
+					k->map_size[WEIR_MAP_EPSTAT]) == 0;
+	}
+	if (s->is_tallying) {
+		weir_tally_begin(&s->tally);
+	}
+}
+
+static void end_walk(struct weir_flows *s)
+{
+	bool is_tight = s->n_seen >= TIGHT(s->kernel->map_size[WEIR_MAP_FLOW]);
+
+	s->wants_tally = is_tight;
+	if (s->is_tallying) {
+		s->wants_tally |= weir_tally_end(&s->tally);
+	}
+	if (s->is_tallying && !s->wants_tally) {
+		weir_tally_fini(&s->tally);
+		s->is_tallying = false;
+	}
+}
+
 /* One batch.  1: there is more, 0: the walk is over, or -errno. */
 static int step(struct weir_flows *s)
 {
@@ -117,6 +157,9 @@ static int step(struct weir_flows *s)
 	uint32_t next = 0;
 	int r;
 
+	if (!s->is_walking) {
+		begin_walk(s);
+	}
 	r = bpf_map_lookup_batch(fd, s->is_walking ? &s->token : NULL, &next,
 				 s->keys, s->values, &n, NULL);
 	if (r == -ENOSPC && s->batch < BATCH_MAX) {
@@ -126,7 +169,12 @@ static int step(struct weir_flows *s)
 	if (r < 0 && r != -ENOENT) {
 		return r;
 	}
+	s->n_seen += n;
 	for (uint32_t i = 0; i < n; i++) {
+		if (s->is_tallying) {
+			weir_tally_see(&s->tally, fd, &s->keys[i],
+				       &s->values[i]);
+		}
 		if (!looks_over(&s->keys[i], &s->values[i], now)) {
 			continue;
 		}
@@ -138,6 +186,9 @@ static int step(struct weir_flows *s)
 	reap(s, now);
 	s->token = next;
 	s->is_walking = r == 0;
+	if (!s->is_walking) {
+		end_walk(s);
+	}
 	return r == 0;
 }
 
@@ -182,6 +233,20 @@ static int load(struct weir_flows *s)
 	return resize(s, BATCH);
 }
 
+/* Are flows counted as open from before?  Some may have been evicted while
+ * there was no agent. */
+static bool has_open(const struct weir_kernel *kernel)
+{
+	const struct weir_refstat *refs = kernel->map_mem[WEIR_MAP_REFSTAT];
+
+	for (uint32_t i = 1; i < kernel->map_size[WEIR_MAP_REFSTAT]; i++) {
+		if (refs[i].flows) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int weir_flows_start(struct weir_kernel *kernel)
 {
 	struct weir_flows *s = calloc(1, sizeof(*s));
@@ -192,6 +257,7 @@ int weir_flows_start(struct weir_kernel *kernel)
 	}
 	s->kernel = kernel;
 	s->timer = (struct weir_timer){.fn = on_timer, .arg = s};
+	s->wants_tally = has_open(kernel);
 	kernel->packet->flows = s;
 	r = load(s);
 	if (r < 0) {
@@ -215,6 +281,7 @@ void weir_flows_stop(struct weir_kernel *kernel)
 		munmap(s->queue, REAP_MAX * sizeof(*s->queue));
 	}
 	weir_reap__destroy(s->skel);
+	weir_tally_fini(&s->tally);
 	weir_free_ptr(&s->keys);
 	weir_free_ptr(&s->values);
 	weir_free_ptr(&kernel->packet->flows);

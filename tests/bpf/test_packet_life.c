@@ -3,7 +3,10 @@
  * The table of flows over time: what ends by silence, what is counted then, and
  * what becomes of it all when the table is full.
  */
+#include <sys/mman.h>
+
 #include "packet_world.h"
+#include "tally.h"
 
 static uint64_t coarse_ns(void)
 {
@@ -133,6 +136,113 @@ static void a_full_table_keeps_what_is_used(void)
 	ok(lost == 0, "%d packets of the flow in use were lost", lost);
 }
 
+static void *counters(struct bpf_map *map)
+{
+	size_t n = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+	void *mem = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 bpf_map__fd(map), 0);
+
+	must(mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	return mem;
+}
+
+/* One walk of the table, as the agent's. */
+static bool walk(struct weir_tally *tally)
+{
+	int fd = bpf_map__fd(packet->maps.weir_flow);
+	struct weir_flow_key key, *at = NULL;
+	struct weir_flow f;
+
+	weir_tally_begin(tally);
+	while (bpf_map_get_next_key(fd, at, &key) == 0) {
+		at = &key;
+		if (bpf_map_lookup_elem(fd, &key, &f) == 0) {
+			weir_tally_see(tally, fd, &key, &f);
+		}
+	}
+	return weir_tally_end(tally);
+}
+
+/* Connections to vip of which the table has a half or more; removes those if
+ * asked to. */
+static uint64_t living(const char *vip, bool is_end)
+{
+	struct weir_tuple t = tuple("192.0.2.42:0", vip), back;
+	int fd = bpf_map__fd(packet->maps.weir_flow);
+	struct weir_flow_key key = {.proto = IPPROTO_TCP}, other = key;
+	struct weir_flow f;
+	uint64_t n = 0;
+
+	other.dir = WEIR_DIR_EGRESS;
+	for (uint32_t port = 2000; port < 65000; port++) {
+		key.from = t;
+		key.from.sport_be = htons((uint16_t)port);
+		back = tuple(LOCAL4, "192.0.2.42:0");
+		back.dport_be = key.from.sport_be;
+		other.from = back;
+		if (bpf_map_lookup_elem(fd, &key, &f) == 0 ||
+		    bpf_map_lookup_elem(fd, &other, &f) == 0) {
+			n++;
+		}
+		if (is_end) {
+			uint64_t late = coarse_ns() + 9000 * WEIR_SECOND_NS;
+
+			reap_key(&key, late);
+			reap_key(&other, late);
+		}
+	}
+	return n;
+}
+
+static void evicted_flows_count_as_closed(void)
+{
+	uint32_t max = bpf_map__max_entries(packet->maps.weir_flow);
+	struct weir_refstat *refs = counters(packet->maps.weir_refstat);
+	struct weir_epstat *eps = counters(packet->maps.weir_epstat);
+	struct weir_tally tally;
+	char vip[64], client[32];
+	uint64_t open, left;
+	struct spec p;
+	uint32_t id;
+
+	strcpy(vip, fresh(false));
+	id = add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	for (uint32_t i = 0; i < 4 * max; i++) {
+		snprintf(client, sizeof(client), "192.0.2.42:%u", 2000 + i);
+		p = tcp(client, vip, SYN);
+		verdict_of(ingress(), ext, &p);
+		p = tcp(LOCAL4, client, SYN | ACK);
+		verdict_of(egress(), ext, &p);
+	}
+	must(weir_tally_init(
+		     &tally, refs,
+		     bpf_map__max_entries(packet->maps.weir_refstat), eps,
+		     bpf_map__max_entries(packet->maps.weir_epstat)) == 0,
+	     "memory");
+	left = living(vip, false);
+	open = refs[id].opened - refs[id].closed;
+	ok(left > 0 && open > left, "%llu open, %llu left",
+	   (unsigned long long)open, (unsigned long long)left);
+	ok(walk(&tally), "one walk is sure of it");
+	ok(refs[id].opened - refs[id].closed == open, "by one walk");
+	ok(!walk(&tally), "two walks are not sure");
+	open = refs[id].opened - refs[id].closed;
+	ok(open == left, "%llu open, %llu left", (unsigned long long)open,
+	   (unsigned long long)left);
+	ok(eps[id].opened - eps[id].closed == left, "endpoint");
+	ok(refs[id].flows == left && eps[id].flows == left, "gauge");
+	/* None of these is counted a second time. */
+	living(vip, true);
+	walk(&tally);
+	walk(&tally);
+	ok(refs[id].opened == refs[id].closed && refs[id].flows == 0,
+	   "%llu opened, %llu closed", (unsigned long long)refs[id].opened,
+	   (unsigned long long)refs[id].closed);
+	ok(eps[id].opened == eps[id].closed && eps[id].flows == 0, "endpoint");
+	weir_tally_fini(&tally);
+}
+
 TAP_MAIN(TEST(build_world), TEST(silent_flows_are_reaped_whole),
 	 TEST(flows_expire_by_their_state),
-	 TEST(a_full_table_keeps_what_is_used))
+	 TEST(a_full_table_keeps_what_is_used),
+	 TEST(evicted_flows_count_as_closed))

@@ -54,7 +54,7 @@ quick() { # NS ARGS...: how long until a single unit has failed, in ms
 		else 99999 end' "$netns_work/load"
 }
 
-tap_plan 53
+tap_plan 57
 
 ip -n "$node1" link add sink type veth peer name drain
 tc -n "$node1" qdisc add dev p1b clsact
@@ -259,5 +259,25 @@ tap_ok $? 'nor their qdisc, but ours'
 tap_ok $? 'and the local routes'
 [ ! -e "$netns_pins/weir" ]
 tap_ok $? 'and the pinned directory'
+
+# ------------------------------------------------------------- a full table
+packet_start --max-flows 128
+packet_load p1b -n 600 -c 4 "udp:$packet_v4:9010"
+packet_loaded '.failed == 0'
+tap_ok $? 'four times as many datagram flows as the table holds'
+counted() { # EXPR over the sum of opened and of what is still open
+	packet_ask stats | jq -e "[.refs[]] | (map(.opened) | add) as \$opened |
+		(map(.opened - .closed) | add) as \$open | $1" >/dev/null
+}
+# Not all: an answer to a flow whose first half is gone already opens nothing.
+# shellcheck disable=SC2016 # jq's variables
+counted '$opened > 256'
+tap_ok $? 'are counted'
+# shellcheck disable=SC2016
+wait_until 30 counted '$open > 0 and $open <= 64'
+tap_ok $? 'and those that it dropped no longer as open'
+packet_stop
+packet_detach
+tap_ok $? 'which leaves nothing either'
 
 tap_end
