@@ -403,7 +403,9 @@ static int compare_place(const struct claim *x, const struct claim *y)
 	int r = memcmp(&x->addr, &y->addr, sizeof(x->addr));
 
 	r = r ? r : memcmp(&x->port_be, &y->port_be, sizeof(x->port_be));
-	return r ? r : (x->proto > y->proto) - (x->proto < y->proto);
+	r = r ? r : (x->proto > y->proto) - (x->proto < y->proto);
+	return r ? r
+		 : weir_str_cmp(x->front->consumer_ns, y->front->consumer_ns);
 }
 
 static int compare_claims(const void *a, const void *b)
@@ -490,7 +492,8 @@ static uint32_t proxy_index(const struct claim *claim, uint8_t *used,
 	return i + 1;
 }
 
-static void fill_frontend(const struct claim *claim, struct weir_frontend *out)
+static void fill_frontend(struct emit *e, const struct claim *claim,
+			  struct weir_frontend *out)
 {
 	const struct ir_front *f = claim->front;
 
@@ -505,6 +508,7 @@ static void fill_frontend(const struct claim *claim, struct weir_frontend *out)
 		.reason = f->reason,
 		.object = f->object,
 		.rule = f->rule ? f->rule->index : WEIR_NONE,
+		.consumer_ns = text(e, f->consumer_ns),
 		.listeners = f->emitted,
 		.host_index = f->emitted_index,
 	};
@@ -544,8 +548,9 @@ static void emit_frontends(struct emit *e)
 	size_t n = 0;
 
 	for (size_t i = 0; claims && v && used && i < n_claims; i++) {
-		fill_frontend(&claims[i], &v[n]);
-		if (!v[n].is_local) {
+		fill_frontend(e, &claims[i], &v[n]);
+		/* Clients are told apart behind one address of the prefix. */
+		if (!v[n].is_local && v[n].consumer_ns.n == 0) {
 			v[n].proxy_index = proxy_index(&claims[i], used,
 						       n_used);
 			n_used++;
@@ -602,6 +607,7 @@ static int emit_rules_block(struct ir *c, void **ret_block, size_t *ret_size)
 	e.head.certs = weir_ir_emit_certs(c, &c->certs, &e.w);
 	e.head.cas = weir_ir_emit_certs(c, &c->cas, &e.w);
 	e.head.backend_tls = weir_ir_emit_backend_tls(c, &e.w);
+	e.head.clients = weir_ir_emit_clients(c, &e.w);
 	if (c->error) {
 		weir_writer_fini(&e.w);
 		return c->error;
@@ -620,6 +626,7 @@ static int emit_rules_block(struct ir *c, void **ret_block, size_t *ret_size)
 	((struct weir_plan *)block)->certs = e.head.certs;
 	((struct weir_plan *)block)->cas = e.head.cas;
 	((struct weir_plan *)block)->backend_tls = e.head.backend_tls;
+	((struct weir_plan *)block)->clients = e.head.clients;
 	*ret_block = block;
 	return 0;
 }

@@ -264,6 +264,10 @@ struct ir_front {
 	uint8_t plane;
 	uint8_t reason;
 	uint8_t split; /* enum ir_split, of the parent's side */
+	/* Of a parent Service: */
+	struct ir_service *service;
+	const struct weir_service_port *service_port;
+	struct weir_str consumer_ns; /* clients of it only; empty: all others */
 	struct ir_rule *rule;
 	const struct weir_ip *addresses;
 	size_t n_addresses;
@@ -360,6 +364,7 @@ struct ir {
 	bool has_kings;
 	struct weir_map activators; /* address hash -> 1 */
 	bool has_activators;
+	bool has_consumers; /* fronts with a consumer_ns */
 
 	struct ir_gateway *gateways; /* ours, by namespace and name */
 	size_t n_gateways;
@@ -673,6 +678,11 @@ void weir_ir_tls_routes(struct ir *c);
 /* Frontends of a parent Service; fn is called for each of its listeners. */
 void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 			 ir_attach_fn fn, void *arg);
+/* What consumer routes leave for other clients: after all routes and planes. */
+void weir_ir_consumers(struct ir *c);
+struct weir_writer;
+/* weir_plan.clients. */
+struct weir_span weir_ir_emit_clients(struct ir *c, struct weir_writer *w);
 void weir_ir_kingresses(struct ir *c);
 const struct ir_king_host *weir_ir_king_host(struct ir *c, struct weir_str ns,
 					     struct weir_str name);

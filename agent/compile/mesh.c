@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Services as parents (GEP-1294): a route bound to a Service decides what
- * happens at its ClusterIPs.  Only producer routes, those of the Service's own
- * namespace; consumer routes need a frontend per client namespace and are not
- * served yet.
+ * happens at its ClusterIPs.  Producer routes, those of the Service's own
+ * namespace, do so for all clients; consumer routes, those of another one, for
+ * the clients in theirs, where they go before the producer's.
+ *
+ * An address with consumer routes is the proxy's: neither of the kernel's
+ * planes knows a client's namespace.  Who has no route there is relayed to the
+ * Service as it is.
  */
 #include "ir.h"
 
 #include <netinet/in.h>
+#include <stdlib.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "writer.h"
 
 static uint8_t mode_of(enum weir_kind kind)
 {
@@ -38,12 +47,14 @@ static enum ir_protocol protocol_of(uint8_t mode)
 	}
 }
 
+/* consumer_ns: empty for producer routes. */
 static struct ir_front *find_front(struct ir_service *service, uint16_t port,
-				   uint8_t proto)
+				   uint8_t proto, struct weir_str consumer_ns)
 {
 	struct ir_front *f = service->fronts;
 
-	while (f && (f->port != port || f->proto != proto)) {
+	while (f && (f->port != port || f->proto != proto ||
+		     !weir_str_eq(f->consumer_ns, consumer_ns))) {
 		f = f->next_of_owner;
 	}
 	return f;
@@ -51,7 +62,7 @@ static struct ir_front *find_front(struct ir_service *service, uint16_t port,
 
 static struct ir_front *add_front(struct ir *c, struct ir_service *service,
 				  const struct weir_service_port *port,
-				  uint8_t mode)
+				  uint8_t mode, struct weir_str consumer_ns)
 {
 	struct ir_front *f = weir_ir_add_front(c);
 	struct ir_listener *l = f ? weir_ir_add_listener(c, f) : NULL;
@@ -65,6 +76,10 @@ static struct ir_front *add_front(struct ir *c, struct ir_service *service,
 	f->proto = mode == WEIR_MODE_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 	f->mode = mode;
 	f->origin = WEIR_ORIGIN_SERVICE;
+	f->consumer_ns = consumer_ns;
+	f->service = service;
+	f->service_port = port;
+	c->has_consumers |= consumer_ns.n > 0;
 	f->split = weir_ir_split(c, service->object);
 	f->addresses = service->object->service->cluster_ips;
 	f->n_addresses = service->object->service->n_cluster_ips;
@@ -84,7 +99,8 @@ struct mesh {
 	const struct weir_parent_ref *parent;
 	size_t number;
 	struct ir_service *service;
-	bool is_attached; /* at one port at least */
+	struct weir_str consumer_ns; /* empty: the Service's own namespace */
+	bool is_attached;            /* at one port at least */
 };
 
 #define PARENT_DIAG(m, severity, reason, ...)                                  \
@@ -103,9 +119,10 @@ static bool can_serve(const struct mesh *m)
 			    WEIR_STR_ARG(p->ns), WEIR_STR_ARG(p->name));
 		return false;
 	}
-	if (!weir_str_eq(p->ns, m->route->object->ns)) {
+	/* Datagrams to addresses that are not local have no relay. */
+	if (m->consumer_ns.n && m->route->object->kind == WEIR_KIND_UDP_ROUTE) {
 		PARENT_DIAG(m, WEIR_DIAG_WARNING, "NotServedYet",
-			    "a route for clients of its own namespace only "
+			    "a UDPRoute for clients of its own namespace only "
 			    "(the Service is in %.*s) is not served yet",
 			    WEIR_STR_ARG(p->ns));
 		return false;
@@ -134,9 +151,9 @@ static bool attach_port(struct mesh *m, const struct weir_service_port *port,
 			 proto == IPPROTO_UDP ? "UDP" : "TCP")) {
 		return false;
 	}
-	f = find_front(m->service, port->port, proto);
+	f = find_front(m->service, port->port, proto, m->consumer_ns);
 	if (!f) {
-		f = add_front(m->c, m->service, port, mode);
+		f = add_front(m->c, m->service, port, mode, m->consumer_ns);
 	}
 	if (!f) {
 		return true;
@@ -199,6 +216,9 @@ void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 	}
 	verdict->is_mesh = true;
 	m.service = weir_ir_service(c, m.parent->ns, m.parent->name);
+	if (!weir_str_eq(m.parent->ns, route->object->ns)) {
+		m.consumer_ns = route->object->ns;
+	}
 	before = weir_ir_enter(c, &verdict->accepted, reasons);
 	c->scope.takes_warnings = true;
 	if (mode == WEIR_MODE_REFUSE) {
@@ -221,4 +241,164 @@ void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 		verdict->accepted = NULL; /* one port is enough */
 	}
 	c->scope = before;
+}
+
+/* ------------------------------------------------------------- consumers */
+
+/* What clients of other namespaces get: the Service, by a rule of ours. */
+static void add_passthrough(struct ir *c, const struct ir_front *consumer)
+{
+	struct ir_service *service = consumer->service;
+	const struct weir_service_port *port = consumer->service_port;
+	uint8_t mode = consumer->proto == IPPROTO_UDP ? WEIR_MODE_UDP
+						      : WEIR_MODE_TCP;
+	struct ir_front *f = add_front(c, service, port, mode, WEIR_STR(""));
+	struct ir_rule *rule = weir_ir_alloc(c, 1, sizeof(*rule));
+	struct ir_ref *ref = weir_ir_alloc(c, 1, sizeof(*ref));
+
+	if (!f || !rule || !ref) {
+		return;
+	}
+	rule->key = weir_hash64(&port->port, sizeof(port->port),
+				weir_ir_group_key(service->object, port));
+	rule->object = service->object_id;
+	ref->key = rule->key + 1;
+	ref->weight = 1;
+	ref->object = service->object_id;
+	ref->group = weir_ir_group(c, service, port);
+	ref->state = ref->group ? WEIR_REF_OK : WEIR_REF_INVALID;
+	ref->proto = WEIR_BACKEND_RAW;
+	rule->refs = ref;
+	rule->n_refs = 1;
+	rule->n_slots = 1;
+	rule->plane = WEIR_PLANE_PROXY;
+	rule->reason = WEIR_REASON_NEEDS_CLIENT;
+	weir_ir_add_rule(c, rule);
+	f->rule = rule;
+}
+
+static void give_to_proxy(struct ir_front *f)
+{
+	f->plane = WEIR_PLANE_PROXY;
+	f->reason = WEIR_REASON_NEEDS_CLIENT;
+	if (f->rule) {
+		f->rule->plane = WEIR_PLANE_PROXY;
+		f->rule->reason = WEIR_REASON_NEEDS_CLIENT;
+	}
+	if (f->mode == WEIR_MODE_HTTP) {
+		f->rule = NULL;
+	}
+}
+
+void weir_ir_consumers(struct ir *c)
+{
+	/* Appended ones are behind, and for everybody. */
+	for (struct ir_front *f = c->has_consumers ? c->fronts : NULL; f;
+	     f = f->next) {
+		struct ir_front *all;
+
+		if (f->consumer_ns.n == 0) {
+			continue;
+		}
+		all = find_front(f->service, f->port, f->proto, WEIR_STR(""));
+		if (!all) {
+			add_passthrough(c, f);
+			all = find_front(f->service, f->port, f->proto,
+					 WEIR_STR(""));
+		}
+		give_to_proxy(f);
+		if (all) {
+			give_to_proxy(all);
+		}
+	}
+}
+
+struct client {
+	struct weir_ip addr;
+	struct weir_str ns;
+};
+
+static int compare_clients(const void *a, const void *b)
+{
+	const struct client *x = a;
+	const struct client *y = b;
+	int r = memcmp(&x->addr, &y->addr, sizeof(x->addr));
+
+	return r ? r : weir_str_cmp(x->ns, y->ns);
+}
+
+static void add_clients(const struct weir_object *slice, struct client *v,
+			size_t *n)
+{
+	const struct weir_slice_spec *spec = slice->slice;
+
+	for (size_t i = 0; i < spec->n_endpoints; i++) {
+		const struct weir_slice_endpoint *e = &spec->endpoints[i];
+
+		for (size_t k = 0; k < e->n_addresses; k++) {
+			v[(*n)++] = (struct client){e->addresses[k], slice->ns};
+		}
+	}
+}
+
+static size_t n_addresses(const struct weir_object *slice)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < slice->slice->n_endpoints; i++) {
+		n += slice->slice->endpoints[i].n_addresses;
+	}
+	return n;
+}
+
+/* Who is where, as far as EndpointSlices say it: the clients that stand behind
+ * a Service themselves. */
+struct weir_span weir_ir_emit_clients(struct ir *c, struct weir_writer *w)
+{
+	size_t n_slices;
+	const struct weir_object *const *v = weir_store_list(
+		c->store, WEIR_KIND_ENDPOINT_SLICE, &n_slices);
+	_cleanup_(weir_map_fini) struct weir_map namespaces = {0};
+	struct weir_client_addr *out;
+	struct client *all;
+	size_t n = 0;
+	size_t kept = 0;
+
+	for (const struct ir_front *f = c->has_consumers ? c->fronts : NULL; f;
+	     f = f->next) {
+		if (f->consumer_ns.n) {
+			weir_ir_put(c, &namespaces,
+				    weir_str_hash(f->consumer_ns, 0), f);
+		}
+	}
+	for (size_t i = 0; namespaces.n && i < n_slices; i++) {
+		if (v[i]->slice &&
+		    weir_ir_get(&namespaces, weir_str_hash(v[i]->ns, 0))) {
+			n += n_addresses(v[i]);
+		}
+	}
+	if (n == 0) {
+		return (struct weir_span){0};
+	}
+	all = weir_ir_alloc(c, n, sizeof(*all));
+	out = weir_ir_alloc(c, n, sizeof(*out));
+	if (!all || !out) {
+		return (struct weir_span){0};
+	}
+	n = 0;
+	for (size_t i = 0; i < n_slices; i++) {
+		if (v[i]->slice &&
+		    weir_ir_get(&namespaces, weir_str_hash(v[i]->ns, 0))) {
+			add_clients(v[i], all, &n);
+		}
+	}
+	qsort(all, n, sizeof(*all), compare_clients);
+	for (size_t i = 0; i < n; i++) {
+		if (kept && weir_ip_eq(&out[kept - 1].addr, &all[i].addr)) {
+			continue;
+		}
+		out[kept].addr = all[i].addr;
+		out[kept++].ns = weir_writer_text(w, all[i].ns);
+	}
+	return weir_writer_add(w, out, kept, sizeof(*out));
 }

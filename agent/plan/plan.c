@@ -439,6 +439,8 @@ const char *weir_reason_text(uint8_t reason)
 			"more backends than a kernel row holds",
 		[WEIR_REASON_NOT_SERVED] = "not served yet",
 		[WEIR_REASON_NEEDS_SNI] = "the TLS server name decides",
+		[WEIR_REASON_NEEDS_CLIENT] =
+			"the namespace of the client decides",
 	};
 
 	return text_of(text, _WEIR_REASON_MAX, reason);

@@ -59,8 +59,9 @@ enum weir_reason {
 	WEIR_REASON_MIXED_PROTOCOL, /* split asked, backends differ in protocol
 				     */
 	WEIR_REASON_TOO_MANY_SLOTS, /* more refs than a kernel row holds */
-	WEIR_REASON_NOT_SERVED, /* decoded, not served yet: see diagnostics */
-	WEIR_REASON_NEEDS_SNI,  /* the server name of the TLS hello decides */
+	WEIR_REASON_NOT_SERVED,   /* decoded, not served yet: see diagnostics */
+	WEIR_REASON_NEEDS_SNI,    /* the server name of the TLS hello decides */
+	WEIR_REASON_NEEDS_CLIENT, /* the namespace of the client decides */
 	_WEIR_REASON_MAX
 };
 
@@ -249,8 +250,9 @@ struct weir_rule {
 };
 #define WEIR_RULE_NO_FORWARDED 1u /* weir.dev/forwarded: none */
 #define WEIR_RULE_AFFINITY 2u     /* Service sessionAffinity: ClientIP */
-#define WEIR_RULE_GRPC 4u /* of a GRPCRoute: errors are answered as gRPC does  \
-			   */
+#define WEIR_RULE_GRPC                                                         \
+	4u /* of a GRPCRoute: errors are answered as gRPC does                 \
+	    */
 
 enum weir_ref_state {
 	WEIR_REF_OK,      /* group names its endpoints */

@@ -520,8 +520,9 @@ static bool shed(struct weir_worker *w, struct weir_client *c,
 /* What a fresh connection is for: false when it was closed. */
 static bool begin(struct weir_worker *w, struct weir_client *c)
 {
-	const struct weir_frontend *f = weir_plan_ref_frontend(
-		w->plan->ref, &c->local, c->local_port_be, IPPROTO_TCP);
+	const struct weir_frontend *f = weir_plan_ref_frontend_for(
+		w->plan->ref, &c->local, c->local_port_be, IPPROTO_TCP,
+		&c->peer);
 
 	if (!f || f->mode == WEIR_MODE_REFUSE || f->mode == WEIR_MODE_UDP) {
 		weir_count(&w->counters.shared->totals.clients_refused, 1);

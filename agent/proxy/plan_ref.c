@@ -145,6 +145,21 @@ weir_plan_ref_frontend(const struct weir_plan_ref *ref,
 	return weir_find_frontend(ref->view.rules, local, port_be, proto);
 }
 
+const struct weir_frontend *
+weir_plan_ref_frontend_for(const struct weir_plan_ref *ref,
+			   const struct weir_ip *local, __be16 port_be,
+			   uint8_t proto, const struct weir_ip *peer)
+{
+	const struct weir_plan *plan = ref->view.rules;
+	const struct weir_frontend *f = weir_plan_ref_frontend(ref, local,
+							       port_be, proto);
+
+	if (!f || plan->clients.n == 0) {
+		return f;
+	}
+	return weir_find_for_client(plan, f, weir_find_client_ns(plan, peer));
+}
+
 int weir_plan_use_new(struct weir_plan_ref *ref, struct weir_plan_use **ret_use)
 {
 	struct weir_plan_use *use = calloc(1, sizeof(*use));

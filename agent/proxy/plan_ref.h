@@ -68,6 +68,11 @@ const struct weir_frontend *
 weir_plan_ref_frontend(const struct weir_plan_ref *ref,
 		       const struct weir_ip *local, __be16 port_be,
 		       uint8_t proto);
+/* The same, for a client at peer: its namespace may have one of its own. */
+const struct weir_frontend *
+weir_plan_ref_frontend_for(const struct weir_plan_ref *ref,
+			   const struct weir_ip *local, __be16 port_be,
+			   uint8_t proto, const struct weir_ip *peer);
 
 /* Takes over the caller's reference. */
 int weir_plan_use_new(struct weir_plan_ref *ref,

@@ -265,8 +265,9 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 				   "request body too large");
 	}
 	c->plan = weir_plan_use_get(w->plan);
-	c->frontend = weir_plan_ref_frontend(c->plan->ref, &c->local,
-					     c->local_port_be, IPPROTO_TCP);
+	c->frontend = weir_plan_ref_frontend_for(c->plan->ref, &c->local,
+						 c->local_port_be, IPPROTO_TCP,
+						 &c->peer);
 	if (c->frontend &&
 	    c->frontend->mode !=
 		    (c->is_https ? WEIR_MODE_TLS : WEIR_MODE_HTTP)) {
