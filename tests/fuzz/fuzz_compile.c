@@ -4,7 +4,8 @@
  * Whatever is decoded must compile, to the same bytes twice, and to a plan that
  * opens; a recompilation after nothing must give these bytes as well.  What
  * stands after a form feed is put into the store afterwards: the recompilation
- * of that must give the bytes of a full one.
+ * of that must give the bytes of a full one.  Secrets and authorities called
+ * "cert" in "default" are there from the beginning: nobody guesses a key.
  */
 #include <netinet/in.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include "cleanup.h"
 #include "compile.h"
 #include "lookup.h"
+#include "make_cert.h"
 #include "manifest.h"
 #include "print.h"
 
@@ -43,17 +45,21 @@ static void decide(const struct weir_plan_view *v,
 		   const struct weir_frontend *f, struct weir_str host)
 {
 	static const char *const paths[] = {"/", "/a", "/a/b", "*", ""};
-	struct weir_header h = {WEIR_STR("x-a"), WEIR_STR("1")};
+	struct weir_header h[] = {
+		{WEIR_STR("x-a"), WEIR_STR("1")},
+		{WEIR_STR("content-type"), WEIR_STR("application/grpc")}};
 	struct weir_request q = {.method = WEIR_STR("GET"),
 				 .host = host,
 				 .query = WEIR_STR("q=1"),
-				 .headers = &h,
-				 .n_headers = 1};
+				 .headers = h};
+	struct weir_decision by_name;
 
+	weir_decide_sni(v->rules, f, host, &by_name);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		struct weir_decision d;
 
 		q.path = weir_str_of(paths[i]);
+		q.n_headers = 1 + i % 2;
 		weir_decide(v->rules, regexes, f, &q, &d);
 		if (d.rule && d.rule->slots.n &&
 		    !weir_choose_ref(v->rules, d.rule,
@@ -76,8 +82,13 @@ static void look_up(const struct weir_plan_view *v)
 		const struct weir_listener *l = weir_plan_at(v->rules,
 							     f[i].listeners);
 
-		if (weir_find_frontend(v->rules, &f[i].addr, f[i].port_be,
-				       f[i].proto) != &f[i] ||
+		if ((f[i].consumer_ns.n == 0 &&
+		     weir_find_frontend(v->rules, &f[i].addr, f[i].port_be,
+					f[i].proto) != &f[i]) ||
+		    weir_find_for_client(
+			    v->rules, &f[i],
+			    weir_plan_str(v->rules, f[i].consumer_ns)) !=
+			    &f[i] ||
 		    (f[i].proxy_index &&
 		     weir_find_proxied(v->rules, f[i].proxy_index) != &f[i])) {
 			abort();
@@ -101,7 +112,34 @@ static bool is_same(const struct weir_compiled *a,
 {
 	return a->rules_size == b->rules_size && a->eps_size == b->eps_size &&
 	       !memcmp(a->rules, b->rules, a->rules_size) &&
-	       !memcmp(a->eps, b->eps, a->eps_size);
+	       !memcmp(a->eps, b->eps, a->eps_size) &&
+	       (!a->secrets || !b->secrets ||
+		(a->secrets_size == b->secrets_size &&
+		 !memcmp(a->secrets, b->secrets, a->secrets_size)));
+}
+
+static void put_certificates(struct weir_store *store)
+{
+	static struct weir_buf text;
+
+	if (!text.n) {
+		struct made_cert made;
+
+		make_cert("x.example", NULL, &made);
+		weir_buf_addz(&text, "apiVersion: v1\nkind: Secret\nmetadata: "
+				     "{name: cert, namespace: default}\ndata:\n"
+				     "  tls.crt: ");
+		put_base64(&text, &made.chain);
+		weir_buf_addz(&text, "\n  tls.key: ");
+		put_base64(&text, &made.key);
+		weir_buf_addz(&text, "\n---\napiVersion: v1\nkind: ConfigMap\n"
+				     "metadata: {name: cert, namespace: "
+				     "default}\ndata:\n  ca.crt: ");
+		weir_buf_add_json(&text, weir_buf_str(&made.chain));
+		weir_buf_addz(&text, "\n");
+		made_cert_fini(&made);
+	}
+	decode(store, (const uint8_t *)text.p, text.n);
 }
 
 /* compiled: what was compiled before, as view. */
@@ -109,7 +147,8 @@ static void check_edit(struct weir_store *store,
 		       const struct weir_plan_view *view, const uint8_t *data,
 		       size_t size, struct weir_compiled *compiled)
 {
-	struct weir_compile_options options = {.node_name = WEIR_STR("node-a")};
+	struct weir_compile_options options = {.node_name = WEIR_STR("node-a"),
+					       .is_writer = true};
 	uint64_t since = weir_store_version(store);
 	struct weir_compiled full;
 
@@ -124,7 +163,9 @@ static void check_edit(struct weir_store *store,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct weir_compile_options options = {.node_name = WEIR_STR("node-a")};
+	struct weir_compile_options options = {.node_name = WEIR_STR("node-a"),
+					       .is_writer = true};
+	const struct weir_secrets *secrets;
 	struct weir_store *store = NULL;
 	struct weir_compiled first;
 	struct weir_compiled second;
@@ -135,12 +176,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (weir_store_new(&store) < 0) {
 		return 0;
 	}
+	put_certificates(store);
 	edit = size ? memchr(data, '\f', size) : NULL;
 	decode(store, data, edit ? (size_t)(edit - data) : size);
 	if (weir_compile(store, &options, &first) < 0 ||
 	    weir_compile(store, &options, &second) < 0 ||
 	    weir_plan_open(first.rules, first.rules_size, first.eps,
 			   first.eps_size, &view) < 0 ||
+	    weir_secrets_open(first.secrets, first.secrets_size, view.rules,
+			      &secrets) < 0 ||
 	    !is_same(&first, &second)) {
 		abort();
 	}

@@ -47,8 +47,10 @@ static void decide(const struct weir_plan_view *v,
 {
 	static const char *const host[] = {"", "a.x", "q.x", "x.y.z"};
 	static const char *const path[] = {"/", "/a", "/a/b/c", "*", ""};
-	struct weir_header h[2] = {{WEIR_STR("x-a"), WEIR_STR("1")},
-				   {WEIR_STR("X-A"), WEIR_STR("2")}};
+	struct weir_header h[3] = {
+		{WEIR_STR("x-a"), WEIR_STR("1")},
+		{WEIR_STR("X-A"), WEIR_STR("2")},
+		{WEIR_STR("content-type"), WEIR_STR("application/grpc")}};
 	struct weir_request r = {.method = WEIR_STR("GET"),
 				 .query = WEIR_STR("q=1&%61=b+c"),
 				 .headers = h,
@@ -58,6 +60,10 @@ static void decide(const struct weir_plan_view *v,
 	for (size_t i = 0; i < 20; i++) {
 		r.host = weir_str_of(host[i % 4]);
 		r.path = weir_str_of(path[i % 5]);
+		r.n_headers = 2 + i % 2;
+		weir_decide_sni(v->rules, f, r.host, &d);
+		weir_find_for_client(v->rules, f, r.host);
+		weir_find_client_ns(v->rules, &f->addr);
 		weir_decide(v->rules, regexes, f, &r, &d);
 		if (d.rule) {
 			weir_choose_ref(v->rules, d.rule,
