@@ -169,6 +169,16 @@ static uint32_t put_filters(struct weir_writer *w, const struct filters *f,
 	return n;
 }
 
+/* Prefixes match whole elements of a path. */
+static bool is_matched(struct weir_str path, struct weir_str prefix)
+{
+	while (prefix.n && prefix.p[prefix.n - 1] == '/') {
+		prefix.n--;
+	}
+	return weir_str_starts(path, prefix) &&
+	       (path.n == prefix.n || path.p[prefix.n] == '/');
+}
+
 /* What the last filter that names it does; -1: none does. */
 static int last_op(const struct weir_plan *plan, const struct filters *f,
 		   struct weir_str name, struct weir_str *ret_value)
