@@ -391,7 +391,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* A prefix is replaced only where it matched. */
 		if (!e &&
 		    (f.rewrite.path_mod != WEIR_PATH_MOD_PREFIX ||
-		     weir_str_starts(
+		     is_matched(
 			     h.path,
 			     weir_plan_str(block, f.rewrite.matched_prefix)))) {
 			rewrite(block, &f, spans, data[0], &h);
