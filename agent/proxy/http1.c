@@ -368,6 +368,21 @@ static enum weir_http1_error read_coding(struct weir_http1_head *h,
 	return WEIR_HTTP1_OK;
 }
 
+static enum weir_http1_error read_host(struct weir_http1_head *h,
+				       struct weir_str value, uint32_t *seen)
+{
+	if ((*seen)++) {
+		return WEIR_HTTP1_HOST_REPEATED;
+	}
+	if (!weir_authority_is_valid(value)) {
+		return WEIR_HTTP1_HOST;
+	}
+	if (!(h->flags & WEIR_HEAD_ABSOLUTE)) {
+		h->host = value;
+	}
+	return WEIR_HTTP1_OK;
+}
+
 /* What the fields say about the message.  is_request: Host and Expect too. */
 static enum weir_http1_error read_fields(struct weir_http1_head *h,
 					 bool is_request)
@@ -391,16 +406,7 @@ static enum weir_http1_error read_fields(struct weir_http1_head *h,
 					  : read_coding(h, value);
 			break;
 		case WEIR_FIELD_HOST:
-			if (!is_request) {
-				break;
-			}
-			if (seen_host++) {
-				e = WEIR_HTTP1_HOST_REPEATED;
-			} else if (!weir_authority_is_valid(value)) {
-				e = WEIR_HTTP1_HOST;
-			} else if (!(h->flags & WEIR_HEAD_ABSOLUTE)) {
-				h->host = value;
-			}
+			e = is_request ? read_host(h, value, &seen_host) : e;
 			break;
 		case WEIR_FIELD_EXPECT:
 			if (is_request && !element_is(value, "100-continue")) {
