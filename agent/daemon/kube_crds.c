@@ -24,7 +24,7 @@ static void on_reply(void *arg, const struct weir_kube_reply *reply)
 		return;
 	}
 	annotations = weir_jview_path(reply->body, "metadata", "annotations",
-				     NULL);
+				      NULL);
 	version = weir_jview_text(weir_jview_member(
 		annotations, "gateway.networking.k8s.io/bundle-version"));
 	weir_loop_arm(f->loop, &f->bundle_timer, AGAIN_MS);
