@@ -82,4 +82,9 @@ for _ in $(seq 100); do
 done
 numbered "$grpc" call 127.0.0.30:8080 -authority grpc -code 0
 ok "nothing is left in flight" settles in_flight 0
+exec 3>&-
+wait "$driver"
+ok "and the proxy ends well" [ $? = 0 ]
+driver=
+exec 3>/dev/null
 plan

@@ -192,4 +192,9 @@ if client_is h2load "command -v h2load"; then
 	grep '^requests' "$dir/load" | sed 's/^/# /'
 fi
 ok "nothing is left in flight" settles in_flight 0
+exec 3>&-
+wait "$driver"
+ok "and the proxy ends well" [ $? = 0 ]
+driver=
+exec 3>/dev/null
 plan
