@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Listeners that cannot be told apart.  Inside one Gateway, or one ListenerSet,
- * there is no winner: all of them are refused.  Between them the Gateway comes
- * first, then the older ListenerSet, then the first by namespace and name
- * (GEP-1713), which is the order in which this sees them.
+ * Listeners that cannot be told apart.  Between a Gateway and its ListenerSets
+ * the Gateway comes first, then the older ListenerSet, then the first by
+ * namespace and name (GEP-1713), which is the order in which this sees them.
+ * Among those of one Gateway, or of one ListenerSet, that did not lose already,
+ * there is no winner: all of them are refused.
  *
  * HTTP, HTTPS and TLS listeners are told apart by port and hostname, TCP and
  * UDP ones by port; what the tls block says makes no difference.
@@ -74,12 +75,20 @@ static void refuse(struct ir *c, const struct ir_gateway *g, size_t i,
 /* At most 64 (a limit of the API and of the decoder): pairs are fine. */
 static void find_inside(struct ir *c, struct ir_gateway *g)
 {
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < g->n_listeners; i++) {
+		lost |= (uint64_t)g->listeners[i].is_conflicted << i;
+	}
 	for (size_t i = 0; i < g->n_listeners; i++) {
 		const char *reason = NULL;
 		size_t other = 0;
 
+		if (lost >> i & 1) {
+			continue;
+		}
 		for (size_t k = 0; k < g->n_listeners && !reason; k++) {
-			if (k != i) {
+			if (k != i && !(lost >> k & 1)) {
 				reason = reason_between(&g->listeners[i],
 							&g->listeners[k]);
 				other = k;
@@ -109,7 +118,7 @@ static void note(struct ir *c, struct weir_map *places,
 	for (size_t i = 0; i < g->n_listeners; i++) {
 		const struct ir_listener *l = &g->listeners[i];
 
-		if (weir_ir_family(l->protocol) == 0) {
+		if (l->is_conflicted || weir_ir_family(l->protocol) == 0) {
 			continue;
 		}
 		if (!weir_ir_get(places, port_key(l))) {
@@ -129,7 +138,7 @@ static void find_lost(struct ir *c, const struct weir_map *places,
 		const struct ir_listener *other;
 		const char *reason = NULL;
 
-		if (l->is_conflicted || weir_ir_family(l->protocol) == 0) {
+		if (weir_ir_family(l->protocol) == 0) {
 			continue;
 		}
 		other = weir_ir_get(places, port_key(l));
@@ -187,9 +196,9 @@ void weir_ir_conflicts(struct ir *c, struct ir_gateway *g)
 		note(c, &places, g);
 	}
 	for (struct ir_gateway *set = g->sets; set; set = set->next_set) {
+		find_lost(c, &places, set);
 		find_inside(c, set);
 		find_overlaps(c, set);
-		find_lost(c, &places, set);
 		note(c, &places, set);
 	}
 	weir_map_fini(&places);

@@ -380,7 +380,7 @@ static size_t n_good(const struct ir_gateway *set)
 	size_t n = 0;
 
 	for (size_t i = 0; i < set->n_listeners; i++) {
-		n += weir_listener_is_valid(set->listeners[i].verdict);
+		n += weir_listener_is_usable(set->listeners[i].verdict);
 	}
 	return n;
 }

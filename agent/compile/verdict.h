@@ -10,6 +10,8 @@
 #ifndef WEIR_COMPILE_VERDICT_H
 #define WEIR_COMPILE_VERDICT_H
 
+#include <string.h>
+
 #include "arena.h"
 #include "buf.h"
 #include "object.h"
@@ -131,6 +133,15 @@ struct weir_policy_verdict *weir_verdict_policy(const struct weir_verdicts *v,
 static inline bool weir_listener_is_valid(const struct weir_listener_verdict *l)
 {
 	return !l->accepted && !l->conflicted;
+}
+
+/* And what it needs is there: a certificate that is missing closes it, a kind
+ * of route that cannot attach does not. */
+static inline bool
+weir_listener_is_usable(const struct weir_listener_verdict *l)
+{
+	return weir_listener_is_valid(l) &&
+	       (!l->refs || strcmp(l->refs->reason, "InvalidRouteKinds") == 0);
 }
 
 /* For people and golden tests. */

@@ -39,6 +39,26 @@ static enum weir_step refuse(struct weir_worker *w, struct weir_client *c,
 	return WEIR_STEP_WAIT;
 }
 
+/* A name that nobody serves.  Where all listeners are HTTPS the client is told
+ * so; where one is for TLSRoutes the connection is reset, as it would be by a
+ * port that nobody has (Gateway API: the connection is rejected). */
+static enum weir_step refuse_name(struct weir_worker *w, struct weir_client *c,
+				  const struct weir_frontend *f)
+{
+	const struct weir_plan *plan = w->plan->ref->view.rules;
+
+	for (uint32_t i = 0; f && i < f->listeners.n; i++) {
+		const struct weir_listener *l = WEIR_PLAN_ELEM(
+			plan, struct weir_listener, f->listeners, i);
+
+		if (l->flags &
+		    (WEIR_LISTENER_RAW | WEIR_LISTENER_TLS_PASSTHROUGH)) {
+			return refuse(w, c, WEIR_PROXY_TLS_NAME, 0);
+		}
+	}
+	return refuse(w, c, WEIR_PROXY_TLS_NAME, ALERT_UNRECOGNIZED_NAME);
+}
+
 static enum weir_step hello_is(struct weir_worker *w, struct weir_client *c,
 			       struct weir_str name)
 {
@@ -50,13 +70,11 @@ static enum weir_step hello_is(struct weir_worker *w, struct weir_client *c,
 
 	/* The plan may have changed since it was accepted. */
 	if (!f || f->mode != WEIR_MODE_TLS) {
-		return refuse(w, c, WEIR_PROXY_TLS_NAME,
-			      ALERT_UNRECOGNIZED_NAME);
+		return refuse_name(w, c, f);
 	}
 	weir_decide_sni(plan, f, name, &d);
 	if (!d.listener || (d.listener->flags & WEIR_LISTENER_RAW && !d.rule)) {
-		return refuse(w, c, WEIR_PROXY_TLS_NAME,
-			      ALERT_UNRECOGNIZED_NAME);
+		return refuse_name(w, c, f);
 	}
 	if (d.listener->flags & WEIR_LISTENER_TLS_PASSTHROUGH) {
 		return weir_tunnel_begin(w, c, f, d.rule);

@@ -83,12 +83,9 @@ void weir_status_class(const struct weir_class_verdict *v,
 	weir_buf_addz(out, "]}");
 }
 
-/* A certificate that is missing closes the listener; a kind of route that
- * cannot attach does not. */
 static bool is_open(const struct weir_listener_verdict *l)
 {
-	return weir_listener_is_valid(l) && !l->programmed &&
-	       (!l->refs || strcmp(l->refs->reason, "InvalidRouteKinds") == 0);
+	return weir_listener_is_usable(l) && !l->programmed;
 }
 
 static void add_listener_programmed(struct list *c,
@@ -171,7 +168,9 @@ static void add_addresses(const struct weir_gateway_verdict *v,
 	weir_buf_addz(out, "],");
 }
 
-/* The conditions of the whole: a Gateway with one good listener is served. */
+/* The conditions of the whole: a Gateway with one good listener is served.  Of
+ * a ListenerSet a listener without its certificate is no good one, and counts
+ * in no Gateway (ListenerSetReferenceGrant of the suite). */
 static void add_whole(const struct weir_gateway_verdict *v, bool is_programmed,
 		      struct list *l)
 {
@@ -179,7 +178,9 @@ static void add_whole(const struct weir_gateway_verdict *v, bool is_programmed,
 	bool is_accepted;
 
 	for (uint32_t i = 0; i < v->n_listeners; i++) {
-		n_valid += weir_listener_is_valid(&v->listeners[i]);
+		n_valid += v->id.kind == WEIR_KIND_GATEWAY
+				   ? weir_listener_is_valid(&v->listeners[i])
+				   : weir_listener_is_usable(&v->listeners[i]);
 	}
 	is_accepted = !v->accepted && n_valid > 0;
 	if (!v->accepted && n_valid < v->n_listeners) {

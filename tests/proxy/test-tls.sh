@@ -37,6 +37,7 @@ open_site
 	  - {name: shop, port: 8443, protocol: HTTPS, hostname: shop.example.com, tls: {certificateRefs: [{name: shop}]}}
 	  - {name: pass, port: 8443, protocol: TLS, hostname: pass.example.org, tls: {mode: Passthrough}}
 	  - {name: raw, port: 8443, protocol: TLS, hostname: raw.example.net, tls: {mode: Terminate, certificateRefs: [{name: web}]}}
+	  - {name: only, port: 8445, protocol: HTTPS, hostname: only.example.com, tls: {certificateRefs: [{name: web}]}}
 	  - {name: known, port: 8444, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}
 	---
 	apiVersion: gateway.networking.k8s.io/v1
@@ -114,8 +115,9 @@ ok "passthrough: the backend's certificate" [ "$(tls pass pass.example.org / --h
 ok "terminated to raw bytes" [ "$(tls web raw.example.net /bytes/100 --http1.1)" = "200 1.1 0" ]
 ok "raw bytes: no ALPN of ours" grep -q 'No ALPN negotiated' <(hello raw.example.net -alpn h2,http/1.1)
 ok "nothing in common by ALPN is an alert" grep -q 'no application protocol' <(hello a.example.com -alpn spdy/3)
-ok "no listener for the name: an alert" grep -q 'unrecognized name' <(hello nobody.example.net)
-ok "no name at all: likewise" grep -q 'unrecognized name' <(timeout 5 openssl s_client -connect $gw:8443 -noservername </dev/null 2>&1)
+ok "no listener for the name: an alert" grep -q 'unrecognized name' <(timeout 5 openssl s_client -connect $gw:8445 -servername nobody.example.net </dev/null 2>&1)
+ok "no name at all: likewise" grep -q 'unrecognized name' <(timeout 5 openssl s_client -connect $gw:8445 -noservername </dev/null 2>&1)
+ok "where there are TLSRoutes: a reset" grep -q 'errno=104' <(hello nobody.example.net)
 ok "TLS 1.2" grep -q 'Protocol *: TLSv1.2' <(hello a.example.com -tls1_2)
 ok "TLS 1.1 is refused" grep -q 'alert protocol version\|no protocols available' <(hello a.example.com -tls1_1 -cipher DEFAULT@SECLEVEL=0)
 ok "sessions are resumed" grep -q '^Reused' <(hello a.example.com -tls1_2 -reconnect)
