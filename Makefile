@@ -225,24 +225,7 @@ bench: ## side-by-side measurements (BENCH='all', 'keep64 ...'); results.json
 	$(Q)B=$(abspath $(B)) tests/bench/run $(BENCH)
 bench-tools: $(TOOL_BIN) $(BENCH_BIN)
 
-# ---------------------------------------------------------------- clusters
-# Kubernetes as local processes; its programs are built once, into ~/.cache/weir.
-.PHONY: cluster cluster-down test-cluster conformance
-cluster cluster-down: export WEIR_BUILD = $(abspath $(B))
-cluster: ## a Kubernetes cluster to play with, weir on it, an example served
-	$(Q)scripts/setup build cluster
-	$(Q)$(SUBMAKE) all $(TOOL_BIN)
-	$(Q)tests/cluster/play
-cluster-down: ## its end
-	$(Q)tests/cluster/play down
-test-cluster: ## the cluster by itself, then weir on it (root)
-	$(Q)scripts/setup build test cluster
-	$(Q)$(SUBMAKE) all $(TOOL_BIN)
-	$(Q)scripts/run-tests --build $(B) tests/cluster/test-*.sh
-conformance: ## the official Gateway API suite; CONFORMANCE='--profiles GATEWAY-TCP'
-	$(Q)scripts/setup build cluster
-	$(Q)$(SUBMAKE) all $(TOOL_BIN)
-	$(Q)tests/conformance/run --build $(B) $(CONFORMANCE)
+include tests/cluster/cluster.mk
 
 # ---------------------------------------------------------------- install
 PREFIX ?= /usr/local
@@ -265,7 +248,7 @@ setup: ## install what building and testing need (Debian)
 clean: ## remove build/
 	$(Q)rm -rf $(B)
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile tests/cluster/cluster.mk
 
 -include $(patsubst %.c,$(B)/%.d,$(sort $(AGENT_SRC) $(CTL_SRC) $(HARNESS_SRC) $(TEST_SRC) $(BENCH_SRC) $(DIFFER_SRC)))
 -include $(BPF_OBJ:.o=.d) $(FUZZ_LIB_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/fuzz/obj/%.d)

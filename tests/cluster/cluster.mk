@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# Kubernetes as local processes; its programs are built once, into ~/.cache/weir.
+.PHONY: cluster cluster-down test-cluster conformance
+cluster cluster-down: export WEIR_BUILD = $(abspath $(B))
+cluster: ## a Kubernetes cluster to play with, weir on it, an example served
+	$(Q)scripts/setup build cluster
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
+	$(Q)tests/cluster/play
+cluster-down: ## its end
+	$(Q)tests/cluster/play down
+test-cluster: ## the cluster by itself, then weir on it (root)
+	$(Q)scripts/setup build test cluster
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
+	$(Q)scripts/run-tests --build $(B) tests/cluster/test-*.sh
+conformance: ## the official Gateway API suite; CONFORMANCE='--profiles GATEWAY-TCP'
+	$(Q)scripts/setup build cluster
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
+	$(Q)tests/conformance/run --build $(B) $(CONFORMANCE)
