@@ -236,7 +236,7 @@ static int read_server(struct reading *r, struct weir_str server)
 		return fail(r, "server \"%.*s\": expected https://HOST:PORT",
 			    WEIR_STR_ARG(server));
 	}
-	if (memchr(server.p, '@', server.n)) {
+	if (weir_str_find(server, '@') >= 0) {
 		return fail(r, "server: credentials in it are not supported");
 	}
 	return copy_str(server, &r->config->server);
