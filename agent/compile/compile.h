@@ -20,7 +20,7 @@
  * and said to be. */
 #define WEIR_UNSERVED_TLS 1u /* termination, passthrough */
 #define WEIR_UNSERVED_BACKEND_TLS 2u
-#define WEIR_UNSERVED_NOW WEIR_UNSERVED_BACKEND_TLS
+#define WEIR_UNSERVED_NOW 0u
 
 struct weir_compile_options {
 	struct weir_str

@@ -144,6 +144,28 @@ static int fill_cas(struct weir_certs *certs,
 	return 0;
 }
 
+/* Connections are shared by who asks for the same of them. */
+static uint64_t key_of(const struct weir_certs *certs,
+		       const struct weir_plan *plan,
+		       const struct weir_backend_tls *tls)
+{
+	uint64_t h = weir_str_hash(weir_plan_str(plan, tls->hostname), 1);
+
+	for (uint32_t i = 0; i < tls->sans.n; i++) {
+		const struct weir_san *san = WEIR_PLAN_ELEM(
+			plan, struct weir_san, tls->sans, i);
+
+		h = weir_str_hash(weir_plan_str(plan, san->value),
+				  h + san->type + 1);
+	}
+	for (uint32_t i = 0; i < tls->cas.n; i++) {
+		uint32_t at = *WEIR_PLAN_ELEM(plan, uint32_t, tls->cas, i);
+
+		h = weir_hash64(&certs->cas[at].hash, sizeof(uint64_t), h);
+	}
+	return h ? h : 1;
+}
+
 static int fill_clients(struct weir_certs *certs, const struct weir_plan *plan)
 {
 	uint32_t n = plan->backend_tls.n;
@@ -154,11 +176,13 @@ static int fill_clients(struct weir_certs *certs, const struct weir_plan *plan)
 	}
 	certs->n_clients = n;
 	for (uint32_t i = 0; i < n; i++) {
-		certs->clients[i] = weir_tls_client_ctx(
-			certs, plan,
-			WEIR_PLAN_ELEM(plan, struct weir_backend_tls,
-				       plan->backend_tls, i));
-		if (!certs->clients[i]) {
+		const struct weir_backend_tls *tls = WEIR_PLAN_ELEM(
+			plan, struct weir_backend_tls, plan->backend_tls, i);
+		struct weir_tls_client *client = &certs->clients[i];
+
+		client->key = key_of(certs, plan, tls);
+		client->ctx = weir_tls_client_ctx(certs, plan, tls);
+		if (!client->ctx) {
 			return -ENOMEM;
 		}
 	}
@@ -220,7 +244,7 @@ void weir_certs_free(struct weir_certs **certsp)
 		sk_X509_pop_free(certs->cas[i].certs, X509_free);
 	}
 	for (uint32_t i = 0; i < certs->n_clients; i++) {
-		SSL_CTX_free(certs->clients[i]);
+		SSL_CTX_free(certs->clients[i].ctx);
 	}
 	SSL_CTX_free(certs->server);
 	weir_free_ptr(&certs->chains);

@@ -25,13 +25,20 @@ struct weir_ca_bundle {
 	STACK_OF(X509) * certs;
 };
 
+/* A way to speak TLS to backends. */
+struct weir_tls_client {
+	SSL_CTX *ctx;
+	uint64_t key; /* the same for what asks for the same; not 0 */
+};
+
 struct weir_certs {
 	SSL_CTX *server;
 	struct weir_cert_chain *chains; /* by index among weir_plan.certs */
 	uint32_t n_chains;
 	struct weir_ca_bundle *cas; /* by index among weir_plan.cas */
 	uint32_t n_cas;
-	SSL_CTX **clients; /* by index among weir_plan.backend_tls */
+	/* By index among weir_plan.backend_tls. */
+	struct weir_tls_client *clients;
 	uint32_t n_clients;
 };
 

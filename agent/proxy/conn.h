@@ -236,6 +236,9 @@ const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 			  const struct weir_endpoint *endpoint, bool wants_new,
 			  bool must_be_live);
+/* A connection that was begun: 0: it stands, with TLS if it is to have that;
+ * -EAGAIN, or what went wrong. */
+int weir_upstream_established(struct weir_worker *w, struct weir_upstream *u);
 /* c->up could not be connected: counts it and lets it go. */
 void weir_upstream_failed(struct weir_worker *w, struct weir_client *c);
 /* Gives c->up back to its pool, or closes it. */

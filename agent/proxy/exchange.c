@@ -74,10 +74,12 @@ enum weir_step weir_exchange_connected(struct weir_worker *w,
 {
 	struct weir_upstream *up = c->up;
 
-	if (!up->end.is_writable && !up->end.is_broken) {
+	int r = weir_upstream_established(w, up);
+
+	if (r == -EAGAIN) {
 		return WEIR_STEP_WAIT;
 	}
-	if (up->end.is_broken || weir_end_connect_error(&up->end)) {
+	if (r < 0) {
 		weir_upstream_failed(w, c);
 		return weir_exchange_connect(w, c);
 	}

@@ -82,6 +82,8 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(TLS_HANDSHAKE, "TLS: no hello, or no agreement with the client")     \
 	X(TLS_NAME, "TLS: no listener, or no route, for the server name")      \
 	X(TLS_CERTIFICATE, "TLS: no certificate of the listener can be used")  \
+	X(TLS_BACKEND,                                                         \
+	  "TLS: a backend is not who it should be, or no agreement")           \
 	X(H2_RESETS, "HTTP/2: connection ended, too many streams given up")    \
 	X(H2_FLOOD, "HTTP/2: connection ended, too many control frames or "    \
 		    "headers")

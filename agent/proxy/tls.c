@@ -571,3 +571,8 @@ bool weir_tls_is_raw(const struct weir_end *end)
 {
 	return SSL_get_app_data(tls_of(end)->ssl) != NULL;
 }
+
+bool weir_tls_is_end(const struct weir_end *end)
+{
+	return end->layer && end->layer->ops == &tls_ops;
+}

@@ -26,6 +26,7 @@ int weir_tls_accept(struct weir_client *c, const struct weir_certs *certs,
 int weir_tls_connect(struct weir_end *end, SSL_CTX *ctx,
 		     const struct weir_plan *plan,
 		     const struct weir_backend_tls *tls, bool is_h2);
+bool weir_tls_is_end(const struct weir_end *end);
 /* 0: done; -EAGAIN; or another -errno: it failed. */
 int weir_tls_handshake(struct weir_end *end);
 /* After it: what the two agreed on. */

@@ -14,12 +14,14 @@
 #include "addr.h"
 #include "cleanup.h"
 #include "h2.h"
+#include "tls.h"
 #include "worker.h"
 
 struct weir_pool_ep {
 	struct weir_pool_ep *next; /* in its bucket */
 	struct weir_ip addr;
 	__be16 port_be;
+	uint64_t tls; /* key of how TLS is spoken; 0: it is not */
 	uint32_t n_idle;
 	uint32_t n_busy;
 	uint64_t mark; /* of the last plan that had it */
@@ -35,12 +37,14 @@ static uint32_t hash_of(const struct weir_ip *addr, __be16 port_be)
 }
 
 static struct weir_pool_ep *find(const struct weir_pool *pool,
-				 const struct weir_ip *addr, __be16 port_be)
+				 const struct weir_ip *addr, __be16 port_be,
+				 uint64_t tls)
 {
 	struct weir_pool_ep *ep =
 		pool->buckets[hash_of(addr, port_be) & (pool->n_buckets - 1)];
 
-	while (ep && (ep->port_be != port_be || !weir_ip_eq(&ep->addr, addr))) {
+	while (ep && (ep->port_be != port_be || ep->tls != tls ||
+		      !weir_ip_eq(&ep->addr, addr))) {
 		ep = ep->next;
 	}
 	return ep;
@@ -72,10 +76,10 @@ static void grow(struct weir_pool *pool)
 	pool->n_buckets = n;
 }
 
-static struct weir_pool_ep *find_or_add(struct weir_pool *pool,
-					const struct weir_endpoint *e)
+static struct weir_pool_ep *
+find_or_add(struct weir_pool *pool, const struct weir_endpoint *e, uint64_t tls)
 {
-	struct weir_pool_ep *ep = find(pool, &e->addr, e->port_be);
+	struct weir_pool_ep *ep = find(pool, &e->addr, e->port_be, tls);
 	uint32_t b;
 
 	if (ep) {
@@ -90,6 +94,7 @@ static struct weir_pool_ep *find_or_add(struct weir_pool *pool,
 	}
 	ep->addr = e->addr;
 	ep->port_be = e->port_be;
+	ep->tls = tls;
 	ep->mark = pool->mark;
 	b = hash_of(&e->addr, e->port_be) & (pool->n_buckets - 1);
 	ep->next = pool->buckets[b];
@@ -179,6 +184,9 @@ void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u)
 {
 	/* An idle backend has nothing to say but good-bye; whatever else it
 	 * says would be taken for the next response. */
+	if (weir_tls_is_end(&u->end) && weir_end_is_quiet(&u->end)) {
+		u->end.is_readable = false; /* a ticket, perhaps */
+	}
 	if (u->end.is_readable || u->end.is_hup || u->end.is_broken) {
 		close_upstream(w, u, false);
 	}
@@ -257,9 +265,34 @@ static struct weir_upstream *alloc_upstream(struct weir_worker *w)
 	return u;
 }
 
-static int dial(struct weir_worker *w, struct weir_upstream *u,
-		const struct weir_endpoint *e)
+/* What is to be spoken to the backend of c: NULL: no TLS. */
+static const struct weir_tls_client *tls_of(const struct weir_client *c)
 {
+	const struct weir_certs *certs = c->plan->ref->certs;
+
+	return c->ref->tls && certs && c->ref->tls <= certs->n_clients
+		       ? &certs->clients[c->ref->tls - 1]
+		       : NULL;
+}
+
+static int dial_tls(struct weir_upstream *u, const struct weir_client *c,
+		    const struct weir_tls_client *tls)
+{
+	const struct weir_plan *plan = c->plan->ref->view.rules;
+
+	/* Not established before both have shaken hands. */
+	u->is_connecting = true;
+	return weir_tls_connect(&u->end, tls->ctx, plan,
+				WEIR_PLAN_ELEM(plan, struct weir_backend_tls,
+					       plan->backend_tls,
+					       c->ref->tls - 1),
+				c->ref->proto == WEIR_BACKEND_H2C);
+}
+
+static int dial(struct weir_worker *w, struct weir_upstream *u,
+		const struct weir_client *c, const struct weir_endpoint *e)
+{
+	const struct weir_tls_client *tls = tls_of(c);
 	struct sockaddr_storage sa;
 	socklen_t n = weir_addr_to_sockaddr(&e->addr, e->port_be, &sa);
 	_cleanup_close_ int fd = socket(
@@ -281,7 +314,36 @@ static int dial(struct weir_worker *w, struct weir_upstream *u,
 	}
 	u->end.is_writable = !u->is_connecting;
 	u->end.fd = TAKE_FD(fd);
+	if (tls) {
+		int r = dial_tls(u, c, tls);
+
+		if (r < 0) {
+			return r;
+		}
+	}
 	return weir_worker_watch(w, &u->end);
+}
+
+int weir_upstream_established(struct weir_worker *w, struct weir_upstream *u)
+{
+	bool is_tls = weir_tls_is_end(&u->end);
+	int r;
+
+	if (!u->end.is_writable && !u->end.is_broken &&
+	    !(is_tls && u->end.is_readable)) {
+		return -EAGAIN;
+	}
+	if (u->end.is_broken || weir_end_connect_error(&u->end)) {
+		return -ECONNREFUSED;
+	}
+	if (!is_tls) {
+		return 0;
+	}
+	r = weir_tls_handshake(&u->end);
+	if (r < 0 && r != -EAGAIN) {
+		weir_count_reason(&w->counters, WEIR_PROXY_TLS_BACKEND);
+	}
+	return r;
 }
 
 /* The most recently used idle connection that still stands, or NULL. */
@@ -308,7 +370,8 @@ static void note_failed(struct weir_worker *w, struct weir_upstream *u)
 }
 
 /* A connection of HTTP/2 to ep that takes another stream. */
-static int find_carrier(struct weir_worker *w, struct weir_pool_ep *ep,
+static int find_carrier(struct weir_worker *w, const struct weir_client *c,
+			struct weir_pool_ep *ep,
 			const struct weir_endpoint *endpoint,
 			struct weir_upstream **ret_carrier)
 {
@@ -330,7 +393,7 @@ static int find_carrier(struct weir_worker *w, struct weir_pool_ep *ep,
 	u->ep = ep;
 	u->stat = weir_epstat_of(&w->counters, endpoint->stat);
 	u->stat_id = endpoint->stat;
-	r = dial(w, u, endpoint);
+	r = dial(w, u, c, endpoint);
 	if (r == 0) {
 		r = weir_h2_connect(w, u);
 	}
@@ -357,13 +420,14 @@ static int find_carrier(struct weir_worker *w, struct weir_pool_ep *ep,
 	return 0;
 }
 
-static int open_stream(struct weir_worker *w, struct weir_pool_ep *ep,
+static int open_stream(struct weir_worker *w, const struct weir_client *c,
+		       struct weir_pool_ep *ep,
 		       const struct weir_endpoint *endpoint,
 		       struct weir_upstream **ret_upstream)
 {
 	struct weir_upstream *carrier;
 	struct weir_upstream *u;
-	int r = find_carrier(w, ep, endpoint, &carrier);
+	int r = find_carrier(w, c, ep, endpoint, &carrier);
 
 	if (r < 0) {
 		return r;
@@ -390,10 +454,12 @@ static int open_stream(struct weir_worker *w, struct weir_pool_ep *ep,
 void weir_upstream_carrier_event(struct weir_worker *w, struct weir_upstream *u)
 {
 	if (u->is_connecting) {
-		if (!u->end.is_writable && !u->end.is_broken) {
+		int r = weir_upstream_established(w, u);
+
+		if (r == -EAGAIN) {
 			return;
 		}
-		if (u->end.is_broken || weir_end_connect_error(&u->end)) {
+		if (r < 0) {
 			weir_upstream_close_carrier(w, u);
 			return;
 		}
@@ -404,7 +470,8 @@ void weir_upstream_carrier_event(struct weir_worker *w, struct weir_upstream *u)
 	weir_h2_carrier_event(w, u);
 }
 
-static int take_or_dial(struct weir_worker *w, struct weir_pool_ep *ep,
+static int take_or_dial(struct weir_worker *w, const struct weir_client *c,
+			struct weir_pool_ep *ep,
 			const struct weir_endpoint *endpoint, bool wants_new,
 			bool must_be_live, struct weir_upstream **ret_upstream)
 {
@@ -427,7 +494,7 @@ static int take_or_dial(struct weir_worker *w, struct weir_pool_ep *ep,
 	u->ep = ep;
 	u->stat = weir_epstat_of(&w->counters, endpoint->stat);
 	u->stat_id = endpoint->stat;
-	r = dial(w, u, endpoint);
+	r = dial(w, u, c, endpoint);
 	if (r < 0) {
 		note_failed(w, u);
 		u->is_connecting = true; /* it was never opened */
@@ -446,7 +513,9 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 			  const struct weir_endpoint *endpoint, bool wants_new,
 			  bool must_be_live)
 {
-	struct weir_pool_ep *ep = find_or_add(&w->pool, endpoint);
+	const struct weir_tls_client *tls = tls_of(c);
+	struct weir_pool_ep *ep = find_or_add(&w->pool, endpoint,
+					      tls ? tls->key : 0);
 	struct weir_upstream *u;
 	int r;
 
@@ -454,9 +523,10 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 		return -ENOMEM;
 	}
 	if (!c->is_raw && c->ref->proto == WEIR_BACKEND_H2C) {
-		r = open_stream(w, ep, endpoint, &u);
+		r = open_stream(w, c, ep, endpoint, &u);
 	} else {
-		r = take_or_dial(w, ep, endpoint, wants_new, must_be_live, &u);
+		r = take_or_dial(w, c, ep, endpoint, wants_new, must_be_live,
+				 &u);
 	}
 	if (r < 0) {
 		return r;
@@ -528,6 +598,24 @@ static void retire(struct weir_worker *w, struct weir_pool_ep *ep)
 	}
 }
 
+/* The endpoint is in the plan, and so are these ways to speak to it. */
+static void mark(struct weir_worker *w, const struct weir_endpoint *e)
+{
+	const struct weir_certs *certs = w->plan->ref->certs;
+	struct weir_pool_ep *ep = find(&w->pool, &e->addr, e->port_be, 0);
+
+	if (ep) {
+		ep->mark = w->pool.mark;
+	}
+	for (uint32_t i = 0; certs && i < certs->n_clients; i++) {
+		ep = find(&w->pool, &e->addr, e->port_be,
+			  certs->clients[i].key);
+		if (ep) {
+			ep->mark = w->pool.mark;
+		}
+	}
+}
+
 void weir_pool_follow_plan(struct weir_worker *w)
 {
 	struct weir_pool *pool = &w->pool;
@@ -539,12 +627,7 @@ void weir_pool_follow_plan(struct weir_worker *w)
 		const struct weir_endpoint *e = weir_eps_of(eps, g, &n);
 
 		for (uint32_t i = 0; i < n; i++) {
-			struct weir_pool_ep *ep = find(pool, &e[i].addr,
-						       e[i].port_be);
-
-			if (ep) {
-				ep->mark = pool->mark;
-			}
+			mark(w, &e[i]);
 		}
 	}
 	for (uint32_t b = 0; b < pool->n_buckets; b++) {

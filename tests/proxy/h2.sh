@@ -45,11 +45,12 @@ service() {
 	YAML
 }
 
-# certificate NAME HOST...: $dir/certs/NAME.crt and .key, signed by itself.
+# certificate NAME HOST|URI:...: $dir/certs/NAME.crt and .key, signed by itself.
 certificate() {
 	local name=$1 names
 	shift
 	names=$(printf ',DNS:%s' "$@")
+	names=${names//DNS:URI:/URI:}
 	mkdir -p "$dir/certs"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \
 		-subj "/CN=$name" -addext "subjectAltName=${names#,}" \

@@ -2,7 +2,7 @@
 
 // A gRPC server and client on bytes, without generated code:
 //
-//	grpc serve NAME ADDR                until it is killed; prints "ready"
+//	grpc serve NAME ADDR [CERT KEY]     until it is killed; prints "ready"
 //	grpc call ADDR [flags]              TAP lines of what was asked for
 //
 // Service weir.Test: Unary answers the request; Fail ends with the code that
@@ -129,12 +129,20 @@ var service = grpc.ServiceDesc{
 	},
 }
 
-func serve(name, addr string) error {
+func serve(name, addr string, files []string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	g := grpc.NewServer(grpc.ForceServerCodec(raw{}))
+	options := []grpc.ServerOption{grpc.ForceServerCodec(raw{})}
+	if len(files) == 2 {
+		creds, err := credentials.NewServerTLSFromFile(files[0], files[1])
+		if err != nil {
+			return err
+		}
+		options = append(options, grpc.Creds(creds))
+	}
+	g := grpc.NewServer(options...)
 	g.RegisterService(&service, &server{name})
 	fmt.Println("ready")
 	return g.Serve(l)
@@ -292,12 +300,12 @@ func main() {
 	encoding.RegisterCodec(raw{})
 	var err error
 	switch {
-	case len(os.Args) == 4 && os.Args[1] == "serve":
-		err = serve(os.Args[2], os.Args[3])
+	case len(os.Args) >= 4 && os.Args[1] == "serve":
+		err = serve(os.Args[2], os.Args[3], os.Args[4:])
 	case len(os.Args) >= 3 && os.Args[1] == "call":
 		err = client(os.Args[2], os.Args[3:])
 	default:
-		err = errors.New("usage: grpc serve NAME ADDR | call ADDR [flags]")
+		err = errors.New("usage: grpc serve NAME ADDR [CERT KEY] | call ADDR [flags]")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "grpc:", err)
