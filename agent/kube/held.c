@@ -214,14 +214,17 @@ bool weir_held_is_wanted(const struct weir_held *held, enum weir_kind kind,
 static bool is_kept(const struct weir_held *held, enum weir_kind kind,
 		    const struct weir_kube_head *head)
 {
+	struct weir_str name = head->name;
+
 	if (!weir_kube_rule_of(kind)->is_by_name) {
 		return true;
 	}
 	if (kind == WEIR_KIND_ENDPOINT_SLICE) {
-		return weir_held_is_wanted(held, WEIR_KIND_SERVICE, head->ns,
-					   head->service);
+		kind = WEIR_KIND_SERVICE;
+		name = head->service;
 	}
-	return weir_held_is_wanted(held, kind, head->ns, head->name);
+	return weir_held_is_wanted(held, kind, head->ns, name) ||
+	       weir_held_is_wanted(held, kind, head->ns, WEIR_STR(""));
 }
 
 /* --------------------------------------------------------- the store */

@@ -17,7 +17,8 @@
 /* As weir_kube_hash_fn of source.h. */
 typedef uint64_t (*weir_held_hash_fn)(void *arg, enum weir_kind kind,
 				      struct weir_str status);
-/* The first object that names this one came, or the last one went. */
+/* The first object that names this one came.  An empty name: all of the
+ * namespace. */
 typedef void (*weir_held_want_fn)(void *arg, enum weir_kind kind,
 				  struct weir_str ns, struct weir_str name);
 

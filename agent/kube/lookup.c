@@ -131,6 +131,9 @@ static void add_selector(struct weir_buf *path, const struct weir_lookup *l)
 {
 	const char *field = weir_kube_rule_of(l->kind)->field_selector;
 
+	if (!*l->name) {
+		return; /* all of the namespace */
+	}
 	if (l->kind == WEIR_KIND_ENDPOINT_SLICE) {
 		weir_buf_addz(path, "?labelSelector=kubernetes.io%2F"
 				    "service-name%3D");

@@ -117,7 +117,8 @@ void weir_discover_later(struct weir_kube_source *source, uint32_t delay_ms);
 void weir_discover_fini(struct weir_kube_source *source);
 
 /* lookup.c */
-/* Reads this object, or this Service's slices. */
+/* Reads this object, or this Service's slices; name "": all of the namespace.
+ */
 void weir_lookup_begin(struct weir_kube_source *source, enum weir_kind kind,
 		       struct weir_str ns, struct weir_str name);
 void weir_lookup_fini(struct weir_kube_source *source);

@@ -7,7 +7,7 @@
 #include "object.h"
 
 /* kind: SERVICE (its EndpointSlices with it), SECRET or CONFIG_MAP.  The same
- * may be named several times. */
+ * may be named several times.  An empty name: all of the namespace. */
 typedef void (*weir_ref_fn)(void *arg, enum weir_kind kind, struct weir_str ns,
 			    struct weir_str name);
 void weir_kube_refs(const struct weir_object *object, weir_ref_fn fn,

@@ -3,9 +3,10 @@
  * The API server as a source of objects: list and watch of every kind into the
  * store.  Memory follows what the plan needs: lists are read object by object,
  * and of Services, EndpointSlices, Secrets and ConfigMaps only those are kept
- * that a Gateway, a route, a policy or a KIngress in the store names.  One that
- * is named later is asked for by itself, and until it is there the source is
- * not synced, so that an edit to a new Service costs no request.
+ * that a Gateway, a route, a policy or a KIngress in the store names (and,
+ * where a consumer route is, those of its namespace).  One that is named later
+ * is asked for by itself, and until it is there the source is not synced, so
+ * that an edit to a new Service costs no request.
  *
  * While the server is away everything stays as it is.
  */

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin kube -light
 kube_begin
-tap_plan 22
+tap_plan 23
 kubeconfig=$cluster_state/kubeconfig
 
 route() { # NAME SERVICE
@@ -80,6 +80,17 @@ kubectl patch httproute many-7 --type=json -p \
 	'[{"op":"replace","path":"/spec/rules/0/backendRefs/0/name","value":"other-1"}]' >/dev/null
 soon a state '.kinds.Service.kept == 2 and .kinds.EndpointSlice.kept == 3 and .synced'
 tap_ok $? 'a Service that is named later is looked up, with its slices'
+
+kubectl create namespace shop >/dev/null
+slice in-shop in-shop 10.1.0.9 | post /apis/discovery.k8s.io/v1/namespaces/shop/endpointslices
+object '{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute",
+	"metadata":{"name":"consumer","namespace":"shop"},"spec":{"parentRefs":
+	[{"group":"","kind":"Service","namespace":"default","name":"shared","port":80}]}}' |
+	post /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes
+soon a 'list EndpointSlice' '[.[] | select(.ns == "shop")] | length == 1'
+tap_ok $? 'a consumer route brings the slices of its namespace'
+kubectl delete httproute -n shop consumer >/dev/null
+soon a state '.kinds.HTTPRoute.kept == 1100'
 
 # ------------------------------------------------- what decides and what not
 version=$(get a state .store_version)

@@ -163,6 +163,40 @@ static void what_nothing_names_is_not_kept(void)
 	end(&s);
 }
 
+/* Clients of a consumer route are known by the slices of its namespace. */
+static void a_consumer_route_names_its_namespace(void)
+{
+	static const char route_text[] =
+		"{\"metadata\":{\"name\":\"c\",\"namespace\":\"d\","
+		"\"resourceVersion\":\"1\"},\"spec\":{\"parentRefs\":[{"
+		"\"group\":\"\",\"kind\":\"Service\",\"namespace\":\"e\","
+		"\"name\":\"s\",\"port\":80}]}}";
+	static const char slice_text[] =
+		"{\"metadata\":{\"name\":\"x-1\",\"namespace\":\"d\","
+		"\"labels\":{\"kubernetes.io/service-name\":\"x\"},"
+		"\"resourceVersion\":\"2\"},\"addressType\":\"IPv4\","
+		"\"endpoints\":[{\"addresses\":[\"10.0.0.1\"]}]}";
+	struct site s;
+
+	begin(&s);
+	must(weir_held_apply(&s.held, WEIR_KIND_HTTP_ROUTE, WEIR_STR(GATEWAY),
+			     WEIR_STR(route_text), false) == 0,
+	     "apply");
+	ok(strcmp(s.wanted, "Service/e/s Service/d/ ") == 0, "%s", s.wanted);
+	must(weir_held_apply(&s.held, WEIR_KIND_ENDPOINT_SLICE,
+			     WEIR_STR("discovery.k8s.io/v1"),
+			     WEIR_STR(slice_text), false) == 0,
+	     "apply");
+	service(&s, "x", 3, 80, false);
+	ok(find(&s, WEIR_KIND_ENDPOINT_SLICE, "x-1") &&
+		   find(&s, WEIR_KIND_SERVICE, "x"),
+	   "kept");
+	forget(&s, WEIR_KIND_HTTP_ROUTE, "c", 4);
+	must(weir_held_drop_unwanted(&s.held) == 0, "drop");
+	ok(!find(&s, WEIR_KIND_ENDPOINT_SLICE, "x-1"), "dropped");
+	end(&s);
+}
+
 /* An edit that goes on naming it must not look it up again. */
 static void what_both_versions_name_stays_wanted(void)
 {
@@ -310,6 +344,7 @@ static void an_object_without_a_name_is_counted_and_left(void)
 
 TAP_MAIN(TEST(only_content_is_news_to_the_store),
 	 TEST(what_nothing_names_is_not_kept),
+	 TEST(a_consumer_route_names_its_namespace),
 	 TEST(what_both_versions_name_stays_wanted),
 	 TEST(an_old_answer_changes_nothing),
 	 TEST(what_a_list_does_not_have_is_gone),
