@@ -11,7 +11,7 @@ cluster-down: ## its end
 test-cluster: ## the cluster by itself, then weir on it (root)
 	$(Q)scripts/setup build test cluster
 	$(Q)$(SUBMAKE) all $(TOOL_BIN)
-	$(Q)scripts/run-tests --build $(B) tests/cluster/test-*.sh
+	$(Q)scripts/run-tests --build $(B) tests/cluster/test-*.sh tests/kube/test-*.sh
 conformance: ## the official Gateway API suite; CONFORMANCE='--profiles GATEWAY-TCP'
 	$(Q)scripts/setup build cluster
 	$(Q)$(SUBMAKE) all $(TOOL_BIN)
