@@ -393,11 +393,24 @@ void weir_control_pending(struct weir_control *c)
 	}
 }
 
+/* Diagnostics of files may have changed though objects did not.  With an API
+ * server this is often, and they are few: none, none before, nothing to log. */
+static void log_feed(struct weir_control *c)
+{
+	size_t n;
+
+	c->feed->diags(c->feed, &n);
+	if (n || c->n_feed_diags) {
+		weir_diaglog_update(c);
+	}
+	c->n_feed_diags = n;
+}
+
 void weir_control_changed(struct weir_control *c)
 {
 	if (weir_store_version(c->store) == c->store_version) {
 		c->pending_us = 0;
-		weir_diaglog_update(c); /* of files, these may have changed */
+		log_feed(c);
 		/* What was seen and is the same is in force, too: an agent that
 		 * starts now knows objects by their present version. */
 		if (!c->next.generation && c->feed->is_complete(c->feed)) {

@@ -68,6 +68,7 @@ struct weir_control {
 	size_t n_conflicts;
 	size_t cap_conflicts;
 	uint64_t conflicts_hash;  /* of those that were logged */
+	size_t n_feed_diags;      /* when they were logged */
 	struct weir_map logged;   /* hashes of the diagnostics that are known */
 	const char *what_is_full; /* option to raise, or NULL */
 	struct weir_timer answer_timer;

@@ -48,6 +48,7 @@ struct weir_kube_feed {
 	uint32_t n_updates;
 	struct weir_timer sync_timer;
 	uint64_t synced_ms;
+	uint64_t rest_ms; /* until the next look at all objects */
 	uint32_t mark;
 	uint64_t results[_WEIR_KIND_MAX][_WEIR_KUBE_RESULT_MAX];
 
@@ -61,6 +62,9 @@ struct weir_kube_feed {
 	uint32_t events_left;
 	uint64_t n_events;
 	uint64_t n_events_dropped;
+
+	/* kube_infra.c */
+	uint64_t n_infra_failed;
 };
 
 /* kube_status.c */
@@ -77,6 +81,11 @@ void weir_kube_event(struct weir_kube_feed *feed, enum weir_kind kind,
 /* "2026-11-25T12:00:00Z" */
 #define WEIR_TIME_TEXT_MAX 24
 const char *weir_kube_now(char out[static WEIR_TIME_TEXT_MAX]);
+
+/* kube_infra.c: the Service of a Gateway (its JSON) that has
+ * spec.infrastructure, where what it shall be is not *hash. */
+void weir_kube_infra(struct weir_kube_feed *feed, struct weir_str object,
+		     uint64_t *hash);
 
 /* kube_crds.c: the version of the Gateway API's CRDs. */
 void weir_kube_bundle_init(struct weir_kube_feed *feed);

@@ -17,7 +17,8 @@
 #include "kube.h"
 
 #define UPDATES_MAX 64    /* on their way, with their texts */
-#define SYNC_MS 20        /* between two looks at all objects */
+#define SYNC_MS 20        /* between two looks at all objects, or longer: */
+#define SYNC_SHARE 20     /* a look takes no more of the time than 1 in 20 */
 #define PATIENCE_MS 3000  /* for agents that do not acknowledge */
 #define ECHO_MS 5000      /* until a written status is seen again */
 #define PACE_FIRST_MS 125 /* between two writes of one Gateway whose routes */
@@ -32,6 +33,7 @@ struct record {
 	uint64_t waiting_ms; /* for agents, since; 0: not */
 	int64_t generation;  /* written last */
 	uint64_t event;      /* hash of the Event sent last */
+	uint64_t infra;      /* hash of the Service written last */
 	uint32_t pace_ms;
 	uint32_t mark;
 	bool is_on_its_way;
@@ -46,6 +48,7 @@ struct weir_status_update {
 	uint64_t hash;
 	struct weir_buf desired;
 	enum weir_kube_result result;
+	bool has_infra;           /* an accepted Gateway */
 	const char *event_reason; /* NULL: nothing to tell */
 	struct weir_buf event_message;
 	bool is_warning;
@@ -129,6 +132,9 @@ static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 	u->result = r == -ESTALE ? WEIR_KUBE_STALE
 		    : r == 0     ? WEIR_KUBE_UNCHANGED
 				 : WEIR_KUBE_FAILED; /* if it is not written */
+	if (r >= 0 && u->has_infra && record) {
+		weir_kube_infra(u->feed, object, &record->infra);
+	}
 	if (r == 1 && u->event_reason && record) {
 		uint64_t hash = weir_str_hash(weir_buf_str(&u->event_message),
 					      (uintptr_t)u->event_reason);
@@ -308,6 +314,7 @@ static void choose_event(const struct look *l, struct weir_status_update *u)
 		   u->kind == WEIR_KIND_LISTENER_SET) {
 		const struct weir_gateway_verdict *v = l->verdict;
 
+		u->has_infra = u->kind == WEIR_KIND_GATEWAY && !v->accepted;
 		fault = v->accepted     ? v->accepted
 			: v->programmed ? v->programmed
 					: v->refs;
@@ -523,9 +530,11 @@ static bool may_write(const struct weir_kube_feed *f)
 static void sync(struct weir_timer *timer)
 {
 	struct weir_kube_feed *f = timer->arg;
+	uint64_t began_us = weir_now_us();
 	size_t n_live = 0;
 
 	f->synced_ms = weir_now_ms();
+	f->rest_ms = SYNC_MS;
 	if (!may_write(f)) {
 		return;
 	}
@@ -544,13 +553,14 @@ static void sync(struct weir_timer *timer)
 		n_live += n;
 	}
 	drop_records(f, n_live);
+	f->rest_ms += (weir_now_us() - began_us) * SYNC_SHARE / 1000;
 }
 
 void weir_kube_status_changed(struct weir_kube_feed *f)
 {
 	uint64_t since = weir_now_ms() - f->synced_ms;
 
-	look_again(f, since >= SYNC_MS ? 0 : SYNC_MS - since);
+	look_again(f, since >= f->rest_ms ? 0 : f->rest_ms - since);
 }
 
 /* --------------------------------------------------------------------- life */
