@@ -142,15 +142,16 @@ static int settings(struct weir_h2 *h2)
 	return r;
 }
 
-static int new_h2(struct weir_worker *w, struct weir_client *c,
-		  struct weir_upstream *u, struct weir_h2 **ret_h2)
+/* For one of the two.  NULL without memory. */
+static struct weir_h2 *new_h2(struct weir_worker *w, struct weir_client *c,
+			      struct weir_upstream *u)
 {
 	struct weir_h2_worker *shared = w->h2;
 	struct weir_h2 *h2 = calloc(1, sizeof(*h2));
 	int r;
 
 	if (!h2) {
-		return -ENOMEM;
+		return NULL;
 	}
 	h2->w = w;
 	h2->client = c;
@@ -166,11 +167,10 @@ static int new_h2(struct weir_worker *w, struct weir_client *c,
 	if (r < 0) {
 		nghttp2_session_del(h2->session);
 		weir_free_ptr(&h2);
-		return -ENOMEM;
+		return NULL;
 	}
 	weir_h2_mark(h2);
-	*ret_h2 = h2;
-	return 0;
+	return h2;
 }
 
 void weir_h2_free(struct weir_worker *w, struct weir_h2 **h2p)
@@ -405,7 +405,8 @@ bool weir_h2_flush(struct weir_worker *w)
 
 enum weir_step weir_h2_accept(struct weir_worker *w, struct weir_client *c)
 {
-	if (new_h2(w, c, NULL, &c->h2) < 0) {
+	c->h2 = new_h2(w, c, NULL);
+	if (!c->h2) {
 		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
 		weir_client_close(w, c, true);
 		return WEIR_STEP_WAIT;
@@ -491,7 +492,8 @@ void weir_h2_expire(struct weir_worker *w, struct weir_client *c)
 
 int weir_h2_connect(struct weir_worker *w, struct weir_upstream *carrier)
 {
-	return new_h2(w, NULL, carrier, &carrier->h2);
+	carrier->h2 = new_h2(w, NULL, carrier);
+	return carrier->h2 ? 0 : -ENOMEM;
 }
 
 int weir_h2_open(struct weir_worker *w, struct weir_upstream *carrier,

@@ -493,7 +493,7 @@ ssize_t weir_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf,
 	}
 	if (n == data && s->tx_eof) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
-		if (s->trailer_n &&
+		if (tx && s->trailer_n &&
 		    weir_h2_send_trailer(s, tx->data + tx->start,
 					 s->trailer_n) == 0) {
 			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
