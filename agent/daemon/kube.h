@@ -87,6 +87,10 @@ const char *weir_kube_now(char out[static WEIR_TIME_TEXT_MAX]);
 void weir_kube_infra(struct weir_kube_feed *feed, struct weir_str object,
 		     uint64_t *hash);
 
+/* kube_infra.c: what spec.infrastructure of a Gateway (its JSON) asks for. */
+void weir_kube_infrastructure(struct weir_kube_feed *feed,
+			      struct weir_str object);
+
 /* kube_crds.c: the version of the Gateway API's CRDs. */
 void weir_kube_bundle_init(struct weir_kube_feed *feed);
 void weir_kube_bundle_fini(struct weir_kube_feed *feed);

@@ -135,6 +135,11 @@ static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 	if (r >= 0 && u->has_infra && record) {
 		weir_kube_infra(u->feed, object, &record->infra);
 	}
+	if (u->kind == WEIR_KIND_GATEWAY && r >= 0 && record &&
+	    record->generation != u->generation) {
+		record->generation = u->generation;
+		weir_kube_infrastructure(u->feed, object);
+	}
 	if (r == 1 && u->event_reason && record) {
 		uint64_t hash = weir_str_hash(weir_buf_str(&u->event_message),
 					      (uintptr_t)u->event_reason);

@@ -18,6 +18,7 @@ const char *const weir_status_features[] = {
 	"GatewayFrontendClientCertificateValidationInsecureFallback",
 	"GatewayHTTPListenerIsolation",
 	"GatewayHTTPSListenerDetectMisdirectedRequests",
+	"GatewayInfrastructure",
 	"GatewayPort8080",
 	"GatewayRouteHostnameIntersectionPrecedence",
 	"GatewayStaticAddresses",

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a Gateway gets in its namespace where spec.infrastructure asks for
+ * labels or annotations (GEP-1762): a headless Service NAME-weir that carries
+ * them, and an EndpointSlice for each family with the Gateway's addresses, so
+ * that NAME-weir.NAMESPACE.svc is a DNS name of the Gateway.  The Gateway owns
+ * them: they go with it.  What is there by that name and is not the Gateway's
+ * is left alone.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "json_view.h"
+#include "kube.h"
+
+#define LABEL "gateway.networking.k8s.io/gateway-name"
+#define HASH "weir.dev/infrastructure"
+#define NAME_MAX_LEN 58 /* with "-weir" within a Service's 63 */
+
+/* One object that shall be as body says. */
+struct owned {
+	struct weir_buf body;
+	char hash[20];  /* of body */
+	char owner[64]; /* uid of the Gateway */
+	const char *kind;
+};
+
+static void free_owned(struct owned **owned)
+{
+	if (*owned) {
+		weir_buf_fini(&(*owned)->body);
+		weir_free_ptr(owned);
+	}
+}
+
+static bool is_owned(const struct owned *o, struct weir_str metadata)
+{
+	struct weir_str refs = weir_json_member(metadata, "ownerReferences");
+
+	return refs.p && memmem(refs.p, refs.n, o->owner, strlen(o->owner));
+}
+
+static int merge(void *arg, struct weir_str object, struct weir_buf *out)
+{
+	const struct owned *o = arg;
+	struct weir_str metadata = weir_json_member(object, "metadata");
+	struct weir_str version;
+
+	if (object.n && !is_owned(o, metadata)) {
+		return -EEXIST;
+	}
+	if (weir_str_is(weir_json_text(weir_json_path(metadata, "annotations",
+						      HASH, NULL)),
+			o->hash)) {
+		return 0;
+	}
+	/* {"metadata":{ ... */
+	version = weir_json_text(weir_json_member(metadata, "resourceVersion"));
+	weir_buf_addz(out, "{\"metadata\":{");
+	if (version.n) {
+		weir_buf_printf(out, "\"resourceVersion\":\"%.*s\",",
+				WEIR_STR_ARG(version));
+	}
+	weir_buf_add_str(out, weir_buf_str(&o->body));
+	return out->error ? out->error : 1;
+}
+
+static void on_written(void *arg, const struct weir_kube_reply *reply,
+		       bool is_written)
+{
+	_cleanup_(free_owned) struct owned *o = arg;
+
+	if (!is_written && reply->error == -EEXIST) {
+		weir_warn("a %s of somebody else has the name of what a "
+			  "Gateway's infrastructure gets: it stays",
+			  o->kind);
+	}
+}
+
+/* The Gateway as its JSON says. */
+struct gateway {
+	struct weir_kube_feed *feed;
+	struct weir_str ns;
+	struct weir_str name;
+	struct weir_str uid;
+	struct weir_str labels; /* JSON objects */
+	struct weir_str annotations;
+};
+
+/* The members of a JSON object, followed by a comma if there are any. */
+static void add_members(struct weir_buf *b, struct weir_str map)
+{
+	struct weir_str whole;
+	struct weir_str name;
+	struct weir_str value;
+	size_t pos = 0;
+
+	while (weir_json_next(map, &pos, &name, &value, &whole)) {
+		weir_buf_add_str(b, whole);
+		weir_buf_addz(b, ",");
+	}
+}
+
+/* Takes spec: the rest of the object behind its metadata. */
+static void write_owned(const struct gateway *g, const char *collection,
+			const char *suffix, const char *kind,
+			const char *labels, const struct weir_buf *spec)
+{
+	_cleanup_(free_owned) struct owned *o = calloc(1, sizeof(*o));
+	_cleanup_buf_ struct weir_buf path = {0};
+	_cleanup_buf_ struct weir_buf create_path = {0};
+	struct weir_kube_update update = {
+		.merge = merge, .fn = on_written, .arg = o};
+
+	if (!o || g->uid.n >= sizeof(o->owner)) {
+		return;
+	}
+	memcpy(o->owner, g->uid.p, g->uid.n);
+	o->kind = kind;
+	weir_buf_printf(&o->body,
+			"\"name\":\"%.*s-weir%s\",\"namespace\":\"%.*s\","
+			"\"ownerReferences\":[{\"apiVersion\":"
+			"\"gateway.networking.k8s.io/v1\",\"kind\":\"Gateway\","
+			"\"name\":\"%.*s\",\"uid\":\"%s\",\"controller\":true}"
+			"],\"labels\":{",
+			WEIR_STR_ARG(g->name), suffix, WEIR_STR_ARG(g->ns),
+			WEIR_STR_ARG(g->name), o->owner);
+	add_members(&o->body, g->labels);
+	weir_buf_printf(&o->body, "%s\"" LABEL "\":\"%.*s\"},\"annotations\":{",
+			labels, WEIR_STR_ARG(g->name));
+	add_members(&o->body, g->annotations);
+	snprintf(o->hash, sizeof(o->hash), "%016llx",
+		 (unsigned long long)weir_str_hash(
+			 weir_buf_str(spec),
+			 weir_str_hash(weir_buf_str(&o->body), 0)));
+	weir_buf_printf(&o->body, "\"" HASH "\":\"%s\"}}", o->hash);
+	weir_buf_add_str(&o->body, weir_buf_str(spec));
+	weir_buf_printf(&create_path, "%s/namespaces/%.*s/%s",
+			strcmp(kind, "Service") == 0
+				? "/api/v1"
+				: "/apis/discovery.k8s.io/v1",
+			WEIR_STR_ARG(g->ns), collection);
+	weir_buf_printf(&path, "%s", create_path.p ? create_path.p : "");
+	weir_buf_printf(&path, "/%.*s-weir%s", WEIR_STR_ARG(g->name), suffix);
+	weir_buf_add(&create_path, "", 1);
+	weir_buf_add(&path, "", 1);
+	if (o->body.error || path.error || create_path.error) {
+		return;
+	}
+	update.path = path.p;
+	/* Asked for no more: it stays, without labels, where it was made. */
+	update.create_path = g->labels.n || g->annotations.n ? create_path.p
+							     : NULL;
+	if (weir_kube_writer_update(g->feed->writer, &update) == 0) {
+		TAKE_PTR(o);
+	}
+}
+
+static void write_service(const struct gateway *g)
+{
+	_cleanup_buf_ struct weir_buf spec = {0};
+
+	weir_buf_addz(&spec, ",\"apiVersion\":\"v1\",\"kind\":\"Service\","
+			     "\"spec\":{\"clusterIP\":\"None\"}}");
+	write_owned(g, "services", "", "Service", "", &spec);
+}
+
+static void write_slice(const struct gateway *g,
+			const struct weir_gateway_verdict *v, bool is_v4)
+{
+	_cleanup_buf_ struct weir_buf spec = {0};
+	char labels[128];
+	bool has_one = false;
+
+	weir_buf_printf(&spec,
+			",\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":"
+			"\"EndpointSlice\",\"addressType\":\"IPv%d\","
+			"\"endpoints\":[",
+			is_v4 ? 4 : 6);
+	for (uint32_t i = 0; v && i < v->n_addresses; i++) {
+		char text[WEIR_ADDR_TEXT_MAX];
+
+		if (weir_ip_is_v4(&v->addresses[i]) == is_v4) {
+			weir_buf_printf(&spec, "%s{\"addresses\":[\"%s\"]}",
+					has_one ? "," : "",
+					weir_ip_format(&v->addresses[i], text));
+			has_one = true;
+		}
+	}
+	weir_buf_addz(&spec, "]}");
+	snprintf(labels, sizeof(labels),
+		 "\"kubernetes.io/service-name\":\"%.*s-weir\",",
+		 WEIR_STR_ARG(g->name));
+	if (has_one) {
+		write_owned(g, "endpointslices", is_v4 ? "-v4" : "-v6",
+			    "EndpointSlice", labels, &spec);
+	}
+}
+
+void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object)
+{
+	struct weir_str metadata = weir_json_member(object, "metadata");
+	struct weir_str infra = weir_json_path(object, "spec", "infrastructure",
+					       NULL);
+	const struct gateway g = {
+		.feed = f,
+		.ns = weir_json_text(weir_json_member(metadata, "namespace")),
+		.name = weir_json_text(weir_json_member(metadata, "name")),
+		.uid = weir_json_text(weir_json_member(metadata, "uid")),
+		.labels = weir_json_member(infra, "labels"),
+		.annotations = weir_json_member(infra, "annotations")};
+	const struct weir_gateway_verdict *v = weir_verdict_gateway(
+		&f->control->compiled.verdicts, WEIR_KIND_GATEWAY, g.ns,
+		g.name);
+
+	/* A longer name, or one with dots, names no Service. */
+	if (g.name.n == 0 || g.name.n > NAME_MAX_LEN ||
+	    weir_str_find(g.name, '.') >= 0) {
+		return;
+	}
+	write_service(&g);
+	write_slice(&g, v, true);
+	write_slice(&g, v, false);
+}
