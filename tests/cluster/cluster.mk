@@ -15,4 +15,4 @@ test-cluster: ## the cluster by itself, then weir on it (root)
 conformance: ## the official Gateway API suite; CONFORMANCE='--profiles GATEWAY-TCP'
 	$(Q)scripts/setup build cluster
 	$(Q)$(SUBMAKE) all $(TOOL_BIN)
-	$(Q)tests/conformance/run --build $(B) $(CONFORMANCE)
+	$(Q)tests/conformance/run --build $(B) --reports tests/conformance/reports $(CONFORMANCE)

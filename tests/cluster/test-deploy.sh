@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# deploy/ on a real API server, RBAC enforced: the DaemonSet comes up on both
+# nodes with what its manifest gives it, and what it serves answers to a client
+# outside, a node and a pod, in both families.
+# timeout: 600
+
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+. tests/cluster/lib.sh
+
+cluster_begin deploy -nodes 2 -kube-proxy
+rig build crds >&2
+tap_plan 19
+
+is() { # TEXT GOT WANT
+	[[ $2 == "$3" ]]
+	local r=$?
+	((r == 0)) || echo "# $1: got '$2', want '$3'"
+	tap_ok "$r" "$1"
+}
+may() { # VERB RESOURCE FLAG...
+	kubectl auth can-i "$@" --as=system:serviceaccount:weir-system:weir 2>/dev/null
+}
+backend() { # NODE|POD ADDRESS -> who answered
+	local url=http://$2/
+	[[ $2 != *:* ]] || url="http://[$2]/"
+	case $1 in
+	[0-9]*) on "$1" curl -s -m 3 -H 'Host: example.test' "$url" ;;
+	*) in_pod "$1" curl -s -m 3 -H 'Host: example.test' "$url" ;;
+	esac | jq -r .name
+}
+answers() { # NODE|POD ADDRESS
+	[[ $(backend "$@" 2>/dev/null) =~ ^(blue|green)$ ]]
+}
+
+rig crds standard
+tap_ok $? 'the standard channel of the Gateway API is there'
+kubectl apply -k deploy/base >/dev/null
+tap_ok $? 'deploy/base is taken'
+kubectl apply -f tests/conformance/gatewayclass.yaml >/dev/null # with a pool
+kubectl -n weir-system rollout status ds/weir --timeout=90s >/dev/null
+tap_ok $? 'the agent runs on both nodes and is ready'
+kubectl wait --for=condition=Accepted gatewayclass/weir --timeout=30s >/dev/null
+tap_ok $? 'its class is accepted'
+
+kubectl apply -f tests/cluster/manifests/example.yaml -f tests/cluster/manifests/rig.yaml >/dev/null
+kubectl wait --for=condition=Available deploy/blue deploy/green --timeout=90s >/dev/null
+kubectl wait --for=condition=Programmed gateway/example --timeout=60s >/dev/null
+tap_ok $? 'a Gateway is programmed'
+kubectl wait --for=condition=Ready pod/box --timeout=60s >/dev/null
+four=$(kubectl get gateway example -o 'jsonpath={.status.addresses[0].value}')
+[[ $four == 10.240.0.* ]]
+tap_ok $? "it has an address of the pool ($four)"
+for place in 0 1 2 box; do
+	wait_until 15 answers $place "$four"
+	tap_ok $? "IPv4, from $place"
+done
+# By request, and of a prefix that is routed to the second node.
+six=fd00:10:250::7
+on 0 ip route add $six/128 via fd00:10:240::2
+kubectl patch gateway example --type=merge -p "{\"spec\":{\"addresses\":[
+	{\"type\":\"IPAddress\",\"value\":\"$four\"},
+	{\"type\":\"IPAddress\",\"value\":\"$six\"}]}}" >/dev/null
+for place in 0 1 2 box; do
+	wait_until 15 answers $place "$six"
+	tap_ok $? "IPv6, from $place"
+done
+
+is 'it may watch Secrets' "$(may list secrets -A)" yes
+is 'it may not write one' "$(may update secrets -A)" no
+is 'it may not write a Gateway, but for its status' \
+	"$(may update gateways -A) $(may update gateways --subresource=status -A)" 'no yes'
+is 'Leases are those of its own namespace' \
+	"$(may create leases -n weir-system) $(may create leases -n default)" 'yes no'
+kubectl -n weir-system rollout restart ds/weir >/dev/null &&
+	kubectl -n weir-system rollout status ds/weir --timeout=120s >/dev/null &&
+	wait_until 15 answers 0 "$four"
+tap_ok $? 'a rolling restart ends well'
+((tap_failed == 0)) || kubectl -n weir-system logs -l app.kubernetes.io/name=weir --tail=30 | cut -c1-300 | sed 's/^/# /'
+((tap_failed == 0)) || kubectl get gateway example -o yaml | sed -n '/^status/,$p' | sed 's/^/# /'
+tap_end
