@@ -62,9 +62,6 @@ struct weir_kube_feed {
 	uint32_t events_left;
 	uint64_t n_events;
 	uint64_t n_events_dropped;
-
-	/* kube_infra.c */
-	uint64_t n_infra_failed;
 };
 
 /* kube_status.c */
@@ -81,11 +78,6 @@ void weir_kube_event(struct weir_kube_feed *feed, enum weir_kind kind,
 /* "2026-11-25T12:00:00Z" */
 #define WEIR_TIME_TEXT_MAX 24
 const char *weir_kube_now(char out[static WEIR_TIME_TEXT_MAX]);
-
-/* kube_infra.c: the Service of a Gateway (its JSON) that has
- * spec.infrastructure, where what it shall be is not *hash. */
-void weir_kube_infra(struct weir_kube_feed *feed, struct weir_str object,
-		     uint64_t *hash);
 
 /* kube_infra.c: what spec.infrastructure of a Gateway (its JSON) asks for. */
 void weir_kube_infrastructure(struct weir_kube_feed *feed,

@@ -8,6 +8,7 @@
  * is left alone.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "addr.h"
@@ -37,7 +38,7 @@ static void free_owned(struct owned **owned)
 
 static bool is_owned(const struct owned *o, struct weir_str metadata)
 {
-	struct weir_str refs = weir_json_member(metadata, "ownerReferences");
+	struct weir_str refs = weir_jview_member(metadata, "ownerReferences");
 
 	return refs.p && memmem(refs.p, refs.n, o->owner, strlen(o->owner));
 }
@@ -45,19 +46,20 @@ static bool is_owned(const struct owned *o, struct weir_str metadata)
 static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 {
 	const struct owned *o = arg;
-	struct weir_str metadata = weir_json_member(object, "metadata");
+	struct weir_str metadata = weir_jview_member(object, "metadata");
 	struct weir_str version;
 
 	if (object.n && !is_owned(o, metadata)) {
 		return -EEXIST;
 	}
-	if (weir_str_is(weir_json_text(weir_json_path(metadata, "annotations",
-						      HASH, NULL)),
+	if (weir_str_is(weir_jview_text(weir_jview_path(metadata, "annotations",
+							HASH, NULL)),
 			o->hash)) {
 		return 0;
 	}
 	/* {"metadata":{ ... */
-	version = weir_json_text(weir_json_member(metadata, "resourceVersion"));
+	version = weir_jview_text(
+		weir_jview_member(metadata, "resourceVersion"));
 	weir_buf_addz(out, "{\"metadata\":{");
 	if (version.n) {
 		weir_buf_printf(out, "\"resourceVersion\":\"%.*s\",",
@@ -97,7 +99,7 @@ static void add_members(struct weir_buf *b, struct weir_str map)
 	struct weir_str value;
 	size_t pos = 0;
 
-	while (weir_json_next(map, &pos, &name, &value, &whole)) {
+	while (weir_jview_next(map, &pos, &name, &value, &whole)) {
 		weir_buf_add_str(b, whole);
 		weir_buf_addz(b, ",");
 	}
@@ -201,16 +203,16 @@ static void write_slice(const struct gateway *g,
 
 void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object)
 {
-	struct weir_str metadata = weir_json_member(object, "metadata");
-	struct weir_str infra = weir_json_path(object, "spec", "infrastructure",
-					       NULL);
+	struct weir_str metadata = weir_jview_member(object, "metadata");
+	struct weir_str infra = weir_jview_path(object, "spec",
+						"infrastructure", NULL);
 	const struct gateway g = {
 		.feed = f,
-		.ns = weir_json_text(weir_json_member(metadata, "namespace")),
-		.name = weir_json_text(weir_json_member(metadata, "name")),
-		.uid = weir_json_text(weir_json_member(metadata, "uid")),
-		.labels = weir_json_member(infra, "labels"),
-		.annotations = weir_json_member(infra, "annotations")};
+		.ns = weir_jview_text(weir_jview_member(metadata, "namespace")),
+		.name = weir_jview_text(weir_jview_member(metadata, "name")),
+		.uid = weir_jview_text(weir_jview_member(metadata, "uid")),
+		.labels = weir_jview_member(infra, "labels"),
+		.annotations = weir_jview_member(infra, "annotations")};
 	const struct weir_gateway_verdict *v = weir_verdict_gateway(
 		&f->control->compiled.verdicts, WEIR_KIND_GATEWAY, g.ns,
 		g.name);

@@ -33,7 +33,6 @@ struct record {
 	uint64_t waiting_ms; /* for agents, since; 0: not */
 	int64_t generation;  /* written last */
 	uint64_t event;      /* hash of the Event sent last */
-	uint64_t infra;      /* hash of the Service written last */
 	uint32_t pace_ms;
 	uint32_t mark;
 	bool is_on_its_way;
@@ -48,7 +47,6 @@ struct weir_status_update {
 	uint64_t hash;
 	struct weir_buf desired;
 	enum weir_kube_result result;
-	bool has_infra;           /* an accepted Gateway */
 	const char *event_reason; /* NULL: nothing to tell */
 	struct weir_buf event_message;
 	bool is_warning;
@@ -132,9 +130,6 @@ static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 	u->result = r == -ESTALE ? WEIR_KUBE_STALE
 		    : r == 0     ? WEIR_KUBE_UNCHANGED
 				 : WEIR_KUBE_FAILED; /* if it is not written */
-	if (r >= 0 && u->has_infra && record) {
-		weir_kube_infra(u->feed, object, &record->infra);
-	}
 	if (u->kind == WEIR_KIND_GATEWAY && r >= 0 && record &&
 	    record->generation != u->generation) {
 		record->generation = u->generation;
@@ -319,7 +314,6 @@ static void choose_event(const struct look *l, struct weir_status_update *u)
 		   u->kind == WEIR_KIND_LISTENER_SET) {
 		const struct weir_gateway_verdict *v = l->verdict;
 
-		u->has_infra = u->kind == WEIR_KIND_GATEWAY && !v->accepted;
 		fault = v->accepted     ? v->accepted
 			: v->programmed ? v->programmed
 					: v->refs;
