@@ -88,7 +88,6 @@ int weir_h2_init(struct weir_worker *w)
 	}
 	weir_h2_set_callbacks(shared->callbacks);
 	nghttp2_option_set_no_auto_window_update(shared->option, 1);
-	nghttp2_option_set_no_closed_streams(shared->option, 1);
 	nghttp2_option_set_max_outbound_ack(shared->option,
 					    w->limits->h2_controls);
 	return 0;

@@ -58,6 +58,15 @@ certificate() {
 		sed 's/^/# /' "$dir/openssl"
 }
 
+# listening ADDR PORT: until somebody does.
+listening() {
+	for _ in $(seq 250); do
+		(: <"/dev/tcp/$1/$2") 2>/dev/null && return 0
+		sleep 0.02
+	done
+	return 1
+}
+
 # secret NAME CERTIFICATE: to standard output.
 secret() {
 	cat <<-YAML

@@ -72,7 +72,8 @@ if [ -x "$programs/weir-test-grpc" ]; then
 		>"$dir/grpc" 2>&1 3>&- &
 	others+=($!)
 fi
-sleep 0.3
+listening 127.0.1.1 9443
+[ ! -x "$programs/weir-test-grpc" ] || listening 127.0.1.1 9444
 
 # get HOST: the status of a request to it
 get() { curl -s -m 10 -o "$dir/got" -w '%{http_code}' -H "Host: $1.example" "$url/"; }

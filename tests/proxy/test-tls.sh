@@ -89,7 +89,8 @@ if [ -x "$programs/weir-test-grpc" ]; then
 	"$programs/weir-test-grpc" serve B 127.0.1.1:9111 >"$dir/grpc" 2>&1 3>&- &
 	others+=($!)
 fi
-sleep 0.3
+listening 127.0.1.1 9443
+[ ! -x "$programs/weir-test-grpc" ] || listening 127.0.1.1 9111
 
 # tls CERTIFICATE HOST[:PORT] PATH [curl options]: status, version, what was verified
 tls() {
