@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 
 cluster_begin status -nodes 1
-tap_plan 24
+tap_plan 28
 
 controller=weir.dev/gateway-controller
 json() { # KIND NAME JSONPATH
@@ -177,6 +177,41 @@ kubectl patch httproute r1 --type=json -p '[
  {"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":5}]' >/dev/null
 becomes 'an edit of weights is answered at its generation' httproute r1 \
 	".status.parents[0]$(condition Accepted observedGeneration)" 2
+
+# ----------------------------------------------------- spec.infrastructure
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: v1
+kind: Service
+metadata: {name: taken-weir, namespace: default, labels: {mine: "yes"}}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: taken, namespace: default}
+spec:
+  gatewayClassName: weir
+  addresses: [{type: IPAddress, value: 10.1.0.2}]
+  infrastructure: {labels: {mine: "no"}}
+  listeners: [{name: web, port: 80, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: named, namespace: default}
+spec:
+  gatewayClassName: weir
+  addresses: [{type: IPAddress, value: 10.1.0.3}]
+  infrastructure: {labels: {a: b}, annotations: {c: 'd "e"'}}
+  listeners: [{name: web, port: 80, protocol: HTTP}]
+END
+becomes 'a Gateway with infrastructure has a Service with its labels' \
+	service named-weir .metadata.labels.a b
+becomes 'and a DNS name for its address' endpointslice named-weir-v4 \
+	'.endpoints[*].addresses[*]' 10.1.0.3
+kubectl patch gateway named --type=json -p '[
+ {"op":"replace","path":"/spec/infrastructure/annotations/c","value":"f"}]' >/dev/null
+becomes 'which follow it' service named-weir .metadata.annotations.c f
+is 'a Service of somebody else is left alone' \
+	"$(json service taken-weir .metadata.labels.mine)" yes
 
 # ------------------------------------------------------------------- the end
 kubectl delete gateway gw --wait=false >/dev/null
