@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin deploy -nodes 2 -kube-proxy
 rig build crds >&2
-tap_plan 19
+tap_plan 22
 
 is() { # TEXT GOT WANT
 	[[ $2 == "$3" ]]
@@ -37,7 +37,25 @@ answers() { # NODE|POD ADDRESS
 
 rig crds standard
 tap_ok $? 'the standard channel of the Gateway API is there'
-kubectl apply -k deploy/base >/dev/null
+# ------------------------------------------------------------------- image
+build=${WEIR_BUILD:-build}
+image=$cluster_state/image.tar
+scripts/image --build "$build" "$image" >&2
+tap_ok $? 'the image is made'
+blob() { # DIGEST
+	tar -xOf "$image" "./blobs/sha256/${1#sha256:}"
+}
+manifest=$(tar -xOf "$image" ./index.json | jq -r '.manifests[0].digest')
+layer=$(blob "$manifest" | jq -r '.layers[0].digest')
+is 'its layer is what its digest says' "sha256:$(blob "$layer" | sha256sum | cut -d' ' -f1)" "$layer"
+rm -rf "$build/image-root" && mkdir "$build/image-root" &&
+	blob "$layer" | tar -xz -C "$build/image-root" &&
+	[[ $(chroot "$build/image-root" /weir-agent --version) == weir-agent* ]]
+tap_ok $? 'unpacked, its program runs without anything else'
+
+# Its pods run from there.
+kubectl kustomize deploy/base | sed 's,image: weir.dev/weir:.*,image: weir.dev/weir:unpacked,' |
+	kubectl apply -f - >/dev/null
 tap_ok $? 'deploy/base is taken'
 kubectl apply -f tests/conformance/gatewayclass.yaml >/dev/null # with a pool
 kubectl -n weir-system rollout status ds/weir --timeout=90s >/dev/null
@@ -57,8 +75,10 @@ for place in 0 1 2 box; do
 	wait_until 15 answers $place "$four"
 	tap_ok $? "IPv4, from $place"
 done
-# By request, and of a prefix that is routed to the second node.
+# By request, and of a part of the pool that is routed to the second node.
 six=fd00:10:250::7
+kubectl -n weir-system patch configmap pool --type=merge \
+	-p '{"data":{"addresses":"10.240.0.128/26\nfd00:10:250::/120\n"}}' >/dev/null
 on 0 ip route add $six/128 via fd00:10:240::2
 kubectl patch gateway example --type=merge -p "{\"spec\":{\"addresses\":[
 	{\"type\":\"IPAddress\",\"value\":\"$four\"},

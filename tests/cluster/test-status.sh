@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 
 cluster_begin status -nodes 1
-tap_plan 28
+tap_plan 32
 
 controller=weir.dev/gateway-controller
 json() { # KIND NAME JSONPATH
@@ -212,6 +212,35 @@ kubectl patch gateway named --type=json -p '[
 becomes 'which follow it' service named-weir .metadata.annotations.c f
 is 'a Service of somebody else is left alone' \
 	"$(json service taken-weir .metadata.labels.mine)" yes
+
+# ------------------------------- never in the way of what the node itself does
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: greedy, namespace: default}
+spec:
+  gatewayClassName: weir
+  addresses: [{type: IPAddress, value: 10.240.0.1}]
+  listeners: [{name: api, port: 6443, protocol: TCP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: {name: greedy, namespace: default}
+spec:
+  parentRefs: [{name: greedy}]
+  rules: [{backendRefs: [{name: web, port: 80}]}]
+END
+becomes 'the port of the API server is not taken' gateway greedy \
+	".status$(condition Programmed reason)" AddressNotUsable
+is 'which its listener says' \
+	"$(json gateway greedy ".status.listeners[0]$(condition Accepted reason)")" \
+	PortUnavailable
+kubectl get gateway greedy >/dev/null
+tap_ok $? 'and the API server answers'
+# shellcheck disable=SC2016 # expanded there
+on 1 bash -c '"$WEIR_BUILD/weirctl" status --admin "$NODE_DIR/admin.sock"' |
+	grep -q '^server     https://.*, this agent writes status$'
+tap_ok $? 'weirctl status names the server'
 
 # ------------------------------------------------------------------- the end
 kubectl delete gateway gw --wait=false >/dev/null

@@ -111,17 +111,8 @@ func buildRoot(spec *sandbox.Spec) error {
 		}
 	}
 	_ = os.Chmod(filepath.Join(root, "tmp"), 0o1777)
-	for _, dir := range hostDirs {
-		if err := mirrorHostDir("/"+dir, filepath.Join(root, dir)); err != nil {
-			return err
-		}
-	}
-	for _, name := range hostEtc {
-		if _, err := os.Stat("/etc/" + name); err == nil {
-			if err := bind("/etc/"+name, filepath.Join(root, "etc", name), true); err != nil {
-				return err
-			}
-		}
+	if err := bindPrograms(spec.Image, root); err != nil {
+		return err
 	}
 	if err := unix.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""); err != nil {
 		return fmt.Errorf("mounting /proc: %w", err)
@@ -191,6 +182,44 @@ func confine(spec *sandbox.Spec) error {
 func readOnly(path string) error {
 	if err := unix.Mount("", path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		return fmt.Errorf("making %s read-only: %w", path, err)
+	}
+	return nil
+}
+
+// bindPrograms makes the content of an unpacked image visible, read-only; without one, that of the machine.
+func bindPrograms(image, root string) error {
+	if image == "" {
+		for _, dir := range hostDirs {
+			if err := mirrorHostDir("/"+dir, filepath.Join(root, dir)); err != nil {
+				return err
+			}
+		}
+		return bindExisting("/etc", filepath.Join(root, "etc"), hostEtc)
+	}
+	entries, err := os.ReadDir(image)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, e := range entries {
+		if _, err := os.Stat(filepath.Join(root, e.Name())); os.IsNotExist(err) { // /proc and others are there already
+			names = append(names, e.Name())
+		}
+	}
+	if err := bindExisting(image, root, names); err != nil {
+		return err
+	}
+	return bindExisting(filepath.Join(image, "etc"), filepath.Join(root, "etc"), hostEtc)
+}
+
+func bindExisting(from, to string, names []string) error {
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(from, name)); err != nil {
+			continue
+		}
+		if err := bind(filepath.Join(from, name), filepath.Join(to, name), true); err != nil {
+			return err
+		}
 	}
 	return nil
 }

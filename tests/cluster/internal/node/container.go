@@ -146,6 +146,9 @@ func (c *container) start(ctx context.Context) (*exec.Cmd, io.Closer, error) {
 		NetNS: c.pod.net.path, Hostname: c.pod.hostname(), Root: filepath.Join(dir, "root"), Mounts: mounts,
 		Env: environ(env), Dir: firstOf(c.spec.WorkingDir, c.image.Dir, "/"),
 	}
+	if c.image.Root != "" {
+		spec.Image = c.pod.node.images.hostPath(c.image.Root)
+	}
 	command := c.spec.Command
 	if len(command) == 0 {
 		command = c.image.Entrypoint

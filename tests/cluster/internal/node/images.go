@@ -16,6 +16,7 @@ type Image struct {
 	Entrypoint    []string          // used when the container has no command
 	Env           map[string]string // the image's own environment
 	Files         map[string]string // path in the container → file or directory here, with $VARIABLES of the node's environment; relative: below the bin directory
+	Root          string            // unpacked image, instead of this machine's /usr; path as in Files
 	Dir           string            // working directory, default /
 	AwaitListener bool              // without a readiness probe: ready only when a socket listens
 }

@@ -8,6 +8,7 @@ type Spec struct {
 	NetNS        string   // path of the network namespace
 	Hostname     string   // in the container's own UTS namespace
 	Root         string   // empty directory to build the root file system on
+	Image        string   // unpacked image to take the place of the machine's programs; empty: none
 	Mounts       []Mount  // in this order
 	Argv         []string // Argv[0] is looked up in the PATH of Env, inside the new root
 	Env          []string // NAME=value
