@@ -15,8 +15,11 @@
 
 #define AGAIN_MS 8000
 #define AGAIN_SPREAD_MS 4000
+/* What was there is gone when it was not found so often, a second apart. */
+#define ABSENCES 3
+#define SURE_MS 1000
 
-static bool is_builtin(enum weir_kind kind)
+bool weir_discover_is_builtin(enum weir_kind kind)
 {
 	const char *group = weir_kind_group(kind);
 
@@ -25,8 +28,8 @@ static bool is_builtin(enum weir_kind kind)
 
 static bool is_asked_for(const struct weir_reflector *r)
 {
-	return weir_kube_rule_of(r->kind)->plural && !is_builtin(r->kind) &&
-	       !r->api_version[0];
+	return weir_kube_rule_of(r->kind)->plural &&
+	       !weir_discover_is_builtin(r->kind) && !r->api_version[0];
 }
 
 static void drop(struct weir_discovery *d)
@@ -69,10 +72,12 @@ static void note_found(const struct weir_discovery *d, struct weir_str document)
 	}
 }
 
-/* The best version that was found, for each kind that has none yet. */
-static void start_found(struct weir_kube_source *s)
+/* The best version that was found, for each kind that has none yet.  Returns
+ * whether one is looked for that was there before. */
+static bool start_found(struct weir_kube_source *s)
 {
 	_cleanup_buf_ struct weir_buf missing = {0};
+	bool is_unsure = false;
 
 	for (size_t k = 0; k < _WEIR_KIND_MAX; k++) {
 		struct weir_reflector *r = &s->reflectors[k];
@@ -88,6 +93,10 @@ static void start_found(struct weir_kube_source *s)
 					   (size_t)__builtin_ctz(r->found)));
 			continue;
 		}
+		if (r->is_known && ++r->absences < ABSENCES) {
+			is_unsure = true;
+			continue;
+		}
 		if (r->state == WEIR_KUBE_IDLE) {
 			weir_buf_printf(&missing, "%s%s/%s",
 					missing.n ? ", " : "",
@@ -100,20 +109,27 @@ static void start_found(struct weir_kube_source *s)
 			  "every 10 s",
 			  (int)missing.n, missing.p);
 	}
+	return is_unsure;
 }
 
 static void end_round(struct weir_kube_source *s)
 {
+	bool is_unsure;
+
 	if (s->discover_failed) {
 		weir_discover_later(
 			s, weir_source_backoff(s, ++s->discover_failures));
 		return;
 	}
 	s->discover_failures = 0;
-	start_found(s);
+	is_unsure = start_found(s);
 	if (!s->is_discovered) {
 		s->is_discovered = true;
 		weir_source_settled(s);
+	}
+	if (is_unsure) {
+		weir_discover_later(s, SURE_MS);
+		return;
 	}
 	for (size_t k = 0; k < _WEIR_KIND_MAX; k++) {
 		if (is_asked_for(&s->reflectors[k])) {

@@ -76,6 +76,17 @@ static void end_request(struct weir_reflector *r)
 
 /* ------------------------------------------------------ when it fails */
 
+/* Another version of it may be there, or all of it in a moment (a server that
+ * starts): what is known stays until it is sure. */
+static void look_for_version(struct weir_reflector *r, const char *message)
+{
+	r->api_version[0] = '\0';
+	r->needs_list = true;
+	set_state(r, WEIR_KUBE_AWAY, message);
+	weir_discover_later(r->source,
+			    weir_source_backoff(r->source, r->failures));
+}
+
 static void fail_by_status(struct weir_reflector *r,
 			   const struct weir_kube_reply *reply)
 {
@@ -83,11 +94,11 @@ static void fail_by_status(struct weir_reflector *r,
 	uint32_t delay_ms = weir_source_backoff(s, r->failures);
 
 	weir_source_heard(s);
-	switch (reply->status) {
-	case 404:
-		weir_reflect_missing(r);
-		weir_discover_later(s, weir_source_backoff(s, 0));
+	if (reply->status == 404 && !weir_discover_is_builtin(r->kind)) {
+		look_for_version(r, reply->message);
 		return;
+	}
+	switch (reply->status) {
 	case 401:
 	case 403:
 		set_state(r, WEIR_KUBE_FORBIDDEN, reply->message);
@@ -442,7 +453,8 @@ void weir_reflect_start(struct weir_reflector *r, struct weir_str version)
 	snprintf(r->api_version, sizeof(r->api_version), "%s%s%.*s", group,
 		 *group ? "/" : "", WEIR_STR_ARG(version));
 	r->version = version;
-	r->failures = 0;
+	r->absences = 0;
+	r->is_known = true;
 	begin_list(r);
 }
 
@@ -450,16 +462,18 @@ void weir_reflect_missing(struct weir_reflector *r)
 {
 	end_request(r);
 	weir_loop_disarm(r->source->options.loop, &r->retry);
-	if (r->api_version[0]) {
+	r->api_version[0] = '\0';
+	if (!r->is_known) {
+		set_state(r, WEIR_KUBE_MISSING, "");
+	} else {
 		/* A list of nothing. */
+		r->is_known = false;
 		weir_held_list_begin(&r->source->held, r->kind);
 		if (weir_held_list_end(&r->source->held, r->kind) < 0) {
 			weir_warn("%s: out of memory", weir_kind_text(r->kind));
 		}
-		r->api_version[0] = '\0';
 		set_state(r, WEIR_KUBE_MISSING, "the server has it no longer");
-	} else {
-		set_state(r, WEIR_KUBE_MISSING, "");
+		weir_source_changed(r->source);
 	}
 	r->found = 0;
 	settle(r);

@@ -29,6 +29,8 @@ struct weir_reflector {
 	uint64_t seen;             /* highest resourceVersion */
 	uint64_t begun_ms;         /* the request */
 	uint32_t failures;         /* in a row */
+	uint32_t absences;         /* discoveries in a row without it */
+	bool is_known;             /* the server had it once */
 	bool is_settled; /* listed to its end once, or known to be absent */
 	bool is_named;   /* by-name kinds: something names one */
 	bool needs_list;
@@ -111,6 +113,8 @@ void weir_reflect_missing(struct weir_reflector *r);
 void weir_reflect_kick(struct weir_reflector *r);
 
 /* discover.c */
+/* A kind of Kubernetes itself, which is always there. */
+bool weir_discover_is_builtin(enum weir_kind kind);
 /* Asks for the versions of all kinds that have none yet. */
 void weir_discover_begin(struct weir_kube_source *source);
 void weir_discover_later(struct weir_kube_source *source, uint32_t delay_ms);

@@ -129,14 +129,16 @@ static bool is_retried(struct job *j, const struct weir_kube_reply *reply)
 {
 	bool is_passing = reply->error || reply->status == 429 ||
 			  reply->status >= 500;
+	uint32_t n;
 
 	if (reply->status == 409 && !j->method) {
 		j->writer->stats.conflicts++;
 		if (++j->conflicts > CONFLICTS_MAX) {
 			return false;
 		}
-		/* Mostly the next attempt wins. */
-		try_later(j, j->conflicts < 3 ? 0 : j->conflicts - 2, 0);
+		/* Mostly the next attempt wins; none waits for a second. */
+		n = j->conflicts > 2 ? j->conflicts - 2 : 0;
+		try_later(j, n < 3 ? n : 3, 0);
 		return true;
 	}
 	if (!is_passing || ++j->failures > FAILURES_MAX) {

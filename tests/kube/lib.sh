@@ -9,7 +9,7 @@
 #	                         starts weir-kube-driver; its log is $work/NAME.log
 #	ask NAME COMMAND         one command; prints its answer, JSON
 #	says NAME COMMAND FILTER the answer makes jq's FILTER true
-#	soon NAME COMMAND FILTER ... within 20 s
+#	soon NAME COMMAND FILTER ... within 30 s
 #	post PATH < LINES        creates each line, a JSON object, there; many at a
 #	                         time
 #	object FORMAT ARG...     printf, without the line breaks and blanks of the
@@ -76,8 +76,8 @@ says() { # NAME COMMAND FILTER
 }
 
 soon() { # NAME COMMAND FILTER
-	wait_until 20 says "$@" || {
-		echo "# not within 20 s: $1: $3"
+	wait_until 30 says "$@" || {
+		echo "# not within 30 s: $1: $3"
 		ask "$1" "$2" | jq -c . | cut -c1-2000 | sed 's/^/# /'
 		return 1
 	}
