@@ -95,6 +95,7 @@ struct weir_h2 {
 	struct weir_h2_rate resets;
 	struct weir_h2_rate controls;
 	struct weir_h2_fields fields;
+	uint64_t sweep_ms;  /* when ended streams are looked at; 0: none */
 	uint64_t goaway_ms; /* when the last GOAWAY is due; 0: not yet */
 	bool is_dirty;
 	bool is_abusive;

@@ -255,7 +255,7 @@ static bool receive(struct weir_h2 *h2)
 	if (!h2->end->is_readable) {
 		return true;
 	}
-	b = weir_worker_block(w);
+	b = weir_block_get_last(&w->blocks);
 	if (!b) {
 		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
 		return false;
@@ -280,11 +280,17 @@ static bool gather(struct weir_h2 *h2)
 	struct weir_worker *w = h2->w;
 	struct weir_block *b;
 
+	if (!h2->out && !h2->rest_n &&
+	    !nghttp2_session_want_write(h2->session)) {
+		return false;
+	}
 	if (!h2->out) {
-		h2->out = weir_worker_block(w);
+		h2->out = weir_block_get_last(&w->blocks);
 	}
 	b = h2->out;
 	if (!b) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
+		h2->is_dead = true;
 		return false;
 	}
 	if (b->start == b->end) {
@@ -421,10 +427,34 @@ enum weir_step weir_h2_accept(struct weir_worker *w, struct weir_client *c)
 	return WEIR_STEP_AGAIN;
 }
 
+/* Answered streams that their peer does not take: a connection that is kept
+ * alive otherwise (CVE-2019-9517) would hold them for ever. */
+static void sweep(struct weir_h2 *h2)
+{
+	uint64_t now = h2->w->now_ms;
+	uint64_t stall = h2->w->limits->stall_timeout_ms;
+
+	if (!h2->sweep_ms || now < h2->sweep_ms) {
+		return;
+	}
+	h2->sweep_ms = 0;
+	for (struct weir_h2_stream *s = h2->streams; s; s = s->next) {
+		if (s->end) {
+			continue;
+		}
+		if (now - s->since_ms >= stall) {
+			weir_h2_reset_stream(s, NGHTTP2_CANCEL);
+		} else {
+			h2->sweep_ms = now + stall;
+		}
+	}
+}
+
 enum weir_step weir_h2_step(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_h2 *h2 = c->h2;
 
+	sweep(h2);
 	if (!receive(h2)) {
 		weir_client_close(w, c, false);
 		return WEIR_STEP_WAIT;

@@ -401,7 +401,8 @@ static bool make_room(struct weir_h2_stream *s)
 	struct weir_block *tx;
 
 	if (!s->tx) {
-		s->tx = weir_worker_block(w);
+		s->tx = s->has_sent_head ? weir_worker_block(w)
+					 : weir_block_get_last(&w->blocks);
 	}
 	tx = s->tx;
 	if (!tx) {
@@ -542,6 +543,9 @@ static void stream_close(struct weir_end *end, bool is_reset)
 	}
 	drop_rx(s);
 	s->since_ms = h2->w->now_ms;
+	if (!h2->sweep_ms) {
+		h2->sweep_ms = s->since_ms + h2->w->limits->stall_timeout_ms;
+	}
 	if (h2->upstream ? !(s->is_ended && s->rx_eof) : !s->tx_eof) {
 		weir_h2_reset_stream(s, h2->upstream ? NGHTTP2_CANCEL
 						     : NGHTTP2_INTERNAL_ERROR);

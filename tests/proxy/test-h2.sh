@@ -13,7 +13,7 @@ go_program h2spec github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible 2>
 . "$here/clients/lib.sh"
 
 open_site
-proxy "$dir/site" workers=2 drain_ms=5000
+proxy "$dir/site" workers=2 drain_ms=5000 stall_timeout_ms=4000
 backend A=http:127.0.1.1:9101
 h1=(curl -s -m 20 --http1.1)
 h2=(curl -s -m 20 --http2-prior-knowledge)
@@ -82,7 +82,7 @@ if client_is h2load "command -v h2load"; then
 fi
 
 if python3 -c 'import socket' 2>/dev/null; then
-	numbered python3 "$here/clients/h2_hostile.py" 127.0.0.30 8080 t
+	numbered python3 "$here/clients/h2_hostile.py" 127.0.0.30 8080 t stall
 	ok "floods were counted" [ "$(($(stat_of H2_FLOOD) + $(stat_of H2_RESETS)))" -ge 6 ]
 else
 	skip "by hand" "Python is not installed"

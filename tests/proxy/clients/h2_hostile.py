@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 by hand, to say what libraries do not: h2_hostile.py ADDR PORT HOST
+"""HTTP/2 by hand, to say what libraries do not: h2_hostile.py ADDR PORT HOST [STALL]
 
-Prints TAP lines; each case is a connection of its own.
+Prints TAP lines; each case is a connection of its own.  STALL: streams end after four
+seconds without progress.
 """
 import socket
 import struct
@@ -235,3 +236,17 @@ try:
 except ConnectionError:
     f = True
 ok(f is not None, "a body beyond the window", f)
+
+# Responses that nobody takes, on a connection that PING keeps alive.
+if len(sys.argv) > 4:
+    import time
+    c = Conn()
+    c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
+    c.send(HEADERS, END_HEADERS | END_STREAM, 1, head())
+    got, until = None, time.time() + 8
+    while not got and time.time() < until:
+        c.send(PING, 0, 0, b"12345678")
+        f = c.frame()
+        got = f and f[0] == RST and f
+        time.sleep(0.05)
+    ok(got and got[2] == 1, "a stream that is not taken ends", got)
