@@ -177,27 +177,7 @@ STREAMS ?= 1000000
 differential: $(B)/differential $(TOOL_BIN) ## STREAMS (10^6) of requests through weir's parser and others
 	$(Q)tests/differential/run --build $(B) --streams $(STREAMS)
 
-# ---------------------------------------------------------------- fuzzing
-# What the targets reach is compiled once.  A target may include a .c file to
-# reach its static functions: the archive's copy is then not pulled in.
-FUZZ_FLAGS := -std=gnu17 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_LIB_OBJ := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(CORE_SRC) $(call src,proxy kube))
-$(B)/fuzz/libfuzzed.a: $(FUZZ_LIB_OBJ)
-$(B)/fuzz/obj/%.o: %.c | $(B)/.tools
-	$(call msg,FUZZ-CC,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
-
-$(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libfuzzed.a
-	$(call msg,FUZZ,$@)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(AGENT_LIBS) -lm -o $@
-
-.PHONY: fuzz-build fuzz fuzz-replay
-fuzz-build: $(FUZZ_BIN)
-fuzz: fuzz-build ## fuzz all targets for FUZZ_SECONDS (default 240) in all
-	$(Q)scripts/fuzz run --build $(B)
-fuzz-replay: fuzz-build ## replay the committed corpora
-	$(Q)scripts/fuzz replay --build $(B)
+include tests/fuzz/fuzz.mk tests/cluster/cluster.mk
 
 # ---------------------------------------------------------------- checks
 .PHONY: lint format asan coverage
@@ -225,8 +205,6 @@ bench: ## side-by-side measurements (BENCH='all', 'keep64 ...'); results.json
 	$(Q)B=$(abspath $(B)) tests/bench/run $(BENCH)
 bench-tools: $(TOOL_BIN) $(BENCH_BIN)
 
-include tests/cluster/cluster.mk
-
 # ---------------------------------------------------------------- install
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
@@ -248,7 +226,7 @@ setup: ## install what building and testing need (Debian)
 clean: ## remove build/
 	$(Q)rm -rf $(B)
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile tests/cluster/cluster.mk
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile tests/*/*.mk
 
 -include $(patsubst %.c,$(B)/%.d,$(sort $(AGENT_SRC) $(CTL_SRC) $(HARNESS_SRC) $(TEST_SRC) $(BENCH_SRC) $(DIFFER_SRC)))
 -include $(BPF_OBJ:.o=.d) $(FUZZ_LIB_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/fuzz/obj/%.d)
