@@ -167,8 +167,12 @@ weir_ir_route_verdict(struct ir *c, const struct weir_object *object)
 
 	for (uint32_t i = c->last_route;
 	     i < v->n_routes && i < c->last_route + 2; i++) {
-		/* Until the end they share their texts with the store. */
-		if (v->routes[i].id.name.p == object->name.p) {
+		const struct weir_verdict_id *id = &v->routes[i].id;
+
+		/* Until the end they share their texts with the store; but some
+		 * names are one text for many objects ("default"). */
+		if (id->name.p == object->name.p && id->kind == object->kind &&
+		    weir_str_eq(id->ns, object->ns)) {
 			c->last_route = i;
 			return &v->routes[i];
 		}
