@@ -327,37 +327,20 @@ static int compare_clients(const void *a, const void *b)
 	return r ? r : weir_str_cmp(x->ns, y->ns);
 }
 
-static void add_clients(const struct weir_object *slice, struct client *v,
-			size_t *n)
+static bool is_client(const struct weir_map *namespaces,
+		      const struct weir_object *pod)
 {
-	const struct weir_slice_spec *spec = slice->slice;
-
-	for (size_t i = 0; i < spec->n_endpoints; i++) {
-		const struct weir_slice_endpoint *e = &spec->endpoints[i];
-
-		for (size_t k = 0; k < e->n_addresses; k++) {
-			v[(*n)++] = (struct client){e->addresses[k], slice->ns};
-		}
-	}
+	return pod->pod && weir_ir_get(namespaces, weir_str_hash(pod->ns, 0));
 }
 
-static size_t n_addresses(const struct weir_object *slice)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < slice->slice->n_endpoints; i++) {
-		n += slice->slice->endpoints[i].n_addresses;
-	}
-	return n;
-}
-
-/* Who is where, as far as EndpointSlices say it: the clients that stand behind
- * a Service themselves. */
+/* Where the pods of namespaces with consumer routes are: not what
+ * EndpointSlices say, as who may write those could make himself a client of
+ * another's. */
 struct weir_span weir_ir_emit_clients(struct ir *c, struct weir_writer *w)
 {
-	size_t n_slices;
+	size_t n_pods;
 	const struct weir_object *const *v = weir_store_list(
-		c->store, WEIR_KIND_ENDPOINT_SLICE, &n_slices);
+		c->store, WEIR_KIND_POD, &n_pods);
 	_cleanup_(weir_map_fini) struct weir_map namespaces = {0};
 	struct weir_client_addr *out;
 	struct client *all;
@@ -371,11 +354,8 @@ struct weir_span weir_ir_emit_clients(struct ir *c, struct weir_writer *w)
 				    weir_str_hash(f->consumer_ns, 0), f);
 		}
 	}
-	for (size_t i = 0; namespaces.n && i < n_slices; i++) {
-		if (v[i]->slice &&
-		    weir_ir_get(&namespaces, weir_str_hash(v[i]->ns, 0))) {
-			n += n_addresses(v[i]);
-		}
+	for (size_t i = 0; namespaces.n && i < n_pods; i++) {
+		n += is_client(&namespaces, v[i]) ? v[i]->pod->n_addresses : 0;
 	}
 	if (n == 0) {
 		return (struct weir_span){0};
@@ -386,10 +366,14 @@ struct weir_span weir_ir_emit_clients(struct ir *c, struct weir_writer *w)
 		return (struct weir_span){0};
 	}
 	n = 0;
-	for (size_t i = 0; i < n_slices; i++) {
-		if (v[i]->slice &&
-		    weir_ir_get(&namespaces, weir_str_hash(v[i]->ns, 0))) {
-			add_clients(v[i], all, &n);
+	for (size_t i = 0; i < n_pods; i++) {
+		const struct weir_pod_spec *pod = v[i]->pod;
+
+		if (!is_client(&namespaces, v[i])) {
+			continue;
+		}
+		for (size_t k = 0; k < pod->n_addresses; k++) {
+			all[n++] = (struct client){pod->addresses[k], v[i]->ns};
 		}
 	}
 	qsort(all, n, sizeof(*all), compare_clients);

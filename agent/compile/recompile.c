@@ -183,23 +183,6 @@ static void patch_verdicts(const struct weir_verdicts *verdicts,
 	}
 }
 
-/* Do slices say where clients of consumer routes are? */
-static bool are_clients(const struct weir_plan *p,
-			const struct weir_object *const *slices, size_t n)
-{
-	const struct weir_frontend *f = weir_plan_at(p, p->frontends);
-
-	for (uint32_t i = 0; n && i < p->frontends.n; i++) {
-		for (size_t k = 0; f[i].consumer_ns.n && k < n; k++) {
-			if (weir_str_eq(weir_plan_str(p, f[i].consumer_ns),
-					slices[k]->ns)) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
 static int patch(struct weir_store *store,
 		 const struct weir_compile_options *options, uint64_t since,
 		 const struct weir_plan_view *before,
@@ -218,9 +201,6 @@ static int patch(struct weir_store *store,
 		return r;
 	}
 	n_slices = slices_first(edits, n);
-	if (are_clients(before->rules, edits, n_slices)) {
-		return -EAGAIN;
-	}
 	if (n_slices) {
 		r = weir_ir_patch_eps(store, options, edits, n_slices, before,
 				      &eps, &eps_size);

@@ -260,11 +260,13 @@ static int start_members(struct weir_kube_feed *f)
 static int start(struct weir_feed *feed, struct weir_control *control)
 {
 	struct weir_kube_feed *f = of(feed);
-	struct weir_kube_source_options options = {.loop = f->loop,
-						   .store = control->store,
-						   .on_change = on_source,
-						   .status_hash = hash_status,
-						   .arg = f};
+	struct weir_kube_source_options options = {
+		.loop = f->loop,
+		.store = control->store,
+		.on_change = on_source,
+		.status_hash = hash_status,
+		.node = f->options->node_name,
+		.arg = f};
 	struct weir_kube_config *config = NULL;
 	int r = load_config(f->options, &config);
 

@@ -6,7 +6,7 @@
 		.plural = (name), .versions = (list), __VA_ARGS__              \
 	}
 
-/* Versions are those that the model decodes.  Pods and Revisions are not read:
+/* Versions are those that the model decodes.  Revisions are not read:
  * nothing in a plan comes from them. */
 static const struct weir_kube_rule rules[_WEIR_KIND_MAX] = {
 	[WEIR_KIND_NAMESPACE] = RULE("namespaces", "v1"),
@@ -29,6 +29,8 @@ static const struct weir_kube_rule rules[_WEIR_KIND_MAX] = {
 		"secrets", "v1", .is_by_name = true,
 		.field_selector = "type%3Dkubernetes.io%2Ftls"),
 	[WEIR_KIND_CONFIG_MAP] = RULE("configmaps", "v1", .is_by_name = true),
+	[WEIR_KIND_POD] = RULE("pods", "v1", .is_by_name = true,
+			       .is_of_node = true),
 	[WEIR_KIND_KSERVICE] = RULE("services", "v1"),
 	[WEIR_KIND_KROUTE] = RULE("routes", "v1"),
 	[WEIR_KIND_KINGRESS] = RULE("ingresses", "v1alpha1"),

@@ -9,10 +9,12 @@
 struct weir_kube_rule {
 	const char *plural;   /* NULL: not read */
 	const char *versions; /* "v1|v1beta1", the best first */
-	/* Only those that another object names are kept, and nothing is asked
-	 * for before one is named. */
+	/* Only those that another object names are kept (of Pods: whose
+	 * namespace one names), and nothing is asked for before one is named.
+	 */
 	bool is_by_name;
 	const char *field_selector; /* encoded; NULL: all */
+	bool is_of_node;            /* only what runs on the agent's node */
 };
 
 const struct weir_kube_rule *weir_kube_rule_of(enum weir_kind kind);

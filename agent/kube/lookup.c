@@ -129,21 +129,17 @@ static void on_reply(void *arg, const struct weir_kube_reply *reply)
 
 static void add_selector(struct weir_buf *path, const struct weir_lookup *l)
 {
-	const char *field = weir_kube_rule_of(l->kind)->field_selector;
-
-	if (!*l->name) {
-		return; /* all of the namespace */
-	}
 	if (l->kind == WEIR_KIND_ENDPOINT_SLICE) {
 		weir_buf_addz(path, "?labelSelector=kubernetes.io%2F"
 				    "service-name%3D");
-	} else {
-		weir_buf_addz(path, "?fieldSelector=");
-		if (field) {
-			weir_buf_addz(path, field);
-			weir_buf_addz(path, "%2C");
+	} else if (weir_source_add_fields(l->source, l->kind, "?", path)) {
+		if (!*l->name) {
+			return;
 		}
-		weir_buf_addz(path, "metadata.name%3D");
+		weir_buf_addz(path, "%2Cmetadata.name%3D");
+	} else {
+		weir_buf_addz(path, *l->name ? "?fieldSelector=metadata.name%3D"
+					     : "");
 	}
 	weir_kube_encode(path, weir_str_of(l->name));
 }

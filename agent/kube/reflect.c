@@ -269,7 +269,6 @@ static void call(struct weir_reflector *r, struct weir_buf *path,
 
 static void list_page(struct weir_reflector *r)
 {
-	const struct weir_kube_rule *rule = weir_kube_rule_of(r->kind);
 	_cleanup_buf_ struct weir_buf path = {0};
 	struct weir_kube_call c = {.on_data = on_list_data,
 				   .fn = on_list_reply,
@@ -279,10 +278,7 @@ static void list_page(struct weir_reflector *r)
 	weir_kube_path(&path, r->kind, r->version, WEIR_STR_NULL, WEIR_STR_NULL,
 		       "");
 	weir_buf_printf(&path, "?limit=%d", WEIR_KUBE_PAGE);
-	if (rule->field_selector) {
-		weir_buf_printf(&path, "&fieldSelector=%s",
-				rule->field_selector);
-	}
+	weir_source_add_fields(r->source, r->kind, "&", &path);
 	if (r->next_page.n) {
 		weir_buf_addz(&path, "&continue=");
 		weir_kube_encode(&path, weir_buf_str(&r->next_page));
@@ -406,7 +402,6 @@ static void on_watch_reply(void *arg, const struct weir_kube_reply *reply)
 
 static void begin_watch(struct weir_reflector *r)
 {
-	const struct weir_kube_rule *rule = weir_kube_rule_of(r->kind);
 	uint32_t timeout_s = WATCH_MIN_S +
 			     weir_source_random(r->source, WATCH_SPREAD_S);
 	_cleanup_buf_ struct weir_buf path = {0};
@@ -423,10 +418,7 @@ static void begin_watch(struct weir_reflector *r)
 			"?watch=1&allowWatchBookmarks=true"
 			"&resourceVersion=%" PRIu64 "&timeoutSeconds=%u",
 			r->seen, timeout_s);
-	if (rule->field_selector) {
-		weir_buf_printf(&path, "&fieldSelector=%s",
-				rule->field_selector);
-	}
+	weir_source_add_fields(r->source, r->kind, "&", &path);
 	call(r, &path, &c);
 }
 

@@ -98,6 +98,11 @@ void weir_source_changed(struct weir_kube_source *source);
 /* The server answered, or did not. */
 void weir_source_heard(struct weir_kube_source *source);
 void weir_source_lost(struct weir_kube_source *source, const char *message);
+/* "?fieldSelector=..." with lead for the question mark; false, and nothing,
+ * where all objects of the kind are asked for. */
+bool weir_source_add_fields(const struct weir_kube_source *source,
+			    enum weir_kind kind, const char *lead,
+			    struct weir_buf *path);
 /* A reflector has settled: others may wait for it. */
 void weir_source_settled(struct weir_kube_source *source);
 

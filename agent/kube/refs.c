@@ -66,11 +66,10 @@ static void route(const struct visit *v, const struct weir_route_spec *spec)
 		const struct weir_parent_ref *p = &spec->parents[i];
 
 		backend(v, p->group, p->kind, p->ns, p->name);
-		/* A consumer route is for the clients of its namespace, who
-		 * are known by the EndpointSlices there. */
+		/* For clients of its own namespace: who are they? */
 		if (p->group.n == 0 && weir_str_is(p->kind, "Service") &&
 		    !weir_str_eq(p->ns, v->object->ns)) {
-			v->fn(v->arg, WEIR_KIND_SERVICE, v->object->ns,
+			v->fn(v->arg, WEIR_KIND_POD, v->object->ns,
 			      WEIR_STR(""));
 		}
 	}

@@ -99,6 +99,26 @@ void weir_source_lost(struct weir_kube_source *source, const char *message)
 	weir_source_changed(source);
 }
 
+bool weir_source_add_fields(const struct weir_kube_source *source,
+			    enum weir_kind kind, const char *lead,
+			    struct weir_buf *path)
+{
+	const struct weir_kube_rule *rule = weir_kube_rule_of(kind);
+	const char *node = source->options.node;
+
+	if (rule->is_of_node && node && *node) {
+		weir_buf_printf(path, "%sfieldSelector=spec.nodeName%%3D",
+				lead);
+		weir_kube_encode(path, weir_str_of(node));
+		return true;
+	}
+	if (rule->field_selector) {
+		weir_buf_printf(path, "%sfieldSelector=%s", lead,
+				rule->field_selector);
+	}
+	return rule->field_selector != NULL;
+}
+
 /* ---------------------------------------------------- what is begun when */
 
 static void start_named(struct weir_kube_source *s, enum weir_kind kind)

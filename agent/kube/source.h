@@ -3,10 +3,10 @@
  * The API server as a source of objects: list and watch of every kind into the
  * store.  Memory follows what the plan needs: lists are read object by object,
  * and of Services, EndpointSlices, Secrets and ConfigMaps only those are kept
- * that a Gateway, a route, a policy or a KIngress in the store names (and,
- * where a consumer route is, those of its namespace).  One that is named later
- * is asked for by itself, and until it is there the source is not synced, so
- * that an edit to a new Service costs no request.
+ * that a Gateway, a route, a policy or a KIngress in the store names; of Pods
+ * those of this node in namespaces with consumer routes.  One that is named
+ * later is asked for by itself, and until it is there the source is not synced,
+ * so that an edit to a new Service costs no request.
  *
  * While the server is away everything stays as it is.
  */
@@ -32,7 +32,10 @@ struct weir_kube_source_options {
 	 * status of an object: once for all that arrived together. */
 	void (*on_change)(void *arg);
 	weir_kube_hash_fn status_hash; /* NULL: 0 for all */
-	void *arg;                     /* of both */
+	/* Of Pods only those on it, the clients whose connections it sees; NULL
+	 * or "": of all nodes. */
+	const char *node;
+	void *arg; /* of both */
 };
 
 /* What is known of an object that is in the store. */

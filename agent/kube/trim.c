@@ -50,10 +50,16 @@ static bool is_whole(struct weir_str object, size_t pos)
 	return pos < object.n && object.p[pos] == '}';
 }
 
-static int trim_metadata(struct weir_str metadata, struct weir_buf *out)
+static int trim_metadata(enum weir_kind kind, struct weir_str metadata,
+			 struct weir_buf *out)
 {
-	static const char *const left_out[] = {
-		"managedFields", "resourceVersion", "uid", "selfLink", NULL};
+	static const char *const always[] = {"managedFields", "resourceVersion",
+					     "uid", "selfLink", NULL};
+	static const char *const of_pods[] = {
+		"managedFields", "resourceVersion", "uid",
+		"selfLink",      "annotations",     "labels",
+		"generation",    "ownerReferences", NULL};
+	const char *const *left_out = kind == WEIR_KIND_POD ? of_pods : always;
 	const char *comma = "";
 	struct weir_str name;
 	struct weir_str value;
@@ -83,6 +89,29 @@ static void add_addresses(struct weir_str status, struct weir_buf *out)
 	}
 }
 
+/* Of a Pod where it is. */
+static void add_pod(struct weir_str spec, struct weir_str status,
+		    struct weir_buf *out)
+{
+	struct weir_str host = weir_jview_member(spec, "hostNetwork");
+	struct weir_str ips = weir_jview_member(status, "podIPs");
+	struct weir_str phase = weir_jview_member(status, "phase");
+
+	if (weir_str_is(host, "true")) {
+		weir_buf_addz(out, ",\"spec\":{\"hostNetwork\":true}");
+	}
+	/* Whether it is pending or runs is all the same. */
+	if (weir_str_is(phase, "\"Pending\"") ||
+	    weir_str_is(phase, "\"Running\"") || phase.n == 0) {
+		phase = WEIR_STR("\"\"");
+	}
+	if (ips.n) {
+		weir_buf_printf(out,
+				",\"status\":{\"phase\":%.*s,\"podIPs\":%.*s}",
+				WEIR_STR_ARG(phase), WEIR_STR_ARG(ips));
+	}
+}
+
 int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 		   struct weir_str object, struct weir_buf *out,
 		   struct weir_str *ret_status)
@@ -90,6 +119,7 @@ int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 	static const char *const left_out[] = {"apiVersion", "kind", "status",
 					       NULL};
 	struct weir_str status = WEIR_STR_NULL;
+	struct weir_str spec = WEIR_STR_NULL;
 	struct weir_str name;
 	struct weir_str value;
 	struct weir_str whole;
@@ -100,9 +130,11 @@ int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 	while (weir_jview_next(object, &pos, &name, &value, &whole)) {
 		if (weir_str_is(name, "metadata")) {
 			weir_buf_addz(out, ",\"metadata\":");
-			if (trim_metadata(value, out) < 0) {
+			if (trim_metadata(kind, value, out) < 0) {
 				return -EBADMSG;
 			}
+		} else if (kind == WEIR_KIND_POD && weir_str_is(name, "spec")) {
+			spec = value;
 		} else if (!is_one_of(name, left_out)) {
 			weir_buf_addz(out, ",");
 			weir_buf_add_str(out, whole);
@@ -115,6 +147,9 @@ int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 	}
 	if (kind == WEIR_KIND_GATEWAY) {
 		add_addresses(status, out);
+	}
+	if (kind == WEIR_KIND_POD) {
+		add_pod(spec, status, out);
 	}
 	weir_buf_addz(out, "}");
 	*ret_status = status;

@@ -67,6 +67,7 @@ static const struct weir_kind_rule rules[] = {
 	{WEIR_KIND_SECRET, "v1", weir_fields_secret, weir_decode_secret},
 	{WEIR_KIND_CONFIG_MAP, "v1", weir_fields_config_map,
 	 weir_decode_config_map},
+	{WEIR_KIND_POD, "v1", weir_fields_pod, weir_decode_pod},
 	{WEIR_KIND_KSERVICE, "v1", weir_fields_knative, NULL},
 	{WEIR_KIND_KROUTE, "v1", weir_fields_knative, NULL},
 	{WEIR_KIND_KREVISION, "v1", weir_fields_knative, NULL},

@@ -96,8 +96,10 @@ const struct weir_mfilter *weir_decode_filters(struct weir_decode *d,
 extern const struct weir_field weir_fields_namespace[];
 extern const struct weir_field weir_fields_service[];
 extern const struct weir_field weir_fields_slice[];
+extern const struct weir_field weir_fields_pod[];
 void weir_decode_service(struct weir_decode *d, const struct weir_node *root);
 void weir_decode_slice(struct weir_decode *d, const struct weir_node *root);
+void weir_decode_pod(struct weir_decode *d, const struct weir_node *root);
 /* decode_tls.c */
 extern const struct weir_field weir_fields_secret[];
 extern const struct weir_field weir_fields_config_map[];

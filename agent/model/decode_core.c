@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Service, EndpointSlice, Namespace. */
+/* Service, EndpointSlice, Pod, Namespace. */
 #include "addr.h"
 #include "decode.h"
 
@@ -269,5 +269,82 @@ void weir_decode_slice(struct weir_decode *d, const struct weir_node *root)
 	for (const struct weir_node *c = e ? endpoints->child : NULL; c;
 	     c = c->next, e++) {
 		decode_endpoint(d, c, weir_str_is(type->text, "IPv4"), e);
+	}
+}
+
+/* --------------------------------------------------------------------- Pod */
+
+static const struct weir_field pod_ip_fields[] = {
+	WEIR_FIELD("ip", STR, .is_required = true, .format = &weir_format_ip),
+	WEIR_FIELD_END,
+};
+
+static const struct weir_field pod_status_fields[] = {
+	WEIR_FIELD("podIPs", LIST, .sub = pod_ip_fields),
+	WEIR_FIELD("phase", STR),
+	WEIR_FIELD("podIP", STR),
+	WEIR_FIELD("hostIP", STR),
+	WEIR_FIELD("hostIPs", ANY),
+	WEIR_FIELD("conditions", ANY),
+	WEIR_FIELD("containerStatuses", ANY),
+	WEIR_FIELD("initContainerStatuses", ANY),
+	WEIR_FIELD("ephemeralContainerStatuses", ANY),
+	WEIR_FIELD("startTime", STR),
+	WEIR_FIELD("qosClass", STR),
+	WEIR_FIELD("message", STR),
+	WEIR_FIELD("reason", STR),
+	WEIR_FIELD("nominatedNodeName", STR),
+	WEIR_FIELD("observedGeneration", INT),
+	WEIR_FIELD("resize", STR),
+	WEIR_FIELD("resourceClaimStatuses", ANY),
+	WEIR_FIELD("extendedResourceClaimStatus", ANY),
+	WEIR_FIELD("allocatedResources", ANY),
+	WEIR_FIELD("resources", ANY),
+	WEIR_FIELD_END,
+};
+
+const struct weir_field weir_fields_pod[] = {
+	WEIR_FIELD("spec", ANY),
+	WEIR_FIELD("status", OBJECT, .sub = pod_status_fields),
+	WEIR_FIELD_END,
+};
+
+/* After that the address is another pod's. */
+static bool is_over(const struct weir_node *status)
+{
+	const struct weir_node *phase = weir_node_get(status, "phase");
+
+	return phase && (weir_str_is(phase->text, "Succeeded") ||
+			 weir_str_is(phase->text, "Failed"));
+}
+
+void weir_decode_pod(struct weir_decode *d, const struct weir_node *root)
+{
+	const struct weir_node *spec = weir_node_get(root, "spec");
+	const struct weir_node *status = weir_node_get(root, "status");
+	const struct weir_node *host = spec ? weir_node_get(spec, "hostNetwork")
+					    : NULL;
+	const struct weir_node *ips = status ? weir_node_get(status, "podIPs")
+					     : NULL;
+	struct weir_pod_spec *pod = weir_decode_new(d, sizeof(*pod));
+	struct weir_ip *v;
+
+	if (!pod) {
+		return;
+	}
+	d->object->pod = pod;
+	if (!ips || is_over(status) ||
+	    (host && weir_str_is(host->text, "true"))) {
+		return;
+	}
+	v = weir_decode_array(d, ips, sizeof(*v), &pod->n_addresses);
+	pod->addresses = v;
+	pod->n_addresses = 0;
+	for (const struct weir_node *c = v ? ips->child : NULL; c;
+	     c = c->next) {
+		if (weir_ip_parse(weir_node_get(c, "ip")->text,
+				  &v[pod->n_addresses]) == 0) {
+			pod->n_addresses++;
+		}
 	}
 }

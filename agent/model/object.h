@@ -27,6 +27,7 @@ enum weir_kind {
 	WEIR_KIND_ENDPOINT_SLICE,
 	WEIR_KIND_SECRET,
 	WEIR_KIND_CONFIG_MAP,
+	WEIR_KIND_POD,      /* who is a client of which namespace */
 	WEIR_KIND_KSERVICE, /* serving.knative.dev Service */
 	WEIR_KIND_KROUTE,
 	WEIR_KIND_KREVISION,
@@ -375,6 +376,13 @@ struct weir_config_spec {
 	bool has_addresses;
 };
 
+/* Addresses that are the pod's own: none while it has none, after its end, and
+ * where it has the node's. */
+struct weir_pod_spec {
+	const struct weir_ip *addresses;
+	size_t n_addresses;
+};
+
 /* ----------------------------------------------------------------- Knative */
 
 struct weir_king_split {
@@ -442,6 +450,7 @@ struct weir_object {
 		const struct weir_grant_spec *grant;
 		const struct weir_service_spec *service;
 		const struct weir_slice_spec *slice;
+		const struct weir_pod_spec *pod;
 		const struct weir_king_spec *kingress;
 		const void *spec;
 	};

@@ -7,7 +7,7 @@
  *
  * kubeconfig=FILE context=NAME, or cluster=DIR (in a pod; DIR "" is the usual
  * place); leases=NAMESPACE node=NAME duration_ms=N to take part in the
- *election.
+ *election; of Pods only those of that node are read.
  *
  * A command is a line of standard input, its answer a line of JSON:
  *	state			kinds, counters, diagnostics
@@ -451,7 +451,10 @@ static int open_members(struct driver *d, char **argv)
 static int run(struct driver *d, char **argv)
 {
 	struct weir_kube_source_options options = {
-		.on_change = on_change, .status_hash = hash_status, .arg = d};
+		.on_change = on_change,
+		.status_hash = hash_status,
+		.node = value_of(argv, "node"),
+		.arg = d};
 	int r = weir_loop_new(&d->loop);
 
 	if (r == 0) {

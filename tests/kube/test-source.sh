@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin kube -light
 kube_begin
-tap_plan 23
+tap_plan 25
 kubeconfig=$cluster_state/kubeconfig
 
 route() { # NAME SERVICE
@@ -38,7 +38,7 @@ services=/api/v1/namespaces/default/services
 slices=/apis/discovery.k8s.io/v1/namespaces/default/endpointslices
 
 # ------------------------------------------------- nothing, then CRDs
-driver a "kubeconfig=$kubeconfig"
+driver a "kubeconfig=$kubeconfig" node=here
 soon a state '.synced and .kinds.Namespace.state == "watching"'
 tap_ok $? 'a server without our kinds is synced'
 [[ $(grep -c 'does not have' "$work/a.log") == 1 ]] &&
@@ -82,13 +82,33 @@ soon a state '.kinds.Service.kept == 2 and .kinds.EndpointSlice.kept == 3 and .s
 tap_ok $? 'a Service that is named later is looked up, with its slices'
 
 kubectl create namespace shop >/dev/null
-slice in-shop in-shop 10.1.0.9 | post /apis/discovery.k8s.io/v1/namespaces/shop/endpointslices
-object '{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute",
-	"metadata":{"name":"consumer","namespace":"shop"},"spec":{"parentRefs":
-	[{"group":"","kind":"Service","namespace":"default","name":"shared","port":80}]}}' |
-	post /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes
-soon a 'list EndpointSlice' '[.[] | select(.ns == "shop")] | length == 1'
-tap_ok $? 'a consumer route brings the slices of its namespace'
+pod() { # NAME NODE
+	object '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%s"},"spec":{"nodeName":"%s",
+		"automountServiceAccountToken":false,
+		"containers":[{"name":"c","image":"x"}]}}' "$1" "$2"
+}
+consumer() { # NAME, of the other namespace's Service
+	object '{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute",
+		"metadata":{"name":"%s"},"spec":{"parentRefs":[{"group":"","kind":"Service",
+		"namespace":"default","name":"shared","port":80}]}}' "$1"
+}
+kubectl create serviceaccount -n shop default >/dev/null
+kubectl create serviceaccount -n default default >/dev/null
+{
+	pod here here
+	pod there there
+} | post /api/v1/namespaces/shop/pods
+pod elsewhere here | post /api/v1/namespaces/default/pods
+says a state '.kinds.Pod.state == "idle"'
+tap_ok $? 'Pods are not asked for'
+consumer consumer | post /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes
+soon a 'list Pod' '[.[].name] == ["here"]'
+tap_ok $? 'a consumer route brings the Pods of its namespace that are on the node'
+pod later here | post /api/v1/namespaces/shop/pods
+kubectl patch pod -n shop later --subresource=status --type=merge -p \
+	'{"status":{"phase":"Running","podIPs":[{"ip":"10.1.0.9"}]}}' >/dev/null
+soon a 'list Pod' '[.[].name] | sort == ["here","later"]'
+tap_ok $? 'and those that come later'
 kubectl delete httproute -n shop consumer >/dev/null
 soon a state '.kinds.HTTPRoute.kept == 1100'
 

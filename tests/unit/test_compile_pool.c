@@ -178,6 +178,17 @@ static void put_slice(struct site *s, const char *ns, unsigned last)
 	site_load(s, weir_str_of(text), 0);
 }
 
+static void put_pod(struct site *s, const char *ns, unsigned last)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "{apiVersion: v1, kind: Pod, metadata: {name: x, namespace: "
+		 "%s}, status: {phase: Running, podIPs: [{ip: 10.1.0.%u}]}}\n",
+		 ns, last);
+	site_load(s, weir_str_of(text), 0);
+}
+
 static bool goes_by_request(const struct site *s, const char *client)
 {
 	const struct weir_frontend *f = site_frontend(s, "10.96.0.1:80",
@@ -191,7 +202,7 @@ static bool goes_by_request(const struct site *s, const char *client)
 	return f->mode == WEIR_MODE_HTTP;
 }
 
-static void clients_are_told_by_their_slices(void)
+static void clients_are_told_by_their_pods(void)
 {
 	struct weir_compile_options options = {.node_name = WEIR_STR("node-a"),
 					       .is_writer = true};
@@ -202,16 +213,19 @@ static void clients_are_told_by_their_slices(void)
 	must(weir_store_new(&s.store) == 0, "store");
 	site_load(&s, weir_str_of(mesh), 0);
 	put_slice(&s, "shop", 1);
-	put_slice(&s, "team-a", 2);
-	put_slice(&s, "team-b", 3);
+	put_pod(&s, "shop", 1);
+	put_pod(&s, "team-a", 2);
+	put_pod(&s, "team-b", 3);
+	put_slice(&s, "team-a", 3);
 	compile(&s, true);
 	ok(goes_by_request(&s, "10.1.0.2"), "of the route's namespace");
 	ok(!goes_by_request(&s, "10.1.0.1") &&
-		   !goes_by_request(&s, "10.1.0.3") &&
 		   !goes_by_request(&s, "10.1.0.200"),
 	   "all others");
+	ok(!goes_by_request(&s, "10.1.0.3"),
+	   "nobody makes another's pod his own by a slice");
 	since = weir_store_version(s.store);
-	put_slice(&s, "team-a", 4);
+	put_pod(&s, "team-a", 4);
 	must(weir_recompile(s.store, &options, since, &s.view, &again) == 0,
 	     "recompile");
 	ok(again.secrets != NULL, "not patched: a client moved");
@@ -230,4 +244,4 @@ static void clients_are_told_by_their_slices(void)
 
 TAP_MAIN(TEST(pools_are_written_in_several_ways),
 	 TEST(only_the_writer_gives_new_ones), TEST(what_is_written_stays),
-	 TEST(clients_are_told_by_their_slices))
+	 TEST(clients_are_told_by_their_pods))

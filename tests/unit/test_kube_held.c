@@ -137,6 +137,91 @@ static void only_content_is_news_to_the_store(void)
 	end(&s);
 }
 
+static void pod(struct site *s, const char *ns, const char *name,
+		unsigned version, const char *more)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\","
+		 "\"annotations\":{\"n\":\"%u\"},\"labels\":{\"n\":\"%u\"},"
+		 "\"resourceVersion\":\"%u\"},%s}",
+		 name, ns, version, version, version, more);
+	must(weir_held_apply(&s->held, WEIR_KIND_POD, WEIR_STR("v1"),
+			     weir_str_of(text), false) == 0,
+	     "apply");
+}
+
+#define POD_AT(ip, phase)                                                      \
+	"\"spec\":{\"containers\":[{\"image\":\"x\"}]},\"status\":{\"phase\":" \
+	"\"" phase "\",\"podIP\":\"" ip "\",\"podIPs\":[{\"ip\":\"" ip "\"}]}"
+
+static const struct weir_pod_spec *pod_at(const struct site *s,
+					  const char *name)
+{
+	const struct weir_object *o = find(s, WEIR_KIND_POD, name);
+
+	return o ? o->pod : NULL;
+}
+
+/* Whose namespace has a route for its own clients. */
+static void pods_are_kept_for_consumer_routes(void)
+{
+	static const char consumer[] =
+		"{\"metadata\":{\"name\":\"r\",\"namespace\":\"d\","
+		"\"resourceVersion\":\"5\"},\"spec\":{\"parentRefs\":[{"
+		"\"group\":\"\",\"kind\":\"Service\",\"name\":\"web\","
+		"\"namespace\":\"%s\"}]}}";
+	const struct weir_pod_spec *p;
+	char text[512];
+	uint64_t version;
+	struct site s;
+
+	begin(&s);
+	snprintf(text, sizeof(text), consumer, "d");
+	must(weir_held_apply(&s.held, WEIR_KIND_HTTP_ROUTE, WEIR_STR(GATEWAY),
+			     weir_str_of(text), false) == 0,
+	     "apply");
+	ok(strcmp(s.wanted, "Service/d/web ") == 0,
+	   "a producer asks for no Pod: %s", s.wanted);
+	pod(&s, "d", "early", 6, POD_AT("10.0.0.1", "Running"));
+	ok(!pod_at(&s, "early"), "nobody asked for Pods");
+
+	snprintf(text, sizeof(text), consumer, "shop");
+	must(weir_held_apply(&s.held, WEIR_KIND_HTTP_ROUTE, WEIR_STR(GATEWAY),
+			     weir_str_of(text), false) == 0,
+	     "apply");
+	ok(strstr(s.wanted, "Pod/d/ "),
+	   "a consumer asks for those of its own: "
+	   "%s",
+	   s.wanted);
+	pod(&s, "d", "a", 7, "\"spec\":{},\"status\":{\"phase\":\"Pending\"}");
+	p = pod_at(&s, "a");
+	ok(p && p->n_addresses == 0, "no address yet");
+	pod(&s, "d", "a", 8, POD_AT("10.0.0.2", "Pending"));
+	p = pod_at(&s, "a");
+	ok(p && p->n_addresses == 1, "an address");
+	version = weir_store_version(s.store);
+	pod(&s, "d", "a", 9, POD_AT("10.0.0.2", "Running"));
+	ok(weir_store_version(s.store) == version,
+	   "that it runs, its labels and its conditions are no news");
+	pod(&s, "d", "a", 10, POD_AT("10.0.0.2", "Failed"));
+	p = pod_at(&s, "a");
+	ok(p && p->n_addresses == 0, "its address may be another's now");
+	pod(&s, "d", "h", 11,
+	    "\"spec\":{\"hostNetwork\":true},\"status\":{\"phase\":"
+	    "\"Running\",\"podIPs\":[{\"ip\":\"10.9.0.1\"}]}");
+	p = pod_at(&s, "h");
+	ok(p && p->n_addresses == 0, "the node's address is not its own");
+	pod(&s, "other", "o", 12, POD_AT("10.0.0.3", "Running"));
+	ok(s.held.counts[WEIR_KIND_POD].kept == 2, "none of other namespaces");
+
+	forget(&s, WEIR_KIND_HTTP_ROUTE, "r", 13);
+	must(weir_held_drop_unwanted(&s.held) == 0, "drop");
+	ok(!pod_at(&s, "a"), "without the route they are of no use");
+	end(&s);
+}
+
 static void what_nothing_names_is_not_kept(void)
 {
 	struct site s;
@@ -160,40 +245,6 @@ static void what_nothing_names_is_not_kept(void)
 	ok(!find(&s, WEIR_KIND_SERVICE, "a"), "dropped");
 	ok(strcmp(s.wanted, "Service/d/a Service/d/b ") == 0, "%s", s.wanted);
 	ok(s.held.wants.n == 1, "%zu are wanted", s.held.wants.n);
-	end(&s);
-}
-
-/* Clients of a consumer route are known by the slices of its namespace. */
-static void a_consumer_route_names_its_namespace(void)
-{
-	static const char route_text[] =
-		"{\"metadata\":{\"name\":\"c\",\"namespace\":\"d\","
-		"\"resourceVersion\":\"1\"},\"spec\":{\"parentRefs\":[{"
-		"\"group\":\"\",\"kind\":\"Service\",\"namespace\":\"e\","
-		"\"name\":\"s\",\"port\":80}]}}";
-	static const char slice_text[] =
-		"{\"metadata\":{\"name\":\"x-1\",\"namespace\":\"d\","
-		"\"labels\":{\"kubernetes.io/service-name\":\"x\"},"
-		"\"resourceVersion\":\"2\"},\"addressType\":\"IPv4\","
-		"\"endpoints\":[{\"addresses\":[\"10.0.0.1\"]}]}";
-	struct site s;
-
-	begin(&s);
-	must(weir_held_apply(&s.held, WEIR_KIND_HTTP_ROUTE, WEIR_STR(GATEWAY),
-			     WEIR_STR(route_text), false) == 0,
-	     "apply");
-	ok(strcmp(s.wanted, "Service/e/s Service/d/ ") == 0, "%s", s.wanted);
-	must(weir_held_apply(&s.held, WEIR_KIND_ENDPOINT_SLICE,
-			     WEIR_STR("discovery.k8s.io/v1"),
-			     WEIR_STR(slice_text), false) == 0,
-	     "apply");
-	service(&s, "x", 3, 80, false);
-	ok(find(&s, WEIR_KIND_ENDPOINT_SLICE, "x-1") &&
-		   find(&s, WEIR_KIND_SERVICE, "x"),
-	   "kept");
-	forget(&s, WEIR_KIND_HTTP_ROUTE, "c", 4);
-	must(weir_held_drop_unwanted(&s.held) == 0, "drop");
-	ok(!find(&s, WEIR_KIND_ENDPOINT_SLICE, "x-1"), "dropped");
 	end(&s);
 }
 
@@ -343,8 +394,8 @@ static void an_object_without_a_name_is_counted_and_left(void)
 }
 
 TAP_MAIN(TEST(only_content_is_news_to_the_store),
+	 TEST(pods_are_kept_for_consumer_routes),
 	 TEST(what_nothing_names_is_not_kept),
-	 TEST(a_consumer_route_names_its_namespace),
 	 TEST(what_both_versions_name_stays_wanted),
 	 TEST(an_old_answer_changes_nothing),
 	 TEST(what_a_list_does_not_have_is_gone),
