@@ -135,6 +135,39 @@ static void put_plane(const cJSON *plane, bool has_colour, struct weir_buf *out)
 	weir_buf_addz(out, "\n");
 }
 
+/* Where objects come from, and what of them cannot be read. */
+static void put_feed(const cJSON *json, bool has_colour, struct weir_buf *out)
+{
+	const cJSON *kube = member(json, "kubernetes");
+	const cJSON *k;
+
+	if (!kube) {
+		weir_buf_printf(out, "manifests  %s\n",
+				weir_json_text(json, "manifests"));
+		return;
+	}
+	weir_buf_printf(out, "server     %s%s%s\n",
+			weir_json_text(kube, "server"),
+			cJSON_IsTrue(member(kube, "synced"))
+				? ""
+				: ", not read to its end yet",
+			cJSON_IsTrue(member(kube, "writer"))
+				? ", this agent writes status"
+				: "");
+	cJSON_ArrayForEach(k, member(kube, "kinds"))
+	{
+		const char *state = weir_json_text(k, "state");
+
+		if (strcmp(state, "forbidden") == 0 ||
+		    strcmp(state, "away") == 0) {
+			weir_colour(out, has_colour, WEIR_RED, "not read   ");
+			weir_buf_printf(out, "%s: %s\n",
+					weir_json_text(k, "kind"),
+					weir_json_text(k, "message"));
+		}
+	}
+}
+
 static void put_rest(const cJSON *json, bool has_colour, struct weir_buf *out)
 {
 	const cJSON *diags = member(json, "diags");
@@ -145,8 +178,7 @@ static void put_rest(const cJSON *json, bool has_colour, struct weir_buf *out)
 	{
 		put_plane(v, has_colour, out);
 	}
-	weir_buf_printf(out, "manifests  %s\n",
-			weir_json_text(json, "manifests"));
+	put_feed(json, has_colour, out);
 	weir_buf_printf(
 		out, "diags      %.0f errors, %.0f warnings%s\n",
 		weir_json_number(diags, "error"),

@@ -194,7 +194,9 @@ static void add_whole(const struct weir_gateway_verdict *v, bool is_programmed,
 	} else {
 		add_good(l, "Accepted", "Accepted", v->accepted);
 	}
-	if (!is_accepted) {
+	if (v->programmed && !v->accepted) {
+		add_good(l, "Programmed", "Programmed", v->programmed);
+	} else if (!is_accepted) {
 		const char *reason = v->accepted ? v->accepted->reason
 						 : "ListenersNotValid";
 
@@ -204,8 +206,6 @@ static void add_whole(const struct weir_gateway_verdict *v, bool is_programmed,
 			      v->accepted ? v->accepted->message
 					  : WEIR_STR("no listener can be "
 						     "served"));
-	} else if (v->programmed) {
-		add_good(l, "Programmed", "Programmed", v->programmed);
 	} else if (!is_programmed) {
 		add_condition(l, "Programmed", false, "Pending",
 			      WEIR_STR("not every node has it yet"));
