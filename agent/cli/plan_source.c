@@ -30,8 +30,7 @@ int weir_source_offline(const char *dir, const char *node,
 			struct weir_source *ret_src)
 {
 	struct weir_compile_options options = {.node_name = weir_str_of(node),
-					       .is_writer = true,
-					       .unserved = WEIR_UNSERVED_NOW};
+					       .is_writer = true};
 	_cleanup_source_ struct weir_source src = {0};
 	int r = weir_store_new(&src.store);
 

@@ -178,14 +178,6 @@ static void take_policy(struct ir *c, struct ir_policy *p)
 		c->scope = before;
 		p->is_bad = true;
 	}
-	if (c->unserved & WEIR_UNSERVED_BACKEND_TLS) {
-		before = weir_ir_enter(c, &p->verdict->accepted, NULL);
-		IR_DIAG(c, WEIR_DIAG_ERROR, p->object, "NotServedYet",
-			WEIR_STR("spec"),
-			"TLS to backends is not served yet: requests get 500");
-		c->scope = before;
-		p->is_bad = true;
-	}
 	if (!p->is_bad) {
 		p->place = ++c->n_backend_tls;
 	}

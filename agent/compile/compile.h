@@ -16,18 +16,11 @@
 #define WEIR_CONTROLLER "weir.dev/gateway-controller"
 #define WEIR_KINGRESS_CLASS "weir.ingress.networking.knative.dev"
 
-/* What the proxy does not serve yet; such listeners and backends are refused
- * and said to be. */
-#define WEIR_UNSERVED_TLS 1u /* termination, passthrough */
-#define WEIR_UNSERVED_BACKEND_TLS 2u
-#define WEIR_UNSERVED_NOW 0u
-
 struct weir_compile_options {
 	struct weir_str
 		node_name; /* endpoints of this node are local; may be empty */
 	bool is_writer; /* gives Gateways addresses of the pool; another agent
 			 * learns them from the status */
-	uint32_t unserved; /* WEIR_UNSERVED_* */
 	/* A Gateway needs its GatewayClass, whatever that is called. */
 	bool needs_class;
 };

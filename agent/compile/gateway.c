@@ -139,12 +139,6 @@ static void check_listener(struct ir *c, const struct weir_object *owner,
 			IR_FIELD("spec.listeners[%zu].protocol", i),
 			"\"%.*s\"; expected HTTP, HTTPS, TLS, TCP or UDP",
 			WEIR_STR_ARG(l->spec->protocol));
-	} else if (is_tls(l) && c->unserved & WEIR_UNSERVED_TLS) {
-		IR_DIAG(c, WEIR_DIAG_ERROR, owner, "NotServedYet",
-			IR_FIELD("spec.listeners[%zu].protocol", i),
-			"TLS is not served yet: connections to port %u are "
-			"closed",
-			l->port);
 	}
 	if (l->port == 0) {
 		IR_DIAG(c, WEIR_DIAG_ERROR, owner, "InvalidValue",
@@ -189,7 +183,7 @@ static void init_listeners(struct ir *c, struct ir_gateway *owner,
 	}
 }
 
-static uint8_t mode_of(const struct ir *c, enum ir_protocol protocol)
+static uint8_t mode_of(enum ir_protocol protocol)
 {
 	switch (protocol) {
 	case IR_PROTOCOL_HTTP:
@@ -200,8 +194,7 @@ static uint8_t mode_of(const struct ir *c, enum ir_protocol protocol)
 		return WEIR_MODE_UDP;
 	case IR_PROTOCOL_HTTPS:
 	case IR_PROTOCOL_TLS:
-		return c->unserved & WEIR_UNSERVED_TLS ? WEIR_MODE_REFUSE
-						       : WEIR_MODE_TLS;
+		return WEIR_MODE_TLS;
 	case IR_PROTOCOL_BAD:
 		break;
 	}
@@ -230,7 +223,7 @@ static struct ir_front *front_at(struct ir *c, struct ir_gateway *g,
 	f->object = g->object_id;
 	f->port = l->port;
 	f->proto = proto;
-	f->mode = mode_of(c, l->protocol);
+	f->mode = mode_of(l->protocol);
 	f->origin = WEIR_ORIGIN_GATEWAY;
 	f->is_local = true;
 	f->split = g->split;
@@ -488,6 +481,9 @@ static void init_gateway(struct ir *c, const struct weir_object *o,
 	if (!c->error) {
 		check_gateway(c, g);
 		weir_ir_backend_cert(c, g);
+		for (size_t i = 0; i < g->n_listeners; i++) {
+			g->listeners[i].backend_cert = g->backend_cert;
+		}
 		c->n_gateways++;
 	}
 }

@@ -43,7 +43,6 @@ void weir_ir_init(struct ir *c, struct weir_store *store,
 	*c = (struct ir){.store = store,
 			 .node = options->node_name,
 			 .is_writer = options->is_writer,
-			 .unserved = options->unserved,
 			 .needs_class = options->needs_class,
 			 .diags = diags};
 	init_arena(c);

@@ -338,7 +338,6 @@ struct ir {
 	struct weir_diags *diags;
 	bool is_quiet;  /* said already */
 	bool is_writer; /* weir_compile_options */
-	uint32_t unserved;
 	bool needs_class;
 	struct ir_scope scope;
 	int error;

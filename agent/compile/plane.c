@@ -113,10 +113,6 @@ void weir_ir_plan_planes(struct ir *c)
 	for (struct ir_front *f = c->fronts; f; f = f->next) {
 		const struct ir_listener *l = f->listeners;
 
-		if (f->mode == WEIR_MODE_REFUSE &&
-		    weir_ir_family(l->protocol) == 2) {
-			f->reason = WEIR_REASON_NOT_SERVED;
-		}
 		if (f->mode != WEIR_MODE_HTTP && f->mode != WEIR_MODE_TLS) {
 			continue;
 		}

@@ -284,26 +284,7 @@ static void weights_leave_secrets_alone(void)
 	   "as if compiled");
 }
 
-static void until_then_tls_is_refused(void)
-{
-	struct weir_compile_options options = {
-		.node_name = WEIR_STR("node-a"),
-		.unserved = WEIR_UNSERVED_TLS | WEIR_UNSERVED_BACKEND_TLS};
-	_cleanup_(site_fini) struct site s;
-	const struct weir_frontend *f;
-
-	init(&s);
-	weir_compiled_fini(&s.out);
-	must(weir_compile(s.store, &options, &s.out) == 0, "compile");
-	must(weir_plan_open(s.out.rules, s.out.rules_size, s.out.eps,
-			    s.out.eps_size, &s.view) == 0,
-	     "opens");
-	f = site_frontend(&s, "10.0.0.1:443", IPPROTO_TCP);
-	ok(f && f->mode == WEIR_MODE_REFUSE, "closed");
-	ok(site_said(&s, "NotServedYet", "spec.listeners") == 4, "said");
-}
-
 TAP_MAIN(TEST(server_names_decide), TEST(grpc_goes_by_service_and_method),
 	 TEST(keys_are_in_the_secrets_block_only),
 	 TEST(secrets_belong_to_their_rules), TEST(rotation_is_seen),
-	 TEST(weights_leave_secrets_alone), TEST(until_then_tls_is_refused))
+	 TEST(weights_leave_secrets_alone))
