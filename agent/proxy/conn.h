@@ -138,6 +138,7 @@ struct weir_client {
 	const struct weir_rule *rule;
 	const struct weir_ref *ref;
 	uint32_t first_endpoint;
+	uint32_t backend_cert; /* of its listener: weir_listener */
 	uint64_t started_us;
 	uint64_t last_ms;    /* of the last progress */
 	uint64_t head_ms;    /* of the first byte of the head */

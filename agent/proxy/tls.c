@@ -501,7 +501,8 @@ int weir_tls_accept(struct weir_client *c, const struct weir_certs *certs,
 
 int weir_tls_connect(struct weir_end *end, SSL_CTX *ctx,
 		     const struct weir_plan *plan,
-		     const struct weir_backend_tls *tls, bool is_h2)
+		     const struct weir_backend_tls *tls, bool is_h2,
+		     const struct weir_cert_chain *mine)
 {
 	static const unsigned char h2[] = "\x02h2";
 	static const unsigned char http1[] = "\x08http/1.1";
@@ -520,6 +521,10 @@ int weir_tls_connect(struct weir_end *end, SSL_CTX *ctx,
 	memcpy(name, host.p, host.n);
 	name[host.n] = '\0';
 	(void)SSL_set_tlsext_host_name(t->ssl, name);
+	if (mine && !use(t->ssl, mine)) {
+		ERR_clear_error();
+		return -ENOMEM;
+	}
 	if (is_h2) {
 		(void)SSL_set_alpn_protos(t->ssl, h2, sizeof(h2) - 1);
 	} else {

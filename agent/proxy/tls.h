@@ -22,10 +22,12 @@ SSL_CTX *weir_tls_client_ctx(const struct weir_certs *certs,
 int weir_tls_accept(struct weir_client *c, const struct weir_certs *certs,
 		    const struct weir_plan *plan,
 		    const struct weir_listener *listener, struct weir_str sni);
-/* As a client; is_h2: asks for HTTP/2. */
+/* As a client; is_h2: asks for HTTP/2; mine (may be NULL): what is shown where
+ * the server asks for a certificate. */
 int weir_tls_connect(struct weir_end *end, SSL_CTX *ctx,
 		     const struct weir_plan *plan,
-		     const struct weir_backend_tls *tls, bool is_h2);
+		     const struct weir_backend_tls *tls, bool is_h2,
+		     const struct weir_cert_chain *mine);
 bool weir_tls_is_end(const struct weir_end *end);
 /* 0: done; -EAGAIN; or another -errno: it failed. */
 int weir_tls_handshake(struct weir_end *end);

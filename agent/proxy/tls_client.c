@@ -140,6 +140,9 @@ static enum weir_step begin_raw(struct weir_worker *w, struct weir_client *c)
 					weir_str_of(name ? name : ""), lower),
 				&d);
 	}
+	if (d.listener) {
+		c->backend_cert = d.listener->backend_cert;
+	}
 	if (!d.rule || !(d.listener->flags & WEIR_LISTENER_TLS_TERMINATE)) {
 		return refuse(w, c, WEIR_PROXY_TLS_NAME, 0);
 	}

@@ -275,6 +275,30 @@ static const struct weir_tls_client *tls_of(const struct weir_client *c)
 		       : NULL;
 }
 
+/* What c's listener has weir show to backends that ask; NULL: nothing. */
+static const struct weir_cert_chain *shown_by(const struct weir_client *c)
+{
+	const struct weir_certs *certs = c->plan->ref->certs;
+	const struct weir_cert_chain *chain;
+
+	if (!c->backend_cert || !certs || c->backend_cert > certs->n_chains) {
+		return NULL;
+	}
+	chain = &certs->chains[c->backend_cert - 1];
+	return chain->cert ? chain : NULL;
+}
+
+/* Connections are shared by who asks for and shows the same.  0: no TLS. */
+static uint64_t tls_key(const struct weir_client *c,
+			const struct weir_tls_client *tls)
+{
+	const struct weir_cert_chain *mine = tls ? shown_by(c) : NULL;
+	uint64_t key = tls ? tls->key : 0;
+
+	return mine ? weir_hash64(&mine->hash, sizeof(mine->hash), key) | 1
+		    : key;
+}
+
 static int dial_tls(struct weir_upstream *u, const struct weir_client *c,
 		    const struct weir_tls_client *tls)
 {
@@ -286,7 +310,7 @@ static int dial_tls(struct weir_upstream *u, const struct weir_client *c,
 				WEIR_PLAN_ELEM(plan, struct weir_backend_tls,
 					       plan->backend_tls,
 					       c->ref->tls - 1),
-				c->ref->proto == WEIR_BACKEND_H2C);
+				c->ref->proto == WEIR_BACKEND_H2C, shown_by(c));
 }
 
 static int dial(struct weir_worker *w, struct weir_upstream *u,
@@ -515,7 +539,7 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 {
 	const struct weir_tls_client *tls = tls_of(c);
 	struct weir_pool_ep *ep = find_or_add(&w->pool, endpoint,
-					      tls ? tls->key : 0);
+					      tls_key(c, tls));
 	struct weir_upstream *u;
 	int r;
 
