@@ -136,6 +136,106 @@ static bool can_serve(const struct mesh *m)
 	return true;
 }
 
+/* sectionName of a Service is the name of a port (ParentReference). */
+static bool is_meant(const struct weir_parent_ref *p,
+		     const struct weir_service_port *port, uint8_t proto)
+{
+	return (!p->port || p->port == port->port) &&
+	       (!p->section.n || weir_str_eq(p->section, port->name)) &&
+	       weir_str_is(port->protocol,
+			   proto == IPPROTO_UDP ? "UDP" : "TCP");
+}
+
+/* ------------------------------------------------ ports of GRPCRoutes */
+
+struct ir_grpc_port {
+	const struct ir_service *service;
+	struct weir_str consumer_ns;
+	uint16_t port;
+};
+
+static int compare_grpc_ports(const void *a, const void *b)
+{
+	const struct ir_grpc_port *x = a;
+	const struct ir_grpc_port *y = b;
+	int r = (x->service > y->service) - (x->service < y->service);
+
+	r = r ? r : (x->port > y->port) - (x->port < y->port);
+	return r ? r : weir_str_cmp(x->consumer_ns, y->consumer_ns);
+}
+
+/* Of one GRPCRoute; v NULL: only counted. */
+static size_t add_grpc_ports(struct ir *c, const struct weir_object *route,
+			     struct ir_grpc_port *v)
+{
+	const struct weir_route_spec *spec = route->route;
+	size_t n = 0;
+
+	for (size_t i = 0; spec && i < spec->n_parents; i++) {
+		const struct weir_parent_ref *p = &spec->parents[i];
+		bool is_service = p->group.n == 0 &&
+				  weir_str_is(p->kind, "Service");
+		const struct ir_service *s =
+			is_service ? weir_ir_service(c, p->ns, p->name) : NULL;
+
+		for (size_t k = 0; s && k < s->object->service->n_ports; k++) {
+			const struct weir_service_port *port =
+				&s->object->service->ports[k];
+
+			if (!is_meant(p, port, IPPROTO_TCP)) {
+				continue;
+			}
+			if (v) {
+				v[n].service = s;
+				v[n].port = port->port;
+				v[n].consumer_ns = weir_str_eq(p->ns, route->ns)
+							   ? WEIR_STR("")
+							   : route->ns;
+			}
+			n++;
+		}
+	}
+	return n;
+}
+
+static void load_grpc_ports(struct ir *c)
+{
+	size_t n_routes;
+	const struct weir_object *const *v = weir_store_list(
+		c->store, WEIR_KIND_GRPC_ROUTE, &n_routes);
+	size_t n = 0;
+
+	c->has_grpc_ports = true;
+	for (size_t i = 0; i < n_routes; i++) {
+		n += add_grpc_ports(c, v[i], NULL);
+	}
+	c->grpc_ports = n ? weir_ir_alloc(c, n, sizeof(*c->grpc_ports)) : NULL;
+	for (size_t i = 0; c->grpc_ports && i < n_routes; i++) {
+		c->n_grpc_ports += add_grpc_ports(
+			c, v[i], &c->grpc_ports[c->n_grpc_ports]);
+	}
+	if (c->grpc_ports) {
+		qsort(c->grpc_ports, n, sizeof(*c->grpc_ports),
+		      compare_grpc_ports);
+	}
+}
+
+static bool is_of_grpc(const struct mesh *m,
+		       const struct weir_service_port *port)
+{
+	const struct ir_grpc_port key = {m->service, m->consumer_ns,
+					 port->port};
+
+	if (!m->c->has_grpc_ports) {
+		load_grpc_ports(m->c);
+	}
+	return m->c->n_grpc_ports &&
+	       bsearch(&key, m->c->grpc_ports, m->c->n_grpc_ports, sizeof(key),
+		       compare_grpc_ports);
+}
+
+/* --------------------------------------------------------------- attach */
+
 /* True if the port is one that the parentRef means. */
 static bool attach_port(struct mesh *m, const struct weir_service_port *port,
 			uint8_t mode, ir_attach_fn fn, void *arg)
@@ -143,13 +243,17 @@ static bool attach_port(struct mesh *m, const struct weir_service_port *port,
 	uint8_t proto = mode == WEIR_MODE_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 	struct ir_front *f;
 
-	/* sectionName of a Service is the name of a port (ParentReference). */
-	if ((m->parent->port && m->parent->port != port->port) ||
-	    (m->parent->section.n &&
-	     !weir_str_eq(m->parent->section, port->name)) ||
-	    !weir_str_is(port->protocol,
-			 proto == IPPROTO_UDP ? "UDP" : "TCP")) {
+	if (!is_meant(m->parent, port, proto)) {
 		return false;
+	}
+	/* GEP-1294: the more specific kind decides alone. */
+	if (m->route->object->kind == WEIR_KIND_HTTP_ROUTE &&
+	    is_of_grpc(m, port)) {
+		PARENT_DIAG(m, WEIR_DIAG_WARNING, "Conflicted",
+			    "port %u belongs to a GRPCRoute: this route gets "
+			    "nothing there",
+			    port->port);
+		return true;
 	}
 	f = find_front(m->service, port->port, proto, m->consumer_ns);
 	if (!f) {
@@ -159,10 +263,9 @@ static bool attach_port(struct mesh *m, const struct weir_service_port *port,
 		return true;
 	}
 	if (f->mode != mode) {
-		/* GEP-1294: the more specific kind decides alone. */
 		PARENT_DIAG(m, WEIR_DIAG_WARNING, "Conflicted",
-			    "port %u belongs to an HTTPRoute: this route gets "
-			    "nothing there",
+			    "port %u belongs to an HTTPRoute or a GRPCRoute: "
+			    "this route gets nothing there",
 			    port->port);
 		return true;
 	}
