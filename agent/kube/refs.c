@@ -108,11 +108,27 @@ static void gateway(const struct visit *v, const struct weir_gateway_spec *spec)
 	}
 }
 
+/* Placeholders of tags are named by the hosts alone. */
+static void placeholders(const struct visit *v,
+			 const struct weir_king_rule *rule)
+{
+	for (size_t i = 0; rule->is_cluster_local && i < rule->hosts.n; i++) {
+		struct weir_str host = rule->hosts.v[i];
+		ptrdiff_t dot = weir_str_find(host, '.');
+
+		if (dot > 0) {
+			tell(v, WEIR_KIND_SERVICE, v->object->ns,
+			     (struct weir_str){host.p, (size_t)dot});
+		}
+	}
+}
+
 static void kingress(const struct visit *v, const struct weir_king_spec *spec)
 {
 	for (size_t i = 0; i < spec->n_rules; i++) {
 		const struct weir_king_rule *rule = &spec->rules[i];
 
+		placeholders(v, rule);
 		for (size_t k = 0; k < rule->n_paths; k++) {
 			const struct weir_king_path *path = &rule->paths[k];
 
@@ -123,8 +139,16 @@ static void kingress(const struct visit *v, const struct weir_king_spec *spec)
 			}
 		}
 	}
-	/* The placeholder, whose address is taken. */
+	for (size_t i = 0; i < spec->n_tls; i++) {
+		tell(v, WEIR_KIND_SECRET, spec->tls[i].secret_ns,
+		     spec->tls[i].secret);
+	}
+	/* The placeholder, whose address is taken, and the gateways. */
 	tell(v, WEIR_KIND_SERVICE, v->object->ns, v->object->name);
+	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_KNATIVE_NS),
+	     WEIR_STR(WEIR_KNATIVE_PUBLIC));
+	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_KNATIVE_NS),
+	     WEIR_STR(WEIR_KNATIVE_PRIVATE));
 }
 
 void weir_kube_refs(const struct weir_object *object, weir_ref_fn fn, void *arg)

@@ -112,6 +112,17 @@ static void add_pod(struct weir_str spec, struct weir_str status,
 	}
 }
 
+/* A load balancer's addresses lead to the Service like its own. */
+static void add_load_balancer(struct weir_str status, struct weir_buf *out)
+{
+	struct weir_str given = weir_jview_member(status, "loadBalancer");
+
+	if (weir_jview_member(given, "ingress").n) {
+		weir_buf_printf(out, ",\"status\":{\"loadBalancer\":%.*s}",
+				WEIR_STR_ARG(given));
+	}
+}
+
 int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 		   struct weir_str object, struct weir_buf *out,
 		   struct weir_str *ret_status)
@@ -147,8 +158,9 @@ int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 	}
 	if (kind == WEIR_KIND_GATEWAY) {
 		add_addresses(status, out);
-	}
-	if (kind == WEIR_KIND_POD) {
+	} else if (kind == WEIR_KIND_SERVICE) {
+		add_load_balancer(status, out);
+	} else if (kind == WEIR_KIND_POD) {
 		add_pod(spec, status, out);
 	}
 	weir_buf_addz(out, "}");

@@ -104,6 +104,50 @@ static void decode_cluster_ips(struct weir_decode *d,
 	spec->cluster_ips = v;
 }
 
+#define EXTERNAL_IPS_MAX 64
+
+/* What leads to the Service from outside; what is no address (a load balancer
+ * may be known by name) is not for us. */
+static void decode_external(struct weir_decode *d, const struct weir_node *root,
+			    struct weir_service_spec *spec)
+{
+	const struct weir_node *own = weir_node_get(weir_node_get(root, "spec"),
+						    "externalIPs");
+	const struct weir_node *given = weir_node_get(
+		weir_node_get(weir_node_get(root, "status"), "loadBalancer"),
+		"ingress");
+	struct weir_ip found[EXTERNAL_IPS_MAX];
+	struct weir_ip *v;
+	size_t n = 0;
+
+	for (const struct weir_node *c = own ? own->child : NULL;
+	     c && n < EXTERNAL_IPS_MAX; c = c->next) {
+		n += weir_ip_parse(c->text, &found[n]) == 0;
+	}
+	if (given && given->type != WEIR_NODE_SEQ) {
+		given = NULL;
+	}
+	for (const struct weir_node *c = given ? given->child : NULL;
+	     c && n < EXTERNAL_IPS_MAX; c = c->next) {
+		const struct weir_node *ip = weir_node_get(c, "ip");
+
+		n += ip && weir_ip_parse(ip->text, &found[n]) == 0;
+	}
+	v = n ? weir_decode_new(d, n * sizeof(*v)) : NULL;
+	for (size_t i = 0; v && i < n; i++) {
+		size_t k = 0;
+
+		while (k < spec->n_external_ips &&
+		       !weir_ip_eq(&v[k], &found[i])) {
+			k++;
+		}
+		if (k == spec->n_external_ips) {
+			v[spec->n_external_ips++] = found[i];
+		}
+	}
+	spec->external_ips = v;
+}
+
 void weir_decode_service(struct weir_decode *d, const struct weir_node *root)
 {
 	const struct weir_node *node = weir_node_get(root, "spec");
@@ -123,6 +167,10 @@ void weir_decode_service(struct weir_decode *d, const struct weir_node *root)
 				    weir_str_is(affinity->text, "ClientIP");
 	if (!weir_str_is(spec->type, "ExternalName")) {
 		decode_cluster_ips(d, node, spec);
+		decode_external(d, root, spec);
+	} else {
+		spec->external_name = weir_decode_str(d, node, "externalName",
+						      "");
 	}
 	if (policy && weir_str_is(policy->text, "Local")) {
 		weir_decode_report(d, WEIR_DIAG_WARNING, policy, NULL,

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "decode.h"
+#include "king_hash.h"
 
 const struct weir_field weir_fields_knative[] = {
 	WEIR_FIELD("spec", ANY),
@@ -53,10 +54,18 @@ static const struct weir_field rule_fields[] = {
 	WEIR_FIELD_END,
 };
 
+static const struct weir_field tls_fields[] = {
+	WEIR_FIELD("hosts", STRS, .format = &weir_format_precise_hostname),
+	WEIR_FIELD("secretName", STR, .is_required = true),
+	WEIR_FIELD("secretNamespace", STR, .is_required = true,
+		   .format = &weir_format_label),
+	WEIR_FIELD_END,
+};
+
 static const struct weir_field spec_fields[] = {
 	WEIR_FIELD("rules", LIST, .is_required = true, .is_nonempty = true,
 		   .sub = rule_fields),
-	WEIR_FIELD("tls", ANY),
+	WEIR_FIELD("tls", LIST, .sub = tls_fields),
 	WEIR_FIELD("httpOption", STR, .one_of = "Enabled|Redirected"),
 	WEIR_FIELD_END,
 };
@@ -202,12 +211,39 @@ static void decode_paths(struct weir_decode *d, const struct weir_node *list,
 	}
 }
 
+static void decode_tls(struct weir_decode *d, const struct weir_node *list,
+		       struct weir_king_spec *spec)
+{
+	struct weir_king_tls *t = weir_decode_array(d, list, sizeof(*t),
+						    &spec->n_tls);
+
+	spec->tls = t;
+	for (const struct weir_node *c = t ? list->child : NULL; c;
+	     c = c->next, t++) {
+		t->hosts = weir_decode_strs(d, weir_node_get(c, "hosts"));
+		t->secret = weir_decode_str(d, c, "secretName", "");
+		t->secret_ns = weir_decode_str(d, c, "secretNamespace", "");
+	}
+}
+
+static struct weir_str hash_of(struct weir_decode *d,
+			       const struct weir_node *spec)
+{
+	char hex[WEIR_KING_HASH_LEN];
+	int r = weir_king_hash(spec, d->object->ns, d->object->name, hex);
+
+	if (r < 0) {
+		d->error = r;
+		return WEIR_STR("");
+	}
+	return weir_decode_text(d, (struct weir_str){hex, sizeof(hex)});
+}
+
 void weir_decode_kingress(struct weir_decode *d, const struct weir_node *root)
 {
 	const struct weir_node *node = weir_node_get(root, "spec");
 	const struct weir_node *rules = weir_node_get(node, "rules");
 	const struct weir_node *option = weir_node_get(node, "httpOption");
-	const struct weir_node *tls = weir_node_get(node, "tls");
 	struct weir_king_spec *spec = weir_decode_new(d, sizeof(*spec));
 	struct weir_king_rule *r;
 
@@ -220,7 +256,8 @@ void weir_decode_kingress(struct weir_decode *d, const struct weir_node *root)
 		weir_node_get(weir_node_get(root, "metadata"), "annotations"),
 		"networking.knative.dev/ingress.class", "");
 	spec->is_redirected = option && weir_str_is(option->text, "Redirected");
-	spec->has_tls = tls && tls->n > 0;
+	spec->hash = hash_of(d, node);
+	decode_tls(d, weir_node_get(node, "tls"), spec);
 	r = weir_decode_array(d, rules, sizeof(*r), &spec->n_rules);
 	spec->rules = r;
 	for (const struct weir_node *c = r ? rules->child : NULL; c;

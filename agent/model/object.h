@@ -332,6 +332,10 @@ struct weir_service_spec {
 	struct weir_str type;              /* default ClusterIP */
 	const struct weir_ip *cluster_ips; /* without "None" and "" */
 	size_t n_cluster_ips;
+	/* spec.externalIPs, and those of status.loadBalancer */
+	const struct weir_ip *external_ips;
+	size_t n_external_ips;
+	struct weir_str external_name; /* of type ExternalName; lower case */
 	const struct weir_service_port *ports;
 	size_t n_ports;
 	bool has_client_affinity; /* sessionAffinity: ClientIP */
@@ -385,6 +389,12 @@ struct weir_pod_spec {
 
 /* ----------------------------------------------------------------- Knative */
 
+/* The Services at whose addresses the hosts of KIngresses are served, for
+ * clients outside and inside the cluster, where an administrator made them. */
+#define WEIR_KNATIVE_NS "weir-system"
+#define WEIR_KNATIVE_PUBLIC "knative-public"
+#define WEIR_KNATIVE_PRIVATE "knative-private"
+
 struct weir_king_split {
 	struct weir_str service_ns;
 	struct weir_str service;
@@ -410,12 +420,20 @@ struct weir_king_rule {
 	size_t n_paths;
 };
 
+struct weir_king_tls {
+	struct weir_strs hosts;
+	struct weir_str secret_ns;
+	struct weir_str secret;
+};
+
 struct weir_king_spec {
 	struct weir_str ingress_class; /* annotation, empty if absent */
 	const struct weir_king_rule *rules;
 	size_t n_rules;
-	bool has_tls;
-	bool is_redirected; /* httpOption: Redirected */
+	const struct weir_king_tls *tls;
+	size_t n_tls;
+	struct weir_str hash; /* what K-Network-Hash says, hex */
+	bool is_redirected;   /* httpOption: Redirected */
 };
 
 /* --------------------------------------------------------------- any object */

@@ -425,6 +425,54 @@ static void service_and_slice_defaults(void)
 	model_drop(&got);
 }
 
+/* knative.dev/networking pkg/ingress ComputeHash gave these. */
+static void network_hash(void)
+{
+	static const struct {
+		const char *text;
+		const char *hash;
+	} known[] = {
+		{"{\"apiVersion\":\"networking.internal.knative.dev/v1alpha1\","
+		 "\"kind\":\"Ingress\",\"metadata\":{\"namespace\":\"ns\","
+		 "\"name\":\"ing\"},\"spec\":{\"rules\":[{\"hosts\":"
+		 "[\"a.example.com\"],\"http\":{\"paths\":[{\"splits\":[{"
+		 "\"percent\":100,\"servicePort\":80,\"serviceName\":\"svc\","
+		 "\"serviceNamespace\":\"ns\"}]}]},"
+		 "\"visibility\":\"ExternalIP\"}]}}",
+		 "a09d960ee8557e208b69d790131ca243"
+		 "e116e884b6fa90941d534f2f91e4aae4"},
+		{"{\"apiVersion\":\"networking.internal.knative.dev/v1alpha1\","
+		 "\"kind\":\"Ingress\",\"metadata\":{\"namespace\":\"ns\","
+		 "\"name\":\"ing2\"},\"spec\":{\"httpOption\":\"Redirected\","
+		 "\"rules\":[{\"hosts\":[\"a.example.com\"],\"visibility\":"
+		 "\"ExternalIP\",\"http\":{\"paths\":[{\"appendHeaders\":{"
+		 "\"B\":\"2\",\"A\":\"1\"},\"headers\":{\"Knative-Serving-"
+		 "Tag\":{"
+		 "\"exact\":\"v1\"},\"A\":{\"exact\":\"\xC3\xA9\\\"\\\\\\t\"}},"
+		 "\"path\":\"/a<b>&c\",\"rewriteHost\":"
+		 "\"x.ns.svc.cluster.local\",\"splits\":[{\"appendHeaders\":{"
+		 "\"Knative-Serving-Revision\":\"r\","
+		 "\"Knative-Serving-Namespace\":\"ns\"},\"percent\":0,"
+		 "\"serviceName\":\"svc\",\"serviceNamespace\":\"ns\","
+		 "\"servicePort\":\"http\"}]}]}}],\"tls\":[{\"hosts\":"
+		 "[\"a.example.com\"],\"secretNamespace\":\"ns\","
+		 "\"secretName\":\"s\"}]}}",
+		 "b691c06563416435204d7e1e3f82afab"
+		 "00598d16f5e5a6429eba572b0f52b028"},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		struct model_objects got;
+
+		must(model_decode(known[i].text, true, NULL, &got) == 0 &&
+			     got.n == 1,
+		     "decode");
+		ok(weir_str_is(got.v[0]->kingress->hash, known[i].hash),
+		   "hash %zu: %.*s", i, WEIR_STR_ARG(got.v[0]->kingress->hash));
+		model_drop(&got);
+	}
+}
+
 static void kingress_and_its_defaults(void)
 {
 	struct model_objects got;
@@ -436,7 +484,8 @@ static void kingress_and_its_defaults(void)
 		     "kind: Ingress\nmetadata:\n  name: k\n  namespace: ns\n"
 		     "  annotations: {networking.knative.dev/ingress.class: "
 		     "c}\n"
-		     "spec:\n  httpOption: Redirected\n  tls: [{hosts: "
+		     "spec:\n  httpOption: Redirected\n  tls: [{secretName: s, "
+		     "secretNamespace: ns, hosts: "
 		     "[a.b]}]\n"
 		     "  rules:\n  - hosts: [a.ns, a.ns.svc]\n"
 		     "    visibility: ClusterLocal\n    http:\n      paths:\n"
@@ -455,7 +504,8 @@ static void kingress_and_its_defaults(void)
 	k = got.v[0]->kingress;
 	p = k->rules[0].paths;
 
-	ok(weir_str_is(k->ingress_class, "c") && k->has_tls && k->is_redirected,
+	ok(weir_str_is(k->ingress_class, "c") && k->n_tls == 1 &&
+		   k->is_redirected,
 	   "class, tls, option");
 	ok(k->rules[0].is_cluster_local && k->rules[0].hosts.n == 2, "local");
 	ok(!k->rules[1].is_cluster_local && k->rules[1].hosts.n == 0, "public");
@@ -559,6 +609,6 @@ TAP_MAIN(TEST(documents_that_are_no_objects), TEST(unknown_kinds_are_told_once),
 	 TEST(gateways_are_checked), TEST(services_and_slices_are_checked),
 	 TEST(kingresses_are_checked), TEST(gateway_and_its_defaults),
 	 TEST(service_and_slice_defaults), TEST(kingress_and_its_defaults),
-	 TEST(secrets_leave_nothing_behind), TEST(arenas_have_no_slack),
-	 TEST(diagnostics_are_bounded), TEST(documents_are_bounded),
-	 TEST(json_is_the_same))
+	 TEST(network_hash), TEST(secrets_leave_nothing_behind),
+	 TEST(arenas_have_no_slack), TEST(diagnostics_are_bounded),
+	 TEST(documents_are_bounded), TEST(json_is_the_same))
