@@ -178,7 +178,7 @@ static bool frontend_ok(struct check *c, const struct weir_frontend *f)
 static bool mod_ok(struct check *c, const struct weir_header_mod *m)
 {
 	return text_ok(c, m->name) && text_ok(c, m->value) &&
-	       m->op <= WEIR_HEADER_REMOVE;
+	       m->op < _WEIR_HEADER_OP_MAX;
 }
 
 static bool filter_ok(struct check *c, const struct weir_filter *f)

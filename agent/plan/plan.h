@@ -201,7 +201,14 @@ enum weir_filter_type {
 	_WEIR_FILTER_MAX
 };
 
-enum weir_header_op { WEIR_HEADER_SET, WEIR_HEADER_ADD, WEIR_HEADER_REMOVE };
+enum weir_header_op {
+	WEIR_HEADER_SET,
+	WEIR_HEADER_ADD,
+	WEIR_HEADER_REMOVE,
+	WEIR_HEADER_OVERRIDE, /* set, where it says "override" (Knative's
+			       * probes); else as it is.  Requests only */
+	_WEIR_HEADER_OP_MAX
+};
 
 struct weir_header_mod {
 	struct weir_span name;
@@ -252,6 +259,9 @@ struct weir_rule {
 #define WEIR_RULE_AFFINITY 2u     /* Service sessionAffinity: ClientIP */
 #define WEIR_RULE_GRPC                                                         \
 	4u /* of a GRPCRoute: errors are answered as gRPC does                 \
+	    */
+#define WEIR_RULE_HOLD                                                         \
+	8u /* Knative: a request whose backend has no endpoint waits for one   \
 	    */
 
 enum weir_ref_state {

@@ -138,6 +138,7 @@ static void print_mods(struct weir_buf *out, const struct weir_plan *plan,
 		[WEIR_HEADER_SET] = "set",
 		[WEIR_HEADER_ADD] = "add",
 		[WEIR_HEADER_REMOVE] = "remove",
+		[WEIR_HEADER_OVERRIDE] = "override",
 	};
 	const struct weir_header_mod *m = weir_plan_at(plan, mods);
 
@@ -289,11 +290,12 @@ static void print_rule(struct weir_buf *out, const struct weir_plan *plan,
 		weir_buf_printf(out, " backend-timeout %" PRIu32 "ms",
 				r->backend_timeout_ms);
 	}
-	weir_buf_printf(out, "%s%s%s\n",
+	weir_buf_printf(out, "%s%s%s%s\n",
 			r->flags & WEIR_RULE_NO_FORWARDED ? " no-forwarded"
 							  : "",
 			r->flags & WEIR_RULE_AFFINITY ? " affinity" : "",
-			r->flags & WEIR_RULE_GRPC ? " grpc" : "");
+			r->flags & WEIR_RULE_GRPC ? " grpc" : "",
+			r->flags & WEIR_RULE_HOLD ? " hold" : "");
 	print_filters(out, plan, "  ", r->filters);
 	for (uint32_t i = 0; i < r->refs.n; i++) {
 		weir_buf_printf(out,

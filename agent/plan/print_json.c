@@ -271,6 +271,7 @@ static void put_rule(struct json *j, const struct weir_rule *r)
 	truth(j, "noForwarded", r->flags & WEIR_RULE_NO_FORWARDED);
 	truth(j, "affinity", r->flags & WEIR_RULE_AFFINITY);
 	truth(j, "grpc", r->flags & WEIR_RULE_GRPC);
+	truth(j, "hold", r->flags & WEIR_RULE_HOLD);
 	if (r->filters.n) {
 		LIST(j, "filters", r->filters, struct weir_filter, put_filter);
 	}

@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include "access.h"
+#include "hold.h"
 #include "rewrite.h"
 #include "worker.h"
 
@@ -54,6 +55,7 @@ static const char *reason_phrase(uint16_t status)
  * is here already; otherwise the connection ends after the answer. */
 static void drop_request(struct weir_worker *w, struct weir_client *c)
 {
+	weir_hold_end(w, c);
 	if (c->up) {
 		weir_upstream_release(w, c, false);
 	}

@@ -11,6 +11,7 @@
 #include "addr.h"
 #include "cleanup.h"
 #include "h2.h"
+#include "hold.h"
 #include "tls.h"
 #include "worker.h"
 
@@ -67,6 +68,7 @@ void weir_client_end_request(struct weir_worker *w, struct weir_client *c)
 	if (c->is_in_request && !c->is_raw) {
 		weir_count_duration(counters, w->now_us - c->started_us);
 	}
+	weir_hold_end(w, c);
 	c->is_in_request = false;
 	c->rule = NULL;
 	c->ref = NULL;
@@ -186,7 +188,9 @@ static bool gave_up_connecting(struct weir_worker *w, struct weir_client *c)
 	if (!c->connect_at || c->connect_at > w->now_ms) {
 		return false;
 	}
-	weir_upstream_failed(w, c);
+	if (!c->is_held) {
+		weir_upstream_failed(w, c);
+	}
 	(void)weir_exchange_connect(w, c);
 	return true;
 }

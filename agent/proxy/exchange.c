@@ -13,6 +13,7 @@
 
 #include "access.h"
 #include "h2.h"
+#include "hold.h"
 #include "rewrite.h"
 
 #define SEND_ROUNDS 8
@@ -34,6 +35,7 @@ enum weir_step weir_exchange_connect(struct weir_worker *w,
 	const struct weir_endpoint *e;
 	int r;
 
+	weir_hold_end(w, c);
 	while ((e = weir_upstream_pick(w, c))) {
 		r = weir_upstream_acquire(w, c, e, c->is_raw || c->has_retried,
 					  must_be_live);
@@ -57,6 +59,9 @@ enum weir_step weir_exchange_connect(struct weir_worker *w,
 				   1);
 		}
 		weir_client_close(w, c, true);
+		return WEIR_STEP_WAIT;
+	}
+	if (!e && weir_hold_begin(w, c)) {
 		return WEIR_STEP_WAIT;
 	}
 	if (e) {
@@ -668,6 +673,12 @@ enum weir_step weir_exchange_step(struct weir_worker *w, struct weir_client *c)
 				  "reset by the client");
 		weir_client_close(w, c, false);
 		return WEIR_STEP_WAIT;
+	}
+	if (!c->up) { /* held */
+		s = weir_exchange_connect(w, c);
+		if (s == WEIR_STEP_WAIT || c->phase != WEIR_PHASE_EXCHANGE) {
+			return s;
+		}
 	}
 	if (c->up->is_connecting) {
 		s = weir_exchange_connected(w, c);

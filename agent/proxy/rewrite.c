@@ -12,6 +12,7 @@ struct mod_iter {
 	uint32_t list;
 	uint32_t filter;
 	uint32_t mod;
+	const struct weir_http1_head *head; /* of mods that look at it */
 };
 
 void weir_out_u64(struct weir_out *o, uint64_t v)
@@ -37,7 +38,25 @@ static struct mod_iter mods_of(const struct weir_rewrite *rw, uint32_t type)
 	return it;
 }
 
-static const struct weir_header_mod *next_mod(struct mod_iter *it)
+/* Is there a field of this name that says "override", and no other? */
+static bool is_override(const struct mod_iter *it, struct weir_str name)
+{
+	const struct weir_http1_head *h = it->head;
+	bool is_one = false;
+
+	for (uint32_t i = 0; h && i < h->n_fields; i++) {
+		if (weir_str_eq_nocase(h->fields[i].name, name)) {
+			if (is_one ||
+			    !weir_str_is(h->fields[i].value, "override")) {
+				return false;
+			}
+			is_one = true;
+		}
+	}
+	return is_one;
+}
+
+static const struct weir_header_mod *next_any(struct mod_iter *it)
 {
 	for (; it->list < 2; it->list++, it->filter = 0) {
 		for (; it->filter < it->lists[it->list].n;
@@ -75,6 +94,17 @@ const struct weir_filter *weir_rewrite_filter(const struct weir_rewrite *rw,
 		}
 	}
 	return NULL;
+}
+
+static const struct weir_header_mod *next_mod(struct mod_iter *it)
+{
+	const struct weir_header_mod *m = next_any(it);
+
+	while (m && m->op == WEIR_HEADER_OVERRIDE &&
+	       !is_override(it, weir_plan_str(it->plan, m->name))) {
+		m = next_any(it);
+	}
+	return m;
 }
 
 /* Does a mod from it on set or remove that name? */
@@ -292,6 +322,7 @@ void weir_rewrite_request(const struct weir_rewrite *rw,
 	bool no_forwarded = rw->rule->flags & WEIR_RULE_NO_FORWARDED;
 	char peer[WEIR_ADDR_TEXT_MAX];
 
+	mods.head = h;
 	weir_out_str(o, h->method);
 	WEIR_OUT_LIT(o, " ");
 	put_path(rw, f, h, o);

@@ -14,6 +14,7 @@
 #include "addr.h"
 #include "cleanup.h"
 #include "h2.h"
+#include "hold.h"
 #include "tls.h"
 #include "worker.h"
 
@@ -231,6 +232,9 @@ const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 	uint32_t n;
 
 	eps = weir_eps_of(view->eps, c->ref->group, &n);
+	if (n == 0) {
+		eps = weir_hold_endpoints(w, c, &n);
+	}
 	if (c->attempts >= n || c->attempts >= WEIR_CONNECT_TRIES) {
 		return NULL;
 	}

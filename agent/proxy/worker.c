@@ -14,6 +14,7 @@
 #include "access.h"
 #include "cleanup.h"
 #include "h2.h"
+#include "hold.h"
 #include "loop.h"
 
 #define EVENTS_MAX 256
@@ -181,6 +182,7 @@ static void follow_plan(struct weir_worker *w)
 	weir_plan_use_retire(&w->plan);
 	w->plan = use;
 	weir_pool_follow_plan(w);
+	weir_hold_follow_plan(w);
 	weir_udp_follow_plan(w);
 	if (!w->is_accepting && !w->is_draining) {
 		weir_worker_accept(w, true);

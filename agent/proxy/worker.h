@@ -62,6 +62,7 @@ struct weir_worker {
 	uint32_t max_clients;
 	struct weir_peers *peers;    /* of all workers; NULL: no limit */
 	uint32_t n_shed;             /* over it, being answered */
+	uint32_t n_held;             /* requests that wait for an endpoint */
 	struct weir_client *clients; /* all of them */
 	struct weir_client *free_clients;
 	struct weir_client *queue; /* to be driven again */
