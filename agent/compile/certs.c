@@ -41,11 +41,31 @@ static const struct ir_cert *entry(struct ir *c, struct ir_certs *list,
 	IR_DIAG((c), WEIR_DIAG_ERROR, (q)->from, (reason), (q)->field,         \
 		__VA_ARGS__)
 
+static const struct ir_cert *find_secret(struct ir *c,
+					 const struct ir_cert_request *q)
+{
+	const struct weir_object_ref *to = q->to;
+	const struct weir_object *o = weir_store_find(
+		c->store, WEIR_KIND_SECRET, to->ns, to->name);
+
+	if (!o || !o->secret) {
+		CERT_DIAG(c, q, q->bad, "there is no Secret %.*s/%.*s",
+			  WEIR_STR_ARG(to->ns), WEIR_STR_ARG(to->name));
+		return NULL;
+	}
+	if (o->secret->fault) {
+		CERT_DIAG(c, q, q->bad, "Secret %.*s/%.*s is of no use: %s",
+			  WEIR_STR_ARG(to->ns), WEIR_STR_ARG(to->name),
+			  o->secret->fault);
+		return NULL;
+	}
+	return entry(c, &c->certs, o, o->secret->chain);
+}
+
 const struct ir_cert *weir_ir_cert(struct ir *c,
 				   const struct ir_cert_request *q)
 {
 	const struct weir_object_ref *to = q->to;
-	const struct weir_object *o;
 
 	if (to->group.n || !weir_str_is(to->kind, "Secret")) {
 		CERT_DIAG(c, q, q->bad_kind,
@@ -62,19 +82,23 @@ const struct ir_cert *weir_ir_cert(struct ir *c,
 			  WEIR_STR_ARG(q->from->ns));
 		return NULL;
 	}
-	o = weir_store_find(c->store, WEIR_KIND_SECRET, to->ns, to->name);
-	if (!o || !o->secret) {
-		CERT_DIAG(c, q, q->bad, "there is no Secret %.*s/%.*s",
-			  WEIR_STR_ARG(to->ns), WEIR_STR_ARG(to->name));
-		return NULL;
-	}
-	if (o->secret->fault) {
-		CERT_DIAG(c, q, q->bad, "Secret %.*s/%.*s is of no use: %s",
-			  WEIR_STR_ARG(to->ns), WEIR_STR_ARG(to->name),
-			  o->secret->fault);
-		return NULL;
-	}
-	return entry(c, &c->certs, o, o->secret->chain);
+	return find_secret(c, q);
+}
+
+const struct ir_cert *weir_ir_secret(struct ir *c,
+				     const struct weir_object *from,
+				     struct weir_str ns, struct weir_str name,
+				     struct weir_str field)
+{
+	const struct weir_object_ref to = {
+		.kind = WEIR_STR("Secret"), .ns = ns, .name = name};
+	const struct ir_cert_request q = {.from = from,
+					  .to = &to,
+					  .bad = "InvalidCertificateRef",
+					  .bad_kind = "InvalidCertificateRef",
+					  .field = field};
+
+	return find_secret(c, &q);
 }
 
 const struct ir_cert *weir_ir_ca(struct ir *c, const struct ir_cert_request *q)

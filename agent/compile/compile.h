@@ -23,6 +23,7 @@ struct weir_compile_options {
 			 * learns them from the status */
 	/* A Gateway needs its GatewayClass, whatever that is called. */
 	bool needs_class;
+	struct weir_str cluster_domain; /* empty: cluster.local */
 };
 
 /* Writable, unstamped, heap-allocated blocks; owned by the caller. */

@@ -526,6 +526,11 @@ static void emit_fronts(struct emit *e)
 		    f->n_addresses == 0) {
 			continue;
 		}
+		if (f->same) {
+			f->emitted = f->same->emitted;
+			f->emitted_index = f->same->emitted_index;
+			continue;
+		}
 		v = weir_ir_alloc(c, f->n_listeners, sizeof(*v));
 		for (uint32_t i = 0; v && i < f->n_listeners; i++) {
 			emit_listener(e, l, &v[i]);

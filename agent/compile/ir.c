@@ -44,6 +44,9 @@ void weir_ir_init(struct ir *c, struct weir_store *store,
 			 .node = options->node_name,
 			 .is_writer = options->is_writer,
 			 .needs_class = options->needs_class,
+			 .cluster_domain = options->cluster_domain.n
+						   ? options->cluster_domain
+						   : WEIR_STR("cluster.local"),
 			 .diags = diags};
 	init_arena(c);
 	c->fronts_tail = &c->fronts;
@@ -56,6 +59,7 @@ void weir_ir_fini(struct ir *c)
 	weir_map_fini(&c->object_ids);
 	weir_map_fini(&c->vhosts);
 	weir_map_fini(&c->kings);
+	weir_map_fini(&c->king_claims);
 	weir_map_fini(&c->activators);
 	weir_map_fini(&c->l4_rules);
 	weir_map_fini(&c->regex_ids);

@@ -146,6 +146,8 @@ struct ir_rule {
 	uint32_t n_refs;
 	uint32_t n_slots; /* refs with a weight */
 	struct ir_filters filters;
+	uint32_t n_own_filters; /* of them, those that whole connections need
+				 * not pass */
 	uint32_t request_timeout_ms;
 	uint32_t backend_timeout_ms;
 	uint8_t plane;
@@ -271,7 +273,9 @@ struct ir_front {
 	struct ir_rule *rule;
 	const struct weir_ip *addresses;
 	size_t n_addresses;
-	struct weir_span emitted; /* its listeners in the plan */
+	const struct ir_front *same; /* an earlier one with the same listeners,
+				      * or NULL */
+	struct weir_span emitted;    /* its listeners in the plan */
 	struct weir_span emitted_index;
 	struct ir_listener *listeners;
 	struct ir_listener *last_listener;
@@ -321,6 +325,10 @@ struct ir_policy_verdict {
 	struct weir_policy_verdict v;
 	struct ir_policy_verdict *next;
 };
+struct ir_king_verdict {
+	struct weir_king_verdict v;
+	struct ir_king_verdict *next;
+};
 
 /* Where errors that are said meanwhile are also kept (weir_ir_enter()). */
 struct ir_scope {
@@ -334,6 +342,7 @@ struct ir_scope {
 struct ir {
 	struct weir_store *store;
 	struct weir_str node;
+	struct weir_str cluster_domain;
 	struct weir_arena arena;
 	struct weir_diags *diags;
 	bool is_quiet;  /* said already */
@@ -346,6 +355,7 @@ struct ir {
 	uint32_t last_route;           /* the verdict asked for last */
 	struct ir_gateway_verdict *gateway_verdicts; /* the last one first */
 	struct ir_policy_verdict *policy_verdicts;
+	struct ir_king_verdict *king_verdicts;
 
 	struct ir_object *objects;
 	size_t n_objects;
@@ -361,9 +371,11 @@ struct ir {
 	struct weir_map vhosts; /* hash -> struct ir_vhost */
 	struct weir_map kings;  /* hash -> struct ir_king_host */
 	bool has_kings;
+	struct weir_map king_claims; /* whole host -> struct ir_king_host */
+	const struct weir_object **kings_by_age;
 	struct weir_map activators; /* address hash -> 1 */
 	bool has_activators;
-	bool has_consumers;              /* fronts with a consumer_ns */
+	bool has_consumers; /* fronts with a consumer_ns */
 	struct ir_grpc_port *grpc_ports; /* of Services: those of GRPCRoutes */
 	size_t n_grpc_ports;
 	bool has_grpc_ports; /* they are known */
@@ -472,6 +484,8 @@ struct weir_class_verdict *
 weir_ir_class_verdict(struct ir *c, const struct weir_object *class);
 struct weir_policy_verdict *
 weir_ir_policy_verdict(struct ir *c, const struct weir_object *object);
+struct weir_king_verdict *
+weir_ir_king_verdict(struct ir *c, const struct weir_object *object);
 /* That of parentRef number; made when first asked for. */
 struct weir_parent_verdict *
 weir_ir_parent_verdict(struct ir *c, struct weir_route_verdict *route,
@@ -557,6 +571,12 @@ const struct ir_cert *weir_ir_cert(struct ir *c,
 				   const struct ir_cert_request *request);
 const struct ir_cert *weir_ir_ca(struct ir *c,
 				 const struct ir_cert_request *request);
+/* The Secret of a KIngress, in any namespace: Knative's controllers write
+ * KIngresses, users do not. */
+const struct ir_cert *weir_ir_secret(struct ir *c,
+				     const struct weir_object *from,
+				     struct weir_str ns, struct weir_str name,
+				     struct weir_str field);
 /* Certificates, and what clients must show, of an HTTPS or TLS listener. */
 void weir_ir_listener_tls(struct ir *c, const struct ir_gateway *gateway,
 			  const struct weir_object *owner,
@@ -686,6 +706,9 @@ struct weir_writer;
 /* weir_plan.clients. */
 struct weir_span weir_ir_emit_clients(struct ir *c, struct weir_writer *w);
 void weir_ir_kingresses(struct ir *c);
+/* All, the oldest first. */
+const struct weir_object *const *weir_ir_kings_by_age(struct ir *c,
+						      size_t *ret_n);
 const struct ir_king_host *weir_ir_king_host(struct ir *c, struct weir_str ns,
 					     struct weir_str name);
 /* The path that takes what no header and no path narrows; NULL if none does.

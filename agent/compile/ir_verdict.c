@@ -245,6 +245,21 @@ weir_ir_policy_verdict(struct ir *c, const struct weir_object *object)
 	return &p->v;
 }
 
+struct weir_king_verdict *weir_ir_king_verdict(struct ir *c,
+					       const struct weir_object *object)
+{
+	struct ir_king_verdict *k = weir_ir_alloc(c, 1, sizeof(*k));
+
+	if (!k) {
+		return NULL;
+	}
+	k->v.id = id_of(object);
+	k->next = c->king_verdicts;
+	c->king_verdicts = k;
+	c->verdicts.n_kings++;
+	return &k->v;
+}
+
 struct weir_parent_verdict *
 weir_ir_parent_verdict(struct ir *c, struct weir_route_verdict *route,
 		       const struct weir_object *object, size_t number)
@@ -430,6 +445,33 @@ static void end_policies(struct ir *c, struct weir_verdicts *out)
 	out->n_policies = n;
 }
 
+static uint64_t hash_king(const struct weir_king_verdict *k)
+{
+	uint64_t h = mix_fault(5, k->balancer);
+
+	h = weir_str_hash(k->public_domain, h);
+	return weir_str_hash(k->private_domain, h);
+}
+
+/* Its domains live as long as the verdict. */
+static void end_kings(struct ir *c, struct weir_verdicts *out)
+{
+	struct weir_king_verdict *v = alloc_kept(c, c->verdicts.n_kings,
+						 sizeof(*v));
+	uint32_t n = 0;
+
+	for (struct ir_king_verdict *k = c->king_verdicts; v && k;
+	     k = k->next) {
+		keep_id(c, &k->v.id, hash_king(&k->v));
+		v[n++] = k->v;
+	}
+	if (n > 1) {
+		qsort(v, n, sizeof(*v), compare_ids);
+	}
+	out->kings = v;
+	out->n_kings = n;
+}
+
 static void end_routes(struct ir *c, struct weir_verdicts *out)
 {
 	const struct weir_verdicts *from = &c->verdicts;
@@ -468,5 +510,6 @@ void weir_ir_verdicts_end(struct ir *c, struct weir_verdicts *ret_verdicts)
 	end_gateways(c, &out);
 	end_routes(c, &out);
 	end_policies(c, &out);
+	end_kings(c, &out);
 	*ret_verdicts = out;
 }

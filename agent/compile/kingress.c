@@ -10,12 +10,10 @@
  * Order of paths: longest first, then more headers, then the list (the types'
  * own comment says list order; Serving emits lists for which both agree).
  */
-#include "ir.h"
-
 #include <errno.h>
 #include <netinet/in.h>
 
-#define PATHS_MAX 1024
+#include "king.h"
 
 /* "<name>.<ns>", "<name>.<ns>.svc" or "<name>.<ns>.svc.<domain>": the name. */
 static struct weir_str name_in_host(struct weir_str host, struct weir_str ns)
@@ -83,11 +81,33 @@ static void index_rule(struct ir *c, const struct weir_object *ingress,
 	}
 }
 
+const struct weir_object *const *weir_ir_kings_by_age(struct ir *c,
+						      size_t *ret_n)
+{
+	const struct weir_object *const *v = weir_store_list(
+		c->store, WEIR_KIND_KINGRESS, ret_n);
+	const uint32_t *ranks;
+
+	if (c->kings_by_age) {
+		return c->kings_by_age;
+	}
+	ranks = weir_ir_ranks(c, v, *ret_n);
+	c->kings_by_age = weir_ir_alloc(c, *ret_n, sizeof(*c->kings_by_age));
+	if (!ranks || !c->kings_by_age) {
+		*ret_n = 0;
+		return NULL;
+	}
+	for (size_t i = 0; i < *ret_n; i++) {
+		c->kings_by_age[ranks[i]] = v[i];
+	}
+	return c->kings_by_age;
+}
+
+/* A name belongs to the oldest that has it. */
 static void load_hosts(struct ir *c)
 {
 	size_t n;
-	const struct weir_object *const *v = weir_store_list(
-		c->store, WEIR_KIND_KINGRESS, &n);
+	const struct weir_object *const *v = weir_ir_kings_by_age(c, &n);
 
 	c->has_kings = true;
 	for (size_t i = 0; i < n; i++) {
@@ -209,9 +229,8 @@ static void add_split_filters(struct ir *c, const struct weir_king_path *path,
 	r->n_own_filters = are_own ? r->filters.n : 0;
 }
 
-/* What has no endpoints of its own: DomainMapping names the placeholder of a
- * Route, which would have to be followed to that Route's splits. */
-static bool is_empty_shell(const struct ir_service *service)
+/* What has no endpoints of its own. */
+bool weir_ir_is_shell(const struct ir_service *service)
 {
 	return service->is_knative ||
 	       weir_str_is(service->object->service->type, "ExternalName");
@@ -238,8 +257,9 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 	}
 	if (service) {
 		r->object = service->object_id;
-		port = is_empty_shell(service) ? NULL
-					       : split_port(service->object, s);
+		port = weir_ir_is_shell(service)
+			       ? NULL
+			       : split_port(service->object, s);
 	}
 	if (port) {
 		if (weir_ir_port_is_h2c(port, true)) {
@@ -278,141 +298,21 @@ int weir_ir_king_splits(struct ir *c, const struct weir_object *ingress,
 
 /* ------------------------------------------------------- rules at their VIP */
 
-struct king {
-	struct ir *c;
-	const struct weir_object *ingress;
-	uint32_t object_id;
-	uint8_t split;
-	bool no_forwarded;
-	size_t rule;
-	uint32_t number; /* of the path, over all rules */
-};
-
-#define SPLIT_FIELD(k, path, split)                                            \
-	IR_FIELD("spec.rules[%zu].http.paths[%zu].splits[%zu]", (k)->rule,     \
-		 (path), (split))
-
-static void say_unready(const struct king *k, size_t path, uint32_t i,
-			const struct weir_king_split *s)
+bool weir_ir_king_is_within(const struct king *k)
 {
-	const struct ir_service *service = weir_ir_service(k->c, k->ingress->ns,
-							   s->service);
+	size_t n = k->ingress->kingress->rules[k->rule].n_paths;
 
-	if (service && is_empty_shell(service)) {
-		IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "NotServedYet",
-			SPLIT_FIELD(k, path, (size_t)i),
-			"Service %.*s/%.*s is %s, which is not followed yet: "
-			"its share gets 503",
-			WEIR_STR_ARG(k->ingress->ns), WEIR_STR_ARG(s->service),
-			service->is_knative ? "the placeholder of a Route"
-					    : "an ExternalName");
-		return;
+	if (n <= KING_PATHS_MAX) {
+		return true;
 	}
-	IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "Unready",
-		SPLIT_FIELD(k, path, (size_t)i),
-		"Service %.*s/%.*s %s: its share gets 503",
-		WEIR_STR_ARG(k->ingress->ns), WEIR_STR_ARG(s->service),
-		service ? "has no such port" : "is not there");
-}
-
-static void say_splits(const struct king *k, size_t path,
-		       const struct weir_king_path *spec,
-		       const struct ir_splits *splits)
-{
-	for (uint32_t i = 0; i < splits->n; i++) {
-		const struct weir_king_split *s = &spec->splits[i];
-
-		if (splits->v[i].state == WEIR_REF_UNREADY) {
-			say_unready(k, path, i, s);
-		} else if (splits->v[i].is_bare) {
-			IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress,
-				"NoEndpoints", SPLIT_FIELD(k, path, (size_t)i),
-				"Service %.*s/%.*s has no EndpointSlice with "
-				"its port: its share gets 503",
-				WEIR_STR_ARG(k->ingress->ns),
-				WEIR_STR_ARG(s->service));
-		}
+	if (!k->is_said) {
+		IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress, "LimitExceeded",
+			IR_FIELD("spec.rules[%zu].http.paths", k->rule),
+			"%zu paths; expected at most %d: the rule is not "
+			"served",
+			n, KING_PATHS_MAX);
 	}
-}
-
-static struct ir_rule *build_rule(const struct king *k, struct weir_str name,
-				  size_t number)
-{
-	struct ir *c = k->c;
-	const struct weir_king_path *path =
-		&k->ingress->kingress->rules[k->rule].paths[number];
-	struct ir_rule *rule = weir_ir_alloc(c, 1, sizeof(*rule));
-	uint64_t at = number;
-	struct ir_splits splits = {.n = 0};
-
-	if (!rule) {
-		return NULL;
-	}
-	rule->key = weir_str_hash(
-		k->ingress->name,
-		weir_str_hash(k->ingress->ns, WEIR_KIND_KINGRESS));
-	rule->key = weir_str_hash(name, weir_hash64(&at, 8, rule->key));
-	rule->object = k->object_id;
-	rule->number = k->number;
-	rule->reason = WEIR_REASON_PER_REQUEST;
-	rule->split = k->split;
-	if (k->no_forwarded) {
-		rule->flags |= WEIR_RULE_NO_FORWARDED;
-	}
-	weir_ir_add_rule(c, rule);
-	if (weir_ir_king_splits(c, k->ingress, path, &splits) < 0) {
-		IR_DIAG(c, WEIR_DIAG_ERROR, k->ingress, "InvalidValue",
-			IR_FIELD("spec.rules[%zu].http.paths[%zu].splits",
-				 k->rule, number),
-			"percents must make up 100 in at most %d splits: "
-			"requests get 500",
-			IR_SPLITS_MAX);
-		return rule;
-	}
-	say_splits(k, number, path, &splits);
-	rule->refs = weir_ir_alloc(c, splits.n, sizeof(*rule->refs));
-	if (!rule->refs) {
-		return rule;
-	}
-	for (uint32_t i = 0; i < splits.n; i++) {
-		struct ir_ref *r = &rule->refs[i];
-
-		*r = splits.v[i];
-		r->key = weir_hash64(&r->key, sizeof(r->key), rule->key + i);
-		r->index = (uint16_t)i;
-		rule->n_slots += r->weight > 0;
-	}
-	rule->n_refs = splits.n;
-	return rule;
-}
-
-static struct ir_match *build_match(const struct king *k, size_t number)
-{
-	const struct weir_king_path *path =
-		&k->ingress->kingress->rules[k->rule].paths[number];
-	struct weir_http_match spec = {.path_type = WEIR_MPATH_PREFIX_TYPE,
-				       .path = WEIR_STR("/"),
-				       .n_headers = path->match_headers.n};
-	struct weir_value_match *headers = weir_ir_alloc(
-		k->c, path->match_headers.n, sizeof(*headers));
-	struct ir_match *m;
-
-	if (!headers) {
-		return NULL;
-	}
-	for (size_t i = 0; i < path->match_headers.n; i++) {
-		headers[i].name = path->match_headers.v[i].key;
-		headers[i].value = path->match_headers.v[i].value;
-		headers[i].type = WEIR_VALUE_EXACT;
-	}
-	spec.headers = headers;
-	m = weir_ir_match(k->c, k->ingress, &spec, k->rule, number);
-	if (m && !is_whole(path->path)) {
-		/* Bytes, not elements. */
-		m->path_type = WEIR_PATH_BYTE_PREFIX;
-		m->path = path->path;
-	}
-	return m;
+	return false;
 }
 
 static void fill_listener(struct king *k, struct weir_str name,
@@ -421,19 +321,16 @@ static void fill_listener(struct king *k, struct weir_str name,
 	const struct weir_king_rule *rule =
 		&k->ingress->kingress->rules[k->rule];
 	struct ir_vhost *vhost = weir_ir_vhost(k->c, l, WEIR_STR(""));
+	bool was_quiet = k->c->is_quiet;
 
 	l->flags = WEIR_LISTENER_FIRST_MATCH;
-	if (rule->n_paths > PATHS_MAX) {
-		IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress, "LimitExceeded",
-			IR_FIELD("spec.rules[%zu].http.paths", k->rule),
-			"%zu paths; expected at most %d: the rule is not "
-			"served",
-			rule->n_paths, PATHS_MAX);
+	if (!weir_ir_king_is_within(k)) {
 		return;
 	}
+	k->c->is_quiet |= k->is_said;
 	for (size_t i = 0; vhost && i < rule->n_paths; i++) {
-		struct ir_match *m = build_match(k, i);
-		struct ir_rule *to = m ? build_rule(k, name, i) : NULL;
+		struct ir_match *m = weir_ir_king_match(k, i);
+		struct ir_rule *to = m ? weir_ir_king_rule(k, name, i) : NULL;
 
 		k->number++;
 		if (to) {
@@ -441,10 +338,10 @@ static void fill_listener(struct king *k, struct weir_str name,
 			weir_ir_add_entry(k->c, vhost, m, to, 0, 0);
 		}
 	}
+	k->c->is_quiet = was_quiet;
 }
 
-/* Opened where cleartext HTTP is expected: 80, not 443. */
-static bool is_http_port(const struct weir_service_port *port)
+bool weir_ir_king_is_http(const struct weir_service_port *port)
 {
 	return weir_str_is(port->protocol, "TCP") && port->port != 443 &&
 	       !weir_str_is(port->name, "https");
@@ -457,6 +354,9 @@ static void serve_name(struct king *k, struct weir_str name)
 	const struct weir_service_spec *spec;
 
 	if (!s || !s->is_knative || s->object->service->n_cluster_ips == 0) {
+		if (k->has_private) {
+			return; /* reached there */
+		}
 		IR_DIAG(c, WEIR_DIAG_INFO, k->ingress, "NoAddress",
 			IR_FIELD("spec.rules[%zu].hosts", k->rule),
 			"Knative's placeholder Service %.*s/%.*s is not there "
@@ -470,7 +370,7 @@ static void serve_name(struct king *k, struct weir_str name)
 		struct ir_listener *l;
 		struct ir_front *f;
 
-		if (!is_http_port(&spec->ports[i])) {
+		if (!weir_ir_king_is_http(&spec->ports[i])) {
 			continue;
 		}
 		f = weir_ir_add_front(c);
@@ -502,13 +402,17 @@ static void serve_rule(struct king *k)
 	struct weir_str last = WEIR_STR_NULL;
 
 	if (!rule->is_cluster_local) {
-		IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "NotServedYet",
-			IR_FIELD("spec.rules[%zu].visibility", k->rule),
-			"hosts for clients outside the cluster are not served "
-			"yet");
+		if (!k->has_public) {
+			IR_DIAG(k->c, WEIR_DIAG_INFO, k->ingress, "NotServed",
+				IR_FIELD("spec.rules[%zu].visibility", k->rule),
+				"there is no Service %s/%s for clients outside "
+				"the cluster: these hosts are reached through "
+				"HTTPRoutes only",
+				WEIR_KNATIVE_NS, WEIR_KNATIVE_PUBLIC);
+		}
 		return;
 	}
-	if (rule->hosts.n == 0) {
+	if (rule->hosts.n == 0 && !k->has_private) {
 		IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "NotServedYet",
 			IR_FIELD("spec.rules[%zu].hosts", k->rule),
 			"missing: a rule for all hosts is not served yet");
@@ -518,6 +422,9 @@ static void serve_rule(struct king *k)
 						    k->ingress->ns);
 		const struct ir_king_host *h;
 
+		if (!name.p && k->has_private) {
+			continue;
+		}
 		if (!name.p) {
 			IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress,
 				"NotServedYet",
@@ -573,28 +480,54 @@ static void read_annotations(struct king *k)
 	k->split = (uint8_t)split;
 }
 
+static bool is_ours(const struct weir_object *o)
+{
+	return o->kingress &&
+	       weir_str_is(o->kingress->ingress_class, WEIR_KINGRESS_CLASS);
+}
+
+static void serve(struct ir *c, struct king_gateways *g,
+		  const struct weir_object *ingress)
+{
+	struct king k = {.c = c, .ingress = ingress, .gateways = g};
+	struct weir_king_verdict *verdict = weir_ir_king_verdict(c, ingress);
+	struct ir_scope before;
+
+	if (!verdict) {
+		return;
+	}
+	verdict->public_domain = g->domains[0];
+	verdict->private_domain = g->domains[1];
+	k.has_public = g->domains[0].n != 0;
+	k.has_private = g->domains[1].n != 0;
+	k.object_id = weir_ir_object(c, ingress);
+	read_annotations(&k);
+	before = weir_ir_enter(c, &verdict->balancer, NULL);
+	weir_ir_king_gateway(&k);
+	k.is_said = k.has_private;
+	k.number = 0;
+	for (k.rule = 0; k.rule < ingress->kingress->n_rules; k.rule++) {
+		serve_rule(&k);
+	}
+	c->scope = before;
+}
+
 void weir_ir_kingresses(struct ir *c)
 {
+	struct king_gateways gateways;
 	size_t n;
-	const struct weir_object *const *v = weir_store_list(
-		c->store, WEIR_KIND_KINGRESS, &n);
+	const struct weir_object *const *v = weir_ir_kings_by_age(c, &n);
 
+	weir_ir_king_gateways_begin(c, &gateways);
 	for (size_t i = 0; i < n; i++) {
-		struct king k = {.c = c, .ingress = v[i]};
-
-		if (!v[i]->kingress ||
-		    !weir_str_is(v[i]->kingress->ingress_class,
-				 WEIR_KINGRESS_CLASS)) {
-			continue;
-		}
-		k.object_id = weir_ir_object(c, v[i]);
-		read_annotations(&k);
-		if (v[i]->kingress->has_tls) {
-			IR_DIAG(c, WEIR_DIAG_WARNING, v[i], "NotServedYet",
-				WEIR_STR("spec.tls"), "TLS is not served yet");
-		}
-		for (k.rule = 0; k.rule < v[i]->kingress->n_rules; k.rule++) {
-			serve_rule(&k);
+		if (is_ours(v[i])) {
+			weir_ir_king_claim(c, v[i]);
 		}
 	}
+	for (size_t i = 0; i < n && !c->error; i++) {
+		if (is_ours(v[i])) {
+			serve(c, &gateways, v[i]);
+		}
+	}
+	weir_ir_king_gateways_end(c, &gateways);
 }

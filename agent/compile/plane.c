@@ -59,7 +59,7 @@ static enum weir_reason look_at(struct ir *c, const struct ir_front *f,
 	if (vhost->n_entries > 1 || !is_catch_all(e->match)) {
 		return WEIR_REASON_NEEDS_MATCH;
 	}
-	if (rule->filters.n) {
+	if (rule->filters.n > rule->n_own_filters) {
 		return WEIR_REASON_NEEDS_FILTER;
 	}
 	if (rule->request_timeout_ms || rule->backend_timeout_ms) {

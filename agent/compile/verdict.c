@@ -73,6 +73,14 @@ struct weir_policy_verdict *weir_verdict_policy(const struct weir_verdicts *v,
 		    v->policies[0].id.kind, ns, name);
 }
 
+struct weir_king_verdict *weir_verdict_king(const struct weir_verdicts *v,
+					    struct weir_str ns,
+					    struct weir_str name)
+{
+	return find(v->kings, v->n_kings, sizeof(*v->kings), WEIR_KIND_KINGRESS,
+		    ns, name);
+}
+
 /* ------------------------------------------------------------------ print */
 
 static void print_id(struct weir_buf *out, const struct weir_verdict_id *id)
@@ -155,6 +163,15 @@ static void print_route(struct weir_buf *out,
 	}
 }
 
+static void print_balancer(struct weir_buf *out, const char *which,
+			   struct weir_str domain)
+{
+	if (domain.n == 0) {
+		domain = WEIR_STR("mesh only");
+	}
+	weir_buf_printf(out, "    %s %.*s\n", which, WEIR_STR_ARG(domain));
+}
+
 void weir_verdicts_print(const struct weir_verdicts *v, struct weir_buf *out)
 {
 	weir_buf_addz(out, "verdicts\n");
@@ -179,5 +196,13 @@ void weir_verdicts_print(const struct weir_verdicts *v, struct weir_buf *out)
 					WEIR_STR_ARG(p->ancestors[k].ns),
 					WEIR_STR_ARG(p->ancestors[k].name));
 		}
+	}
+	for (uint32_t i = 0; i < v->n_kings; i++) {
+		const struct weir_king_verdict *k = &v->kings[i];
+
+		print_id(out, &k->id);
+		print_fault(out, "    ", "LoadBalancerReady", k->balancer);
+		print_balancer(out, "public", k->public_domain);
+		print_balancer(out, "private", k->private_domain);
 	}
 }

@@ -101,6 +101,17 @@ struct weir_policy_verdict {
 	uint32_t n_ancestors;
 };
 
+/* A KIngress of weir's class. */
+struct weir_king_verdict {
+	struct weir_verdict_id id;
+	const struct weir_fault *balancer; /* LoadBalancerReady: DomainConflict,
+					    * ... */
+	/* Of the gateways' Services; empty: there is none, the address of the
+	 * Route's own Service is taken. */
+	struct weir_str public_domain;
+	struct weir_str private_domain;
+};
+
 /* Each vector in order of kind, namespace and name; only objects that are, or
  * may be, weir's. */
 struct weir_verdicts {
@@ -108,10 +119,12 @@ struct weir_verdicts {
 	struct weir_gateway_verdict *gateways; /* and ListenerSets */
 	struct weir_route_verdict *routes;
 	struct weir_policy_verdict *policies;
+	struct weir_king_verdict *kings;
 	uint32_t n_classes;
 	uint32_t n_gateways;
 	uint32_t n_routes;
 	uint32_t n_policies;
+	uint32_t n_kings;
 };
 
 /* NULL if there is none. */
@@ -128,6 +141,9 @@ struct weir_route_verdict *weir_verdict_route(const struct weir_verdicts *v,
 struct weir_policy_verdict *weir_verdict_policy(const struct weir_verdicts *v,
 						struct weir_str ns,
 						struct weir_str name);
+struct weir_king_verdict *weir_verdict_king(const struct weir_verdicts *v,
+					    struct weir_str ns,
+					    struct weir_str name);
 
 /* Is this listener one that weir can open: accepted, in no conflict. */
 static inline bool weir_listener_is_valid(const struct weir_listener_verdict *l)

@@ -327,7 +327,8 @@ static int compile(struct weir_control *c, uint64_t version)
 	const struct weir_compile_options options = {
 		.node_name = weir_str_of(c->options->node_name),
 		.needs_class = !c->options->manifests,
-		.is_writer = c->feed->is_writer(c->feed)};
+		.is_writer = c->feed->is_writer(c->feed),
+		.cluster_domain = weir_str_of(c->options->cluster_domain)};
 	/* What is in force came from the version compiled last, so the store
 	 * may know that only weights changed. */
 	bool is_current = c->current.generation &&

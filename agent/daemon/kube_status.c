@@ -291,6 +291,9 @@ static void write_desired(const struct look *l, struct weir_buf *out)
 	case WEIR_KIND_BACKEND_TLS_POLICY:
 		weir_status_policy(l->verdict, out);
 		break;
+	case WEIR_KIND_KINGRESS:
+		weir_status_king(l->verdict, l->is_programmed, out);
+		break;
 	default:
 		weir_status_route(l->verdict, l->object, out);
 		break;
@@ -335,6 +338,10 @@ static void choose_event(const struct look *l, struct weir_status_update *u)
 		const struct weir_policy_verdict *v = l->verdict;
 
 		fault = v->accepted ? v->accepted : v->refs;
+	} else if (u->kind == WEIR_KIND_KINGRESS) {
+		const struct weir_king_verdict *v = l->verdict;
+
+		fault = v->balancer;
 	} else {
 		const struct weir_route_verdict *v = l->verdict;
 
@@ -487,6 +494,8 @@ static const void *verdict_of(const struct weir_verdicts *v,
 		return weir_verdict_gateway(v, o->kind, o->ns, o->name);
 	case WEIR_KIND_BACKEND_TLS_POLICY:
 		return weir_verdict_policy(v, o->ns, o->name);
+	case WEIR_KIND_KINGRESS:
+		return weir_verdict_king(v, o->ns, o->name);
 	default:
 		return weir_verdict_route(v, o->kind, o->ns, o->name);
 	}

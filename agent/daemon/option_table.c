@@ -68,6 +68,12 @@ const struct weir_option weir_option_table[] = {
 	 .help = "endpoints whose nodeName is NAME are on this node; with an "
 		 "API server $NODE_NAME, or the host's name, if it is left "
 		 "out"},
+	{.name = "cluster-domain",
+	 .metavar = "DOMAIN",
+	 .kind = WEIR_OPTION_TEXT,
+	 AT(cluster_domain),
+	 .example = "cluster.local",
+	 .help = "DNS domain of the cluster, for the status of KIngresses"},
 
 	HEADING("Where"),
 	{.name = "netns",

@@ -406,6 +406,7 @@ static void set_defaults(struct weir_options *o)
 		.log_level = WEIR_LOG_INFO,
 		.cgroup = "auto",
 		.node_name = "",
+		.cluster_domain = "cluster.local",
 		.admin = "/run/weir/admin.sock",
 		.metrics_port_be = htons(9707),
 		.user = "nobody",

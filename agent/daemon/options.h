@@ -44,6 +44,7 @@ struct weir_options {
 	const char *kubeconfig;
 	bool is_in_cluster;
 	const char *lease_namespace; /* NULL: that of the credentials */
+	const char *cluster_domain;
 	const char *cgroup;
 	const char *netns; /* NULL: the caller's */
 	const char *node_name;

@@ -347,6 +347,11 @@ static int merge_status(enum weir_kind kind, const cJSON *object, cJSON *status,
 	if (r == 0 && kind == WEIR_KIND_GATEWAY_CLASS) {
 		return replace(status, desired, "supportedFeatures");
 	}
+	if (r == 0 && kind == WEIR_KIND_KINGRESS) {
+		r = replace(status, desired, "observedGeneration");
+		r = r ? r : replace(status, desired, "publicLoadBalancer");
+		return r ? r : replace(status, desired, "privateLoadBalancer");
+	}
 	if (r == 0 && kind == WEIR_KIND_GATEWAY) {
 		r = replace(status, desired, "addresses");
 		r = r ? r : replace(status, desired, "attachedListenerSets");

@@ -16,6 +16,8 @@ static const char *const set_types[] = {"Accepted", "Programmed", NULL};
 static const char *const parent_types[] = {"Accepted", "ResolvedRefs",
 					   "PartiallyInvalid", NULL};
 static const char *const ancestor_types[] = {"Accepted", "ResolvedRefs", NULL};
+static const char *const king_types[] = {"NetworkConfigured",
+					 "LoadBalancerReady", "Ready", NULL};
 
 const char *const *const weir_status_types[_WEIR_PLACE_MAX] = {
 	[WEIR_PLACE_CLASS] = class_types,
@@ -24,6 +26,7 @@ const char *const *const weir_status_types[_WEIR_PLACE_MAX] = {
 	[WEIR_PLACE_SET] = set_types,
 	[WEIR_PLACE_PARENT] = parent_types,
 	[WEIR_PLACE_ANCESTOR] = ancestor_types,
+	[WEIR_PLACE_KINGRESS] = king_types,
 };
 
 const char *weir_status_list(enum weir_kind kind)
@@ -53,6 +56,8 @@ enum weir_status_place weir_status_place_of(enum weir_kind kind)
 		return WEIR_PLACE_SET;
 	case WEIR_KIND_BACKEND_TLS_POLICY:
 		return WEIR_PLACE_ANCESTOR;
+	case WEIR_KIND_KINGRESS:
+		return WEIR_PLACE_KINGRESS;
 	default:
 		return WEIR_PLACE_PARENT;
 	}
@@ -61,7 +66,8 @@ enum weir_status_place weir_status_place_of(enum weir_kind kind)
 bool weir_status_is_written(enum weir_kind kind)
 {
 	return weir_status_list(kind) || kind == WEIR_KIND_GATEWAY_CLASS ||
-	       kind == WEIR_KIND_GATEWAY || kind == WEIR_KIND_LISTENER_SET;
+	       kind == WEIR_KIND_GATEWAY || kind == WEIR_KIND_LISTENER_SET ||
+	       kind == WEIR_KIND_KINGRESS;
 }
 
 /* ------------------------------------------------------------------- hash */
@@ -185,6 +191,27 @@ static uint64_t hash_class(const struct weir_node *status)
 	return h;
 }
 
+/* Both load balancers and the generation are ours alone. */
+static uint64_t hash_king(const struct weir_node *status)
+{
+	static const char *const names[] = {"publicLoadBalancer",
+					    "privateLoadBalancer"};
+	uint64_t h = mix_text(8, status, "observedGeneration", "0");
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const struct weir_node *one = weir_node_get(status, names[i]);
+
+		for (const struct weir_node *e = items(one, "ingress"); e;
+		     e = e->next) {
+			h = mix_text(h + i + 1, e, "ip", "");
+			h = mix_text(h, e, "domain", "");
+			h = mix_text(h, e, "domainInternal", "");
+			h = mix_text(h, e, "meshOnly", "false");
+		}
+	}
+	return h;
+}
+
 static uint64_t hash_of(enum weir_kind kind, const struct weir_node *status)
 {
 	uint64_t v[4] = {kind};
@@ -193,6 +220,9 @@ static uint64_t hash_of(enum weir_kind kind, const struct weir_node *status)
 		v[1] = sum_controlled(status, kind);
 	} else if (kind == WEIR_KIND_GATEWAY_CLASS) {
 		v[1] = hash_class(status);
+	} else if (kind == WEIR_KIND_KINGRESS) {
+		v[1] = sum_conditions(status, WEIR_PLACE_KINGRESS);
+		v[2] = hash_king(status);
 	} else {
 		v[1] = sum_conditions(status, weir_status_place_of(kind));
 		v[2] = sum_listeners(status);

@@ -26,6 +26,10 @@ void weir_status_policy(const struct weir_policy_verdict *v,
 void weir_status_class(const struct weir_class_verdict *v,
 		       struct weir_str bundle, struct weir_buf *out);
 
+/* is_applied: every live agent has this generation. */
+void weir_status_king(const struct weir_king_verdict *v, bool is_applied,
+		      struct weir_buf *out);
+
 /* Of our part of a status, desired or observed, whatever else is in it and in
  * whatever order.  status: JSON; empty, or not JSON, is a status of nothing.
  * 0 for kinds whose status we do not write. */
@@ -56,6 +60,7 @@ enum weir_status_place {
 	WEIR_PLACE_SET,
 	WEIR_PLACE_PARENT,
 	WEIR_PLACE_ANCESTOR,
+	WEIR_PLACE_KINGRESS,
 	_WEIR_PLACE_MAX
 };
 extern const char *const *const weir_status_types[_WEIR_PLACE_MAX];

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * KIngresses on their way into the plan.  Private to agent/compile/king*.c.
+ *
+ * Each rule of an Ingress of weir's class is served at up to three places: the
+ * ClusterIP of its placeholder (kingress.c), the private gateway, which has all
+ * hosts, and the public one, which has those for clients outside
+ * (king_gateway.c).  The gateways are Services that an administrator makes;
+ * they may come and go at any time.
+ */
+#ifndef WEIR_COMPILE_KING_H
+#define WEIR_COMPILE_KING_H
+
+#include "ir.h"
+
+/* What a gateway has at its ports. */
+struct king_gateway {
+	struct ir_service *service; /* NULL: there is none */
+	struct ir_listener *http;   /* of all hosts */
+	struct ir_listener *tls;    /* of a host each */
+	struct ir_listener *last_tls;
+	uint32_t n_tls;
+};
+
+enum { KING_PUBLIC, KING_PRIVATE, _KING_GATEWAYS };
+
+struct king_gateways {
+	struct king_gateway v[_KING_GATEWAYS];
+	struct weir_str domains[_KING_GATEWAYS]; /* empty: there is none */
+};
+
+/* One KIngress on its way. */
+struct king {
+	struct ir *c;
+	const struct weir_object *ingress;
+	struct king_gateways *gateways;
+	uint32_t object_id;
+	uint8_t split;
+	bool no_forwarded;
+	bool has_public;
+	bool has_private;
+	bool is_said; /* what is wrong with its paths */
+	size_t rule;
+	uint32_t number; /* of the path, over all rules */
+};
+
+/* king_rule.c.  salt: tells the rules of one path from each other. */
+struct ir_rule *weir_ir_king_rule(const struct king *k, struct weir_str salt,
+				  size_t path);
+/* The rule that sends to https what came without. */
+struct ir_rule *weir_ir_king_redirect(const struct king *k, size_t path);
+struct ir_match *weir_ir_king_match(const struct king *k, size_t path);
+
+/* kingress.c */
+#define KING_PATHS_MAX 1024 /* of a rule */
+/* Has the rule at hand no more paths than that?  Else it is said. */
+bool weir_ir_king_is_within(const struct king *k);
+bool weir_ir_is_shell(const struct ir_service *service);
+/* Opened where cleartext HTTP is expected: 80, not 443. */
+bool weir_ir_king_is_http(const struct weir_service_port *port);
+
+/* king_gateway.c */
+void weir_ir_king_gateways_begin(struct ir *c, struct king_gateways *ret_g);
+/* Its hosts, unless an older one has them: for all, before any is served. */
+void weir_ir_king_claim(struct ir *c, const struct weir_object *ingress);
+/* Who has a host; NULL: nobody. */
+const struct ir_king_host *weir_ir_king_claimed(const struct ir *c,
+						struct weir_str host);
+/* All rules of the Ingress at the gateways. */
+void weir_ir_king_gateway(struct king *k);
+void weir_ir_king_gateways_end(struct ir *c, struct king_gateways *g);
+
+#endif

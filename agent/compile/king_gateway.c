@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateways of KIngresses: one Service for clients outside the cluster, one
+ * for those inside, at whose addresses hosts are told apart.
+ *
+ * As with Kourier, the private one has all hosts, also those of rules for
+ * clients outside; the public one has only the latter.  httpOption Redirected
+ * is a matter of the public one.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "king.h"
+
+static const char *const names[_KING_GATEWAYS] = {
+	[KING_PUBLIC] = WEIR_KNATIVE_PUBLIC,
+	[KING_PRIVATE] = WEIR_KNATIVE_PRIVATE,
+};
+
+static struct ir_listener *
+new_listener(struct ir *c, const struct king_gateway *g, struct weir_str name)
+{
+	struct ir_listener *l = weir_ir_alloc(c, 1, sizeof(*l));
+
+	if (l) {
+		l->id = ++c->n_listeners;
+		l->flags = WEIR_LISTENER_FIRST_MATCH;
+		l->object = g->service->object_id;
+		l->name = name;
+	}
+	return l;
+}
+
+void weir_ir_king_gateways_begin(struct ir *c, struct king_gateways *ret_g)
+{
+	*ret_g = (struct king_gateways){0};
+	for (int i = 0; i < _KING_GATEWAYS; i++) {
+		struct king_gateway *g = &ret_g->v[i];
+
+		g->service = weir_ir_service(c, WEIR_STR(WEIR_KNATIVE_NS),
+					     weir_str_of(names[i]));
+		if (!g->service) {
+			continue;
+		}
+		g->http = new_listener(c, g, WEIR_STR("http"));
+		/* Verdicts outlive the compilation. */
+		ret_g->domains[i] = weir_arena_printf(
+			c->diags->arena, "%s.%s.svc.%.*s", names[i],
+			WEIR_KNATIVE_NS, WEIR_STR_ARG(c->cluster_domain));
+		if (!g->http || !ret_g->domains[i].p) {
+			c->error = -ENOMEM;
+			return;
+		}
+		g->http->protocol = IR_PROTOCOL_HTTP;
+	}
+}
+
+/* ------------------------------------------------------------------- hosts */
+
+static uint64_t host_key(struct weir_str host)
+{
+	return weir_str_hash(host, 11);
+}
+
+const struct ir_king_host *weir_ir_king_claimed(const struct ir *c,
+						struct weir_str host)
+{
+	struct ir_king_host *h = weir_ir_get(&c->king_claims, host_key(host));
+
+	while (h && !weir_str_eq(h->name, host)) {
+		h = h->next;
+	}
+	return h;
+}
+
+static void claim_host(struct ir *c, const struct weir_object *ingress,
+		       size_t rule, struct weir_str host)
+{
+	struct ir_king_host *h;
+
+	if (weir_ir_king_claimed(c, host)) {
+		return;
+	}
+	h = weir_ir_alloc(c, 1, sizeof(*h));
+	if (h) {
+		h->name = host;
+		h->ingress = ingress;
+		h->rule = &ingress->kingress->rules[rule];
+		h->number = rule;
+		h->next = weir_ir_get(&c->king_claims, host_key(host));
+		weir_ir_put(c, &c->king_claims, host_key(host), h);
+	}
+}
+
+void weir_ir_king_claim(struct ir *c, const struct weir_object *ingress)
+{
+	for (size_t i = 0; i < ingress->kingress->n_rules; i++) {
+		const struct weir_strs *hosts =
+			&ingress->kingress->rules[i].hosts;
+
+		for (size_t k = 0; k < hosts->n; k++) {
+			claim_host(c, ingress, i, hosts->v[k]);
+		}
+		if (hosts->n == 0) {
+			claim_host(c, ingress, i, WEIR_STR(""));
+		}
+	}
+}
+
+/* ------------------------------------------------------------------- rules */
+
+/* A rule as it is served: its paths, once for all places. */
+struct served {
+	struct ir_match **matches;
+	struct ir_rule **rules;
+	struct ir_rule **redirects; /* NULL: none */
+	size_t n;
+	bool is_external;
+};
+
+static bool build(struct king *k, struct served *ret_s)
+{
+	const struct weir_king_spec *spec = k->ingress->kingress;
+	const struct weir_king_rule *rule = &spec->rules[k->rule];
+	struct served s = {.n = rule->n_paths,
+			   .is_external = !rule->is_cluster_local};
+
+	if (!weir_ir_king_is_within(k)) {
+		return false;
+	}
+	s.matches = weir_ir_alloc(k->c, s.n, sizeof(*s.matches));
+	s.rules = weir_ir_alloc(k->c, s.n, sizeof(*s.rules));
+	if (spec->is_redirected && s.is_external && k->has_public) {
+		s.redirects = weir_ir_alloc(k->c, s.n, sizeof(*s.redirects));
+	}
+	for (size_t i = 0; s.matches && s.rules && i < s.n; i++) {
+		struct ir_field salt;
+
+		s.matches[i] = weir_ir_king_match(k, i);
+		s.rules[i] = weir_ir_king_rule(
+			k, weir_ir_field(&salt, "gateway %zu", k->rule), i);
+		if (s.redirects) {
+			s.redirects[i] = weir_ir_king_redirect(k, i);
+		}
+		if (s.matches[i]) {
+			s.matches[i]->number = k->number;
+		}
+		k->number++;
+	}
+	*ret_s = s;
+	return k->c->error == 0;
+}
+
+static void enter(struct king *k, struct ir_listener *l, struct weir_str host,
+		  const struct served *s, struct ir_rule *const *rules)
+{
+	struct ir_vhost *vhost = weir_ir_vhost(k->c, l, host);
+
+	for (size_t i = 0; vhost && i < s->n; i++) {
+		if (s->matches[i] && rules[i]) {
+			weir_ir_add_entry(k->c, vhost, s->matches[i], rules[i],
+					  0, 0);
+		}
+	}
+}
+
+/* ---------------------------------------------------------------------- TLS */
+
+static const struct ir_cert *cert_for(const struct king *k,
+				      struct weir_str host)
+{
+	const struct weir_king_spec *spec = k->ingress->kingress;
+
+	for (size_t i = 0; i < spec->n_tls; i++) {
+		const struct weir_king_tls *t = &spec->tls[i];
+
+		for (size_t n = 0; n < t->hosts.n; n++) {
+			if (weir_str_eq(t->hosts.v[n], host)) {
+				return weir_ir_secret(
+					k->c, k->ingress, t->secret_ns,
+					t->secret,
+					IR_FIELD("spec.tls[%zu].secretName",
+						 i));
+			}
+		}
+	}
+	return NULL;
+}
+
+/* Rules of one Ingress may share a host; another's were turned away. */
+static struct ir_listener *tls_listener(struct king *k, struct king_gateway *g,
+					struct weir_str host,
+					const struct ir_cert *cert)
+{
+	struct ir_listener *l = g->last_tls;
+	uint32_t *index;
+
+	if (l && weir_str_eq(l->hostname, host)) {
+		return l;
+	}
+	l = new_listener(k->c, g, WEIR_STR("https"));
+	index = weir_ir_alloc(k->c, 1, sizeof(*index));
+	if (!l || !index) {
+		return NULL;
+	}
+	*index = cert->index;
+	l->protocol = IR_PROTOCOL_HTTPS;
+	l->hostname = host;
+	l->flags |= WEIR_LISTENER_TLS_TERMINATE;
+	l->certs = index;
+	l->n_certs = 1;
+	if (g->last_tls) {
+		g->last_tls->next = l;
+	} else {
+		g->tls = l;
+	}
+	g->last_tls = l;
+	g->n_tls++;
+	return l;
+}
+
+static void serve_tls(struct king *k, struct weir_str host,
+		      const struct served *s)
+{
+	const struct ir_cert *cert = host.n ? cert_for(k, host) : NULL;
+
+	for (int i = 0; cert && i < _KING_GATEWAYS; i++) {
+		struct king_gateway *g = &k->gateways->v[i];
+		struct ir_listener *l;
+
+		if (!g->service || (i == KING_PUBLIC && !s->is_external)) {
+			continue;
+		}
+		l = tls_listener(k, g, host, cert);
+		if (l) {
+			enter(k, l, host, s, s->rules);
+		}
+	}
+}
+
+/* -------------------------------------------------------------------- serve */
+
+static void serve_host(struct king *k, struct weir_str host,
+		       const struct served *s)
+{
+	struct king_gateway *v = k->gateways->v;
+
+	if (v[KING_PRIVATE].http) {
+		enter(k, v[KING_PRIVATE].http, host, s, s->rules);
+	}
+	if (v[KING_PUBLIC].http && s->is_external) {
+		enter(k, v[KING_PUBLIC].http, host, s,
+		      s->redirects ? s->redirects : s->rules);
+	}
+	serve_tls(k, host, s);
+}
+
+static void serve_rule(struct king *k, const struct served *s)
+{
+	const struct weir_strs *hosts =
+		&k->ingress->kingress->rules[k->rule].hosts;
+
+	for (size_t i = 0; i < (hosts->n ? hosts->n : 1); i++) {
+		struct weir_str host = hosts->n ? hosts->v[i] : WEIR_STR("");
+		const struct ir_king_host *h = weir_ir_king_claimed(k->c, host);
+
+		if (!h) {
+			return; /* out of memory */
+		}
+		if (h->ingress == k->ingress) {
+			serve_host(k, host, s);
+			continue;
+		}
+		IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress, "DomainConflict",
+			IR_FIELD("spec.rules[%zu].hosts[%zu]", k->rule, i),
+			"\"%.*s\" belongs to KIngress %.*s/%.*s, which is "
+			"older",
+			WEIR_STR_ARG(host), WEIR_STR_ARG(h->ingress->ns),
+			WEIR_STR_ARG(h->ingress->name));
+	}
+}
+
+void weir_ir_king_gateway(struct king *k)
+{
+	for (k->rule = 0; k->rule < k->ingress->kingress->n_rules; k->rule++) {
+		const struct weir_king_rule *rule =
+			&k->ingress->kingress->rules[k->rule];
+		struct served s;
+
+		if ((k->has_private ||
+		     (k->has_public && !rule->is_cluster_local)) &&
+		    build(k, &s)) {
+			serve_rule(k, &s);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------- fronts */
+
+/* first: the front of the same listeners at other addresses, or NULL. */
+static struct ir_front *add_front(struct ir *c, const struct king_gateway *g,
+				  const struct weir_service_port *port,
+				  struct ir_front *first, bool is_local)
+{
+	const struct weir_service_spec *spec = g->service->object->service;
+	const struct weir_ip *v = is_local ? spec->external_ips
+					   : spec->cluster_ips;
+	size_t n = is_local ? spec->n_external_ips : spec->n_cluster_ips;
+	bool is_http = weir_ir_king_is_http(port);
+	struct ir_front *f = n ? weir_ir_add_front(c) : NULL;
+
+	if (!f) {
+		return first;
+	}
+	f->owner = g->service->object;
+	f->object = g->service->object_id;
+	f->port = port->port;
+	f->proto = IPPROTO_TCP;
+	f->mode = is_http ? WEIR_MODE_HTTP : WEIR_MODE_TLS;
+	f->origin = WEIR_ORIGIN_KNATIVE;
+	f->is_local = is_local;
+	f->addresses = v;
+	f->n_addresses = n;
+	f->listeners = is_http ? g->http : g->tls;
+	f->n_listeners = is_http ? 1 : g->n_tls;
+	f->same = first;
+	return f;
+}
+
+/* One for addresses that clients of the node dial, one for those that lead to
+ * the node itself. */
+static void open_port(struct ir *c, const struct king_gateway *g,
+		      const struct weir_service_port *port)
+{
+	struct ir_front *first;
+
+	if (!weir_str_is(port->protocol, "TCP") ||
+	    (!weir_ir_king_is_http(port) && g->n_tls == 0)) {
+		return;
+	}
+	first = add_front(c, g, port, NULL, false);
+	add_front(c, g, port, first, true);
+}
+
+void weir_ir_king_gateways_end(struct ir *c, struct king_gateways *g)
+{
+	for (int i = 0; i < _KING_GATEWAYS && !c->error; i++) {
+		const struct ir_service *s = g->v[i].service;
+
+		for (size_t k = 0; s && k < s->object->service->n_ports; k++) {
+			open_port(c, &g->v[i], &s->object->service->ports[k]);
+		}
+	}
+}
