@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Kubernetes as local processes; its programs are built once, into ~/.cache/weir.
-.PHONY: cluster cluster-down test-cluster conformance
+.PHONY: cluster cluster-down test-cluster conformance conformance-knative
 cluster cluster-down: export WEIR_BUILD = $(abspath $(B))
 cluster: ## a Kubernetes cluster to play with, weir on it, an example served
 	$(Q)scripts/setup build cluster
@@ -16,3 +16,7 @@ conformance: ## the official Gateway API suite; CONFORMANCE='--profiles GATEWAY-
 	$(Q)scripts/setup build cluster
 	$(Q)$(SUBMAKE) all $(TOOL_BIN)
 	$(Q)tests/conformance/run --build $(B) --reports tests/conformance/reports $(CONFORMANCE)
+conformance-knative: ## the official KIngress suite; CONFORMANCE='--test grpc'
+	$(Q)scripts/setup build cluster
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
+	$(Q)tests/conformance/run-knative --build $(B) --report tests/conformance/reports/knative-ingress.json $(CONFORMANCE)
