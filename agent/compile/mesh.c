@@ -229,7 +229,7 @@ static bool is_of_grpc(const struct mesh *m,
 	if (!m->c->has_grpc_ports) {
 		load_grpc_ports(m->c);
 	}
-	return m->c->n_grpc_ports &&
+	return m->c->grpc_ports &&
 	       bsearch(&key, m->c->grpc_ports, m->c->n_grpc_ports, sizeof(key),
 		       compare_grpc_ports);
 }
