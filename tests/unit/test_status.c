@@ -192,6 +192,79 @@ static void a_route_answers_for_each_of_its_parents(void)
 	cJSON_Delete(status);
 }
 
+/* Knative's conditions have no generation of their own, and the CRD would drop
+ * one. */
+static void check_king(const struct weir_king_verdict *v, bool is_applied,
+		       const char *ready, const char *reason)
+{
+	_cleanup_buf_ struct weir_buf out = {0};
+	const cJSON *c;
+	const cJSON *to;
+	cJSON *status;
+
+	weir_status_king(v, is_applied, &out);
+	status = parse(&out);
+	ok(get(status, "observedGeneration")->valueint == 5, "generation");
+	c = named(get(status, "conditions"), "type", "Ready");
+	must(c != NULL, "Ready");
+	ok(strcmp(get(c, "status")->valuestring, ready) == 0, "Ready is %s",
+	   get(c, "status")->valuestring);
+	ok(reason ? strcmp(get(c, "reason")->valuestring, reason) == 0
+		  : !get(c, "reason"),
+	   "reason");
+	ok(!get(c, "observedGeneration"), "no generation in the condition");
+	c = named(get(status, "conditions"), "type", "NetworkConfigured");
+	ok(c && strcmp(get(c, "status")->valuestring, "True") == 0,
+	   "NetworkConfigured");
+	to = get(get(status, "publicLoadBalancer"), "ingress");
+	ok(cJSON_GetArraySize(to) == 1 &&
+		   cJSON_IsTrue(get(cJSON_GetArrayItem(to, 0), "meshOnly")),
+	   "no gateway: mesh only");
+	to = get(get(status, "privateLoadBalancer"), "ingress");
+	ok(cJSON_GetArraySize(to) == 1 &&
+		   strcmp(get(cJSON_GetArrayItem(to, 0), "domainInternal")
+				  ->valuestring,
+			  "gw.ns.svc.cluster.local") == 0,
+	   "the private gateway");
+	cJSON_Delete(status);
+}
+
+static void a_kingress_is_ready_when_every_node_has_it(void)
+{
+	static const struct weir_fault conflict = {"DomainConflict",
+						   {"taken", 5}};
+	struct weir_king_verdict v = {
+		.id = {.kind = WEIR_KIND_KINGRESS, .generation = 5},
+		.private_domain = WEIR_STR("gw.ns.svc.cluster.local")};
+	_cleanup_buf_ struct weir_buf out = {0};
+	_cleanup_buf_ struct weir_buf merged = {0};
+	const char *object = "{\"metadata\":{\"generation\":5},\"status\":{"
+			     "\"conditions\":[{\"type\":\"Ready\",\"status\":"
+			     "\"Unknown\"}],\"observedGeneration\":4}}";
+
+	check_king(&v, false, "Unknown", "Uninitialized");
+	check_king(&v, true, "True", NULL);
+	weir_status_king(&v, true, &out);
+	ok(weir_status_merge(WEIR_KIND_KINGRESS, 5, weir_buf_str(&out),
+			     weir_str_of(object), NOW, &merged) == 1,
+	   "it is written");
+	out.n = 0;
+	weir_status_king(&v, true, &out);
+	{
+		cJSON *whole = parse(&merged);
+		char *status = cJSON_PrintUnformatted(get(whole, "status"));
+
+		ok(weir_status_hash(WEIR_KIND_KINGRESS, weir_str_of(status)) ==
+			   weir_status_hash(WEIR_KIND_KINGRESS,
+					    weir_buf_str(&out)),
+		   "and then it is as desired");
+		cJSON_free(status);
+		cJSON_Delete(whole);
+	}
+	v.balancer = &conflict;
+	check_king(&v, true, "False", "DomainConflict");
+}
+
 static void a_class_claims_its_features_in_order(void)
 {
 	_cleanup_(site_fini) struct site s;
@@ -543,6 +616,7 @@ static void hostile_objects_are_refused(void)
 TAP_MAIN(TEST(a_gateway_says_what_is_wrong_with_each_listener),
 	 TEST(a_gateway_is_programmed_when_every_node_has_it),
 	 TEST(a_route_answers_for_each_of_its_parents),
+	 TEST(a_kingress_is_ready_when_every_node_has_it),
 	 TEST(a_class_claims_its_features_in_order),
 	 TEST(merging_changes_our_part_only),
 	 TEST(each_difference_is_another_hash),
