@@ -68,6 +68,7 @@ static int run_proxy(struct weir_options *o)
 		.stats_fd = o->fds[WEIR_PROXY_FD_STATS],
 		.listeners = o->fds + WEIR_PROXY_FD_LISTENERS,
 		.n_workers = o->workers,
+		.io = o->io,
 		.has_access_log = o->fds[WEIR_PROXY_FD_LOG] >= 0,
 		.access_log_fd = o->fds[WEIR_PROXY_FD_LOG],
 		.limits = o->limits,

@@ -33,6 +33,7 @@
 static const char *const attach_words[] = {"auto", "tcx", "clsact", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug",
 					  NULL};
+static const char *const io_words[] = {"epoll", "uring", "auto", NULL};
 static const char *const role_words[] = {"parent", "agent", "proxy", NULL};
 
 const struct weir_option weir_option_table[] = {
@@ -201,6 +202,15 @@ const struct weir_option weir_option_table[] = {
 	 .min = 0,
 	 .max = WEIR_WORKERS_MAX,
 	 .help = "threads; 0 is one per CPU"},
+	{.name = "io",
+	 .metavar = "epoll|uring|auto",
+	 .kind = WEIR_OPTION_WORD,
+	 .words = io_words,
+	 AT(io),
+	 .example = "epoll",
+	 .help = "how the proxy waits, reads and sends; auto is uring where "
+		 "the "
+		 "kernel has it and allows it, uring also says where not"},
 	LIMIT("max-connections", limits.max_connections, 1, 1 << 20,
 	      "client connections; accepting pauses"),
 	LIMIT("max-client-connections", limits.max_client_connections, 0,

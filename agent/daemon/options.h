@@ -56,6 +56,7 @@ struct weir_options {
 	bool is_per_route;      /* metrics of every rule and backendRef */
 	const char *user;
 	uint32_t workers; /* >= 1 after parsing */
+	enum weir_io_backend io;
 	uint32_t max_rules;
 	struct weir_kernel_config kernel;
 	struct weir_proxy_limits limits;

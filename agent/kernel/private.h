@@ -71,6 +71,7 @@ struct weir_features {
 	bool has_tcx; /* BPF_TCX_INGRESS links: 6.6 */
 	bool has_xdp;
 	bool has_netns_cookie; /* SO_NETNS_COOKIE: 5.14 */
+	bool has_uring;        /* io_uring with DEFER_TASKRUN: 6.1 */
 	bool is_init_pidns;    /* tgids seen by BPF are ours */
 };
 

@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "private.h"
+#include "uring.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -129,6 +130,16 @@ void weir_features_drop(struct weir_features *features, uint32_t without)
 	features->is_init_pidns &= !(without & WEIR_WITHOUT_INIT_PIDNS);
 }
 
+/* As a container or kernel.io_uring_disabled lets it; what the proxy, without
+ * its rights, is let is in the log. */
+static bool has_uring(void)
+{
+	struct io_uring_params params = {.cq_entries = 8};
+	_cleanup_close_ int fd = weir_uring_setup(4, &params);
+
+	return fd >= 0;
+}
+
 void weir_probe(struct weir_features *ret_features)
 {
 	struct stat st;
@@ -155,6 +166,7 @@ void weir_probe(struct weir_features *ret_features)
 		.has_sched_cls = loads_trivially(BPF_PROG_TYPE_SCHED_CLS, 0),
 		.has_tcx = has_tcx(),
 		.has_xdp = loads_trivially(BPF_PROG_TYPE_XDP, 0),
+		.has_uring = has_uring(),
 		.has_netns_cookie = weir_netns_cookie() != 0,
 		.is_init_pidns = stat("/proc/self/ns/pid", &st) == 0 &&
 				 st.st_ino == INIT_PIDNS,

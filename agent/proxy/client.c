@@ -539,6 +539,12 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 			return shed(w, c, f);
 		}
 	}
+	/* OpenSSL reads its socket itself; tunnels carry bulk. */
+	if (f->mode != WEIR_MODE_HTTP &&
+	    weir_worker_watch_alone(w, &c->end) < 0) {
+		weir_client_close(w, c, true);
+		return false;
+	}
 	if (f->mode == WEIR_MODE_TCP) {
 		const struct weir_plan *plan = w->plan->ref->view.rules;
 

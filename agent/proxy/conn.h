@@ -25,6 +25,7 @@ struct weir_access;
 struct weir_h2;
 struct weir_layer;
 struct weir_pipe;
+struct weir_ring;
 
 enum weir_end_kind {
 	WEIR_END_DEAD, /* closed while events of this batch may name it */
@@ -48,6 +49,16 @@ struct weir_end {
 	uint64_t received; /* bytes so far, for the access log */
 	uint64_t sent;
 	struct weir_layer *layer; /* NULL: the socket itself */
+	/* Of ring.c. */
+	struct weir_ring *ring; /* NULL: epoll alone */
+	uint32_t armed_at;      /* entry of the read that waits */
+	int error;              /* what it ended with */
+	uint16_t held;          /* buffer it filled + 1; 0: none */
+	uint16_t held_at;
+	uint16_t held_end;
+	uint16_t slot; /* with bytes to be sent + 1; 0: none */
+	bool is_armed; /* a read waits in the kernel */
+	bool has_more; /* behind what is held */
 };
 
 struct weir_pool_ep;
@@ -158,13 +169,22 @@ enum weir_step {
 /* io.c: n > 0 bytes; 0: end (recv only); -EAGAIN; other -errno.  The flags of
  * the end follow. */
 ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n);
-/* flags: MSG_MORE or 0. */
+/* flags: MSG_MORE or 0; or WEIR_SEND_LATER: by the end of the turn is early
+ * enough, and whether it fails need not be known; the end is not shut or closed
+ * before. */
+#define WEIR_SEND_LATER (1 << 30)
 ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 		      uint32_t n_iov, int flags);
 /* Receives behind block->end, moving what is there to the front if need be.
  * -ENOBUFS when the block is full. */
 ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
 		      uint32_t size);
+/* Sends what was to be sent later.  0; -EAGAIN: not all; -errno. */
+int weir_end_settle(struct weir_end *end);
+/* is_readable was set to false because nothing was there. */
+void weir_end_is_empty(struct weir_end *end);
+/* What comes next is in the socket itself. */
+bool weir_end_is_bare(const struct weir_end *end);
 /* No more will be sent. */
 void weir_end_shut(struct weir_end *end);
 /* Closes it; is_reset: the peer sees a reset. */

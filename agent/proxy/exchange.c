@@ -137,7 +137,10 @@ static int push_request(struct weir_client *c)
 							  c->in->start,
 					      .iov_len = c->ready};
 	}
-	n = weir_end_send(&c->up->end, iov, n_iov, 0);
+	/* What may not be sent twice must not fail unseen. */
+	n = weir_end_send(
+		&c->up->end, iov, n_iov,
+		c->request_flags & WEIR_HEAD_IDEMPOTENT ? WEIR_SEND_LATER : 0);
 	if (n == -EAGAIN) {
 		return 0;
 	}
@@ -455,6 +458,17 @@ static bool is_last(const struct weir_client *c)
 	return c->wants_close && c->is_answered && c->response_body.is_done;
 }
 
+static int send_flags(const struct weir_worker *w, const struct weir_client *c)
+{
+	if (c->pipe || is_last(c)) {
+		return MSG_MORE;
+	}
+	return !c->wants_close && !w->is_draining && c->request_body.is_done &&
+			       c->is_answered && c->response_body.is_done
+		       ? WEIR_SEND_LATER
+		       : 0;
+}
+
 /* Heads of ours, body bytes that were looked at, then what is in the pipe, to
  * the client.  1: sent; 0: wait. */
 static int push_response(struct weir_worker *w, struct weir_client *c)
@@ -480,8 +494,7 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 					      .iov_len = c->up->ready};
 	}
 	if (n_iov) {
-		n = weir_end_send(&c->end, iov, n_iov,
-				  c->pipe || is_last(c) ? MSG_MORE : 0);
+		n = weir_end_send(&c->end, iov, n_iov, send_flags(w, c));
 	} else {
 		n = weir_pipe_drain(c->pipe, &c->end);
 	}
@@ -527,6 +540,7 @@ static bool is_clean(struct weir_upstream *up)
 		return false;
 	}
 	up->end.is_readable = false;
+	weir_end_is_empty(&up->end);
 	return true;
 }
 
@@ -608,7 +622,7 @@ static enum weir_step splice_body(struct weir_worker *w, struct weir_client *c)
 	ssize_t n;
 
 	if (c->pipe || opaque < SPLICE_MIN || !up->end.is_readable ||
-	    up->end.layer || c->end.layer || !c->is_answered ||
+	    !weir_end_is_bare(&up->end) || c->end.layer || !c->is_answered ||
 	    !c->end.is_writable || weir_block_len(up->in) != up->ready) {
 		return WEIR_STEP_WAIT;
 	}

@@ -7,6 +7,33 @@
 #include "cleanup.h"
 #include "conn.h"
 #include "layer.h"
+#include "ring.h"
+
+void weir_end_is_empty(struct weir_end *end)
+{
+	if (end->ring) {
+		weir_ring_arm(end);
+	}
+}
+
+bool weir_end_is_bare(const struct weir_end *end)
+{
+	return !end->layer && !end->is_armed && !end->held && !end->error;
+}
+
+int weir_end_settle(struct weir_end *end)
+{
+	return end->slot ? weir_ring_settle(end) : 0;
+}
+
+static ssize_t moved(struct weir_end *end, uint64_t *count, ssize_t n)
+{
+	if (n > 0) {
+		end->has_moved = true;
+		*count += (uint64_t)n;
+	}
+	return n;
+}
 
 ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 {
@@ -17,6 +44,12 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 		end->received += r > 0 ? (uint64_t)r : 0;
 		return r;
 	}
+	if (end->ring) {
+		r = weir_ring_recv(end, p, n);
+		if (r != 0) {
+			return moved(end, &end->received, r);
+		}
+	}
 	do {
 		r = recv(end->fd, p, n, 0);
 	} while (r < 0 && errno == EINTR);
@@ -25,6 +58,7 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 
 		end->is_readable = false;
 		if (error == EAGAIN || error == EWOULDBLOCK) {
+			weir_end_is_empty(end);
 			return -EAGAIN;
 		}
 		end->is_broken = true;
@@ -40,6 +74,8 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 	end->received += (uint64_t)r;
 	if (r == 0) {
 		end->is_hup = true;
+	} else if (!end->is_readable) {
+		weir_end_is_empty(end);
 	}
 	return r;
 }
@@ -58,6 +94,17 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 	for (uint32_t i = 0; i < n_iov; i++) {
 		want += iov[i].iov_len;
 	}
+	if (end->ring) {
+		if (flags == WEIR_SEND_LATER &&
+		    weir_ring_send(end, iov, n_iov, want)) {
+			return moved(end, &end->sent, (ssize_t)want);
+		}
+		r = weir_end_settle(end);
+		if (r < 0) {
+			return r;
+		}
+	}
+	flags &= ~WEIR_SEND_LATER;
 	do {
 		if (n_iov == 1) {
 			r = send(end->fd, iov->iov_base, iov->iov_len,
@@ -118,6 +165,7 @@ void weir_end_shut(struct weir_end *end)
 		end->layer->ops->shut(end);
 		return;
 	}
+	(void)weir_end_settle(end);
 	(void)shutdown(end->fd, SHUT_WR);
 }
 
@@ -127,6 +175,9 @@ void weir_end_close(struct weir_end *end, bool is_reset)
 
 	if (end->layer) {
 		end->layer->ops->close(end, is_reset);
+	}
+	if (end->ring) {
+		weir_ring_forget(end);
 	}
 	if (is_reset && end->fd >= 0) {
 		(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &linger,
@@ -155,6 +206,9 @@ bool weir_end_is_quiet(struct weir_end *end)
 
 	if (end->layer) {
 		return end->layer->ops->is_quiet(end);
+	}
+	if (end->ring && !weir_ring_is_quiet(end)) {
+		return false;
 	}
 	return recv(end->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 	       errno == EAGAIN;

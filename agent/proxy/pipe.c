@@ -115,14 +115,19 @@ ssize_t weir_pipe_fill(struct weir_pipe *pipe, struct weir_end *from,
 	} else if (r == 0) {
 		from->is_hup = true;
 		from->is_readable = false;
+	} else if (r == -EAGAIN) {
+		weir_end_is_empty(from);
 	}
 	return r;
 }
 
 ssize_t weir_pipe_drain(struct weir_pipe *pipe, struct weir_end *to)
 {
-	ssize_t r;
+	ssize_t r = weir_end_settle(to);
 
+	if (r < 0) {
+		return r;
+	}
 	do {
 		r = splice(pipe->out, NULL, to->fd, NULL, pipe->n,
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);

@@ -38,6 +38,13 @@ struct weir_proxy_limits {
 	uint32_t max_buffer_mib; /* all buffers of all workers */
 };
 
+enum weir_io_backend {
+	WEIR_IO_BACKEND_EPOLL,
+	WEIR_IO_BACKEND_URING, /* with a warning and epoll where there is none
+				*/
+	WEIR_IO_BACKEND_AUTO,  /* the same in silence */
+};
+
 struct weir_proxy_config {
 	int ipc_fd;   /* struct weir_ipc, SOCK_SEQPACKET */
 	int stats_fd; /* memfd of struct weir_proxy_stats */
@@ -46,6 +53,7 @@ struct weir_proxy_config {
 	const int *listeners;
 	uint32_t n_listeners; /* per worker; 0: the two above */
 	uint32_t n_workers;
+	enum weir_io_backend io;
 	bool has_access_log;
 	int access_log_fd; /* taken, if has_access_log */
 	struct weir_proxy_limits limits;

@@ -326,6 +326,7 @@ static int dial(struct weir_worker *w, struct weir_upstream *u,
 	_cleanup_close_ int fd = socket(
 		sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int one = 1;
+	int r;
 
 	if (fd < 0) {
 		return -errno;
@@ -343,13 +344,14 @@ static int dial(struct weir_worker *w, struct weir_upstream *u,
 	u->end.is_writable = !u->is_connecting;
 	u->end.fd = TAKE_FD(fd);
 	if (tls) {
-		int r = dial_tls(u, c, tls);
-
+		r = dial_tls(u, c, tls);
 		if (r < 0) {
 			return r;
 		}
 	}
-	return weir_worker_watch(w, &u->end);
+	r = weir_worker_watch(w, &u->end);
+	/* Tunnels carry bulk: long reads are better for them. */
+	return r == 0 && c->is_raw ? weir_worker_watch_alone(w, &u->end) : r;
 }
 
 int weir_upstream_established(struct weir_worker *w, struct weir_upstream *u)

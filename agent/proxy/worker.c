@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -15,7 +16,9 @@
 #include "cleanup.h"
 #include "h2.h"
 #include "hold.h"
+#include "log.h"
 #include "loop.h"
+#include "ring.h"
 
 #define EVENTS_MAX 256
 #define TRIM_MS 1000
@@ -31,7 +34,24 @@ static int control(struct weir_worker *w, struct weir_end *end, int op,
 
 int weir_worker_watch(struct weir_worker *w, struct weir_end *end)
 {
+	/* OpenSSL reads its socket itself. */
+	if (w->ring && !end->layer) {
+		/* A read of the ring says the rest. */
+		end->ring = w->ring;
+		return control(w, end, EPOLL_CTL_ADD,
+			       EPOLLOUT | EPOLLRDHUP | EPOLLET);
+	}
 	return control(w, end, EPOLL_CTL_ADD,
+		       EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET);
+}
+
+int weir_worker_watch_alone(struct weir_worker *w, struct weir_end *end)
+{
+	if (!end->ring) {
+		return 0;
+	}
+	end->ring = NULL;
+	return control(w, end, EPOLL_CTL_MOD,
 		       EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET);
 }
 
@@ -200,6 +220,16 @@ static void begin_drain(struct weir_worker *w)
 	weir_client_drain(w);
 }
 
+/* A read that waits says itself when there is something; where there is none
+ * yet, any event may be the one to look for it. */
+static void note_ring(struct weir_end *end)
+{
+	end->is_readable = !end->is_armed;
+	if (end->is_writable && end->slot) {
+		end->is_writable = weir_end_settle(end) != -EAGAIN;
+	}
+}
+
 static void note(struct weir_end *end, uint32_t events)
 {
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
@@ -218,6 +248,9 @@ static void note(struct weir_end *end, uint32_t events)
 	}
 	if (events & EPOLLPRI) {
 		end->is_urgent = true;
+	}
+	if (end->ring && events) {
+		note_ring(end);
 	}
 }
 
@@ -283,17 +316,28 @@ static void run_queue(struct weir_worker *w)
 /* What was closed in this batch cannot be named by its events any more. */
 static void reap(struct weir_worker *w)
 {
-	while (w->dead) {
-		struct weir_client *c = w->dead;
+	struct weir_client **cp = &w->dead;
+	struct weir_upstream **up = &w->dead_upstreams;
 
-		w->dead = c->next;
+	while (*cp) {
+		struct weir_client *c = *cp;
+
+		if (c->end.is_armed) {
+			cp = &c->next; /* until its read has ended */
+			continue;
+		}
+		*cp = c->next;
 		c->next = w->free_clients;
 		w->free_clients = c;
 	}
-	while (w->dead_upstreams) {
-		struct weir_upstream *u = w->dead_upstreams;
+	while (*up) {
+		struct weir_upstream *u = *up;
 
-		w->dead_upstreams = u->next;
+		if (u->end.is_armed) {
+			up = &u->next;
+			continue;
+		}
+		*up = u->next;
 		u->next = w->pool.free;
 		w->pool.free = u;
 	}
@@ -350,8 +394,10 @@ static void hear_idle(struct weir_worker *w, const struct epoll_event *events,
  * and the control thread ask for. */
 static void turn(struct weir_worker *w, int ms)
 {
-	struct epoll_event events[EVENTS_MAX];
-	int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, ms);
+	struct epoll_event of_epoll[EVENTS_MAX];
+	struct epoll_event *events = of_epoll;
+	int n = w->ring ? weir_ring_wait(w->ring, ms, &events)
+			: epoll_wait(w->epoll_fd, events, EVENTS_MAX, ms);
 
 	read_clock(w);
 	if (atomic_load_explicit(&w->next_plan, memory_order_relaxed)) {
@@ -383,6 +429,22 @@ static void run(struct weir_worker *w)
 	}
 }
 
+/* By the thread that is to use it. */
+static void open_ring(struct weir_worker *w)
+{
+	int r = 0;
+
+	if (w->io != WEIR_IO_BACKEND_EPOLL) {
+		r = weir_ring_new(w->epoll_fd, &w->ring);
+	}
+	if (r < 0 && w->io == WEIR_IO_BACKEND_URING) {
+		weir_warn("io_uring: %s: worker %u uses epoll", strerror(-r),
+			  w->index);
+	} else if (w->ring) {
+		weir_info("worker %u uses io_uring", w->index);
+	}
+}
+
 void *weir_worker_main(void *arg)
 {
 	struct weir_worker *w = arg;
@@ -390,12 +452,14 @@ void *weir_worker_main(void *arg)
 
 	read_clock(w);
 	weir_wheel_init(&w->wheel, w->now_ms);
+	open_ring(w);
 	run(w);
 	while (w->clients) {
 		weir_client_close(w, w->clients, true);
 	}
 	run_queue(w);
 	reap(w);
+	weir_ring_stop(w->ring);
 	atomic_store(&w->is_done, true);
 	(void)!write(w->control_fd, &one, sizeof(one));
 	return NULL;
@@ -448,6 +512,7 @@ int weir_worker_init(struct weir_worker *w,
 	int r;
 
 	w->limits = l;
+	w->io = config->io;
 	w->index = index;
 	w->n_workers = config->n_workers;
 	w->control_fd = control_fd;
@@ -496,6 +561,17 @@ int weir_worker_init(struct weir_worker *w,
 	return weir_worker_watch_level(w, &w->wake);
 }
 
+/* The ring is gone, and with it what waited. */
+static void forget_reads(struct weir_worker *w)
+{
+	for (struct weir_client *c = w->dead; c; c = c->next) {
+		c->end.is_armed = false;
+	}
+	for (struct weir_upstream *u = w->dead_upstreams; u; u = u->next) {
+		u->end.is_armed = false;
+	}
+}
+
 void weir_worker_fini(struct weir_worker *w)
 {
 	struct weir_plan_ref *next = atomic_exchange(&w->next_plan, NULL);
@@ -503,7 +579,9 @@ void weir_worker_fini(struct weir_worker *w)
 	weir_udp_fini(w);
 	weir_upstream_pool_fini(w);
 	weir_h2_fini(w);
+	forget_reads(w);
 	reap(w);
+	weir_ring_free(&w->ring);
 	weir_plan_use_retire(&w->plan);
 	weir_plan_ref_put(&next);
 	while (w->free_clients) {

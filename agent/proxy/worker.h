@@ -40,7 +40,9 @@ struct weir_worker {
 	uint32_t index;
 	uint32_t n_workers;
 	int epoll_fd;
-	int control_fd; /* eventfd of the control thread, not owned */
+	enum weir_io_backend io;
+	struct weir_ring *ring; /* NULL: epoll alone */
+	int control_fd;         /* eventfd of the control thread, not owned */
 	uint64_t now_us;
 	uint64_t now_ms;
 	struct weir_wheel wheel;
@@ -105,6 +107,8 @@ void weir_worker_wake(struct weir_worker *w);
 
 /* Edge-triggered, both directions, registered once. */
 int weir_worker_watch(struct weir_worker *w, struct weir_end *end);
+/* It is read without weir_end_recv(). */
+int weir_worker_watch_alone(struct weir_worker *w, struct weir_end *end);
 int weir_worker_watch_level(struct weir_worker *w, struct weir_end *end);
 void weir_worker_unwatch(struct weir_worker *w, struct weir_end *end);
 /* Drives c again before the next wait. */

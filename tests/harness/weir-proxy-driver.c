@@ -7,6 +7,7 @@
  *	weir-proxy-driver DIR [name=value ...]
  *
  * Values: workers=N, access_log=PATH and fields of struct weir_proxy_limits.
+ * WEIR_TEST_IO=uring in the environment: io_uring in place of epoll.
  *Prints "ready"; then reads commands from standard input: "reload" compiles
  *again and prints "acked GENERATION", "reopen" has the access log opened again,
  *"stats" prints counters, among them how often the proxy has allocated memory;
@@ -414,6 +415,10 @@ int main(int argc, char **argv)
 	weir_log_init("driver", WEIR_LOG_WARNING);
 	d.dir = argv[1];
 	d.config.n_workers = 1;
+	if (getenv("WEIR_TEST_IO") &&
+	    !strcmp(getenv("WEIR_TEST_IO"), "uring")) {
+		d.config.io = WEIR_IO_BACKEND_URING;
+	}
 	weir_proxy_limits_default(&d.config.limits);
 	for (int i = 2; i < argc; i++) {
 		set_option(&d, argv[i]);

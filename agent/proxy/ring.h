@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * io_uring below the ends of a worker: a read that waits in the kernel takes
+ * the place of "readable, then recv()", and small sends of a turn go in one
+ * system call with the wait that follows.  The rest (accepting, connecting,
+ * TLS, UDP, tunnels, room to send, hang-ups) stays with epoll, whose descriptor
+ * the ring polls.
+ *
+ * An end that is not readable has exactly one read armed.  It ends with up to
+ * one buffer of bytes, held until weir_end_recv() asks for them, and with what
+ * the kernel knows about more; or says no more than "readable" (no buffer free,
+ * the end of the stream), and recv() is left to find out.  So the machine above
+ * sees the flags that epoll would have given it, and plain recv() and splice()
+ * may follow whenever no read is armed.
+ */
+#ifndef WEIR_PROXY_RING_H
+#define WEIR_PROXY_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct epoll_event;
+struct iovec;
+struct weir_end;
+struct weir_ring;
+
+/* Of the calling thread, which alone may use it.  -errno where the kernel has
+ * too little of io_uring (6.1) or forbids it. */
+int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring);
+/* Lets all reads go; ends may still be closed afterwards, by any thread. */
+void weir_ring_stop(struct weir_ring *ring);
+void weir_ring_free(struct weir_ring **ring);
+/* Submits what there is and waits at most ms (-1: for ever).  Events as of
+ * epoll_wait(); 0 in one means that the flags of the end are set already. */
+int weir_ring_wait(struct weir_ring *ring, int ms,
+		   struct epoll_event **ret_events);
+
+/* What follows is for ends with end->ring set. */
+
+/* The end has become unreadable: a read waits for it from now on. */
+void weir_ring_arm(struct weir_end *end);
+/* Bytes of a read that has ended: n > 0, or -EAGAIN if one is still armed, or
+ * an error; 0: there is none, use recv(). */
+ssize_t weir_ring_recv(struct weir_end *end, char *p, size_t n);
+/* Takes all of size bytes to be sent by the end of the turn.  False: not now,
+ * use send(). */
+bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
+		    uint32_t n_iov, size_t size);
+/* Sends what was taken before.  0; -EAGAIN: something is left; -errno. */
+int weir_ring_settle(struct weir_end *end);
+/* Nothing was read that weir_end_recv() has not given out. */
+bool weir_ring_is_quiet(const struct weir_end *end);
+/* Before its descriptor is closed. */
+void weir_ring_forget(struct weir_end *end);
+
+#endif

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The proxy over io_uring (--io uring): every scripted exchange, tunnels and
+# ends as over epoll, and more connections at a time than it has buffers.
+set -u
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+export WEIR_TEST_IO=uring
+
+proxy "$here/site" workers=1
+has_ring() {
+	for _ in $(seq 50); do
+		readlink "/proc/$pid/fd/"* | grep -q io_uring && return 0
+		sleep 0.02
+	done
+	return 1
+}
+if ! has_ring && grep -q 'io_uring: .* uses epoll' "$dir/err"; then
+	echo "1..0 # SKIP $(grep -o 'io_uring: .*' "$dir/err")"
+	exit 0
+fi
+ok "the worker has a ring" has_ring
+backend http:127.0.1.1:9101
+load() { # CONNECTIONS REQUESTS URL: responses of 200, and errors
+	"$bin/weir-load" --connect 127.0.0.30:8080 -c "$1" -n "$2" --keepalive "$3" |
+		jq -r '"\(.statuses["200"]) \(.errors | length)"'
+}
+ok "1500 connections at a time" [ "$(load 1500 15000 http://t/bytes/100)" = "15000 0" ]
+ok "bodies that are spliced" [ "$(load 20 2000 http://t/bytes/200000)" = "2000 0" ]
+ok "chunked bodies" [ "$(load 100 2000 http://t/bytes/70000/chunked)" = "2000 0" ]
+sleep 0.5
+ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
+exec 3>&-
+wait "$driver"
+ok "the proxy ends" [ $? = 0 ]
+driver=
+for p in "${others[@]}"; do kill "$p"; done
+others=()
+
+for t in cases relay ends; do
+	"$here/test-$t.sh" >"$dir/tap" 2>&1
+	r=$?
+	sed -n 's/^not ok/# &/p; /^# /p' "$dir/tap" | head -20
+	ok "test-$t: $(grep -c '^ok' "$dir/tap")" [ "$r" = 0 ]
+done
+plan
