@@ -14,7 +14,8 @@
 
 /* Header block on its way in, one at a time and connection (RFC 9113 4.3). */
 struct weir_h2_fields {
-	struct weir_out out; /* into the stream's text */
+	struct weir_out out;            /* into the stream's text */
+	const struct weir_block *block; /* that; NULL: none is under way */
 	struct weir_block *cookies;
 	nghttp2_rcbuf *method; /* pseudo-header fields until the first line */
 	nghttp2_rcbuf *path;

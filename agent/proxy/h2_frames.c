@@ -154,6 +154,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 		if (h2->fields.is_bad ||
 		    weir_h2_fields_end(h2, s, is_eof) < 0) {
 			weir_h2_reset_stream(s, NGHTTP2_PROTOCOL_ERROR);
+			weir_h2_fields_drop(h2);
 			return 0;
 		}
 		weir_h2_fields_drop(h2);

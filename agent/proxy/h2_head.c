@@ -95,6 +95,7 @@ int weir_h2_fields_begin(struct weir_h2 *h2, struct weir_h2_stream *s,
 	}
 	/* Behind interim responses that nobody has read yet. */
 	room = h2->w->blocks.size - (*block)->end;
+	f->block = *block;
 	f->out.p = (*block)->data + (*block)->end;
 	f->out.end = f->out.p + (room < limit ? room : limit);
 	return 0;
@@ -106,6 +107,7 @@ void weir_h2_fields_drop(struct weir_h2 *h2)
 	let_go(&h2->fields.path);
 	let_go(&h2->fields.authority);
 	weir_block_put(&h2->w->blocks, &h2->fields.cookies);
+	h2->fields.block = NULL;
 }
 
 static void begin_request(struct weir_h2_fields *f)

@@ -221,10 +221,12 @@ static size_t take_rx(struct weir_h2_stream *s, char *p, size_t n)
 	return taken;
 }
 
-static size_t take_block(struct weir_worker *w, struct weir_block **block,
+static size_t take_block(struct weir_h2_stream *s, struct weir_block **block,
 			 char *p, size_t n)
 {
 	struct weir_block *b = *block;
+	/* A header block that has come in part is written behind its end. */
+	bool is_growing = s->h2 && b && s->h2->fields.block == b;
 	size_t k = weir_block_len(b);
 
 	k = k < n ? k : n;
@@ -232,8 +234,8 @@ static size_t take_block(struct weir_worker *w, struct weir_block **block,
 		memcpy(p, b->data + b->start, k);
 		b->start += (uint32_t)k;
 	}
-	if (b && b->start == b->end) {
-		weir_block_put(&w->blocks, block);
+	if (b && b->start == b->end && !is_growing) {
+		weir_block_put(&s->w->blocks, block);
 	}
 	return k;
 }
@@ -288,7 +290,7 @@ static size_t take_chunked(struct weir_h2_stream *s, char *p, size_t n)
 			s->chunk -= (uint32_t)k;
 			taken += k;
 		} else if (s->is_read && s->trailer) {
-			taken += take_block(s->w, &s->trailer, p + taken, room);
+			taken += take_block(s, &s->trailer, p + taken, room);
 		} else if (s->is_read && s->is_chunked) {
 			set_frame(s, "\r\n");
 			s->is_chunked = false; /* that was all */
@@ -301,7 +303,7 @@ static size_t take_chunked(struct weir_h2_stream *s, char *p, size_t n)
 
 static size_t take_text(struct weir_h2_stream *s, char *p, size_t n)
 {
-	size_t taken = take_block(s->w, &s->text, p, n);
+	size_t taken = take_block(s, &s->text, p, n);
 
 	if (s->text || !s->has_head) {
 		return taken;
