@@ -143,7 +143,11 @@ static enum weir_step begin_raw(struct weir_worker *w, struct weir_client *c)
 	if (d.listener) {
 		c->backend_cert = d.listener->backend_cert;
 	}
-	if (!d.rule || !(d.listener->flags & WEIR_LISTENER_TLS_TERMINATE)) {
+	/* Its certificate was shown, and the client's asked for, as that one
+	 * wants: a second hello (RFC 8446 4.1.2) chooses no other. */
+	if (!d.rule || !(d.listener->flags & WEIR_LISTENER_TLS_TERMINATE) ||
+	    weir_client_listener_id(ref->view.rules, d.listener) !=
+		    c->tls_listener) {
 		return refuse(w, c, WEIR_PROXY_TLS_NAME, 0);
 	}
 	return weir_tunnel_begin(w, c, f, d.rule);
