@@ -375,7 +375,7 @@ struct ir {
 	const struct weir_object **kings_by_age;
 	struct weir_map activators; /* address hash -> 1 */
 	bool has_activators;
-	bool has_consumers; /* fronts with a consumer_ns */
+	bool has_consumers;              /* fronts with a consumer_ns */
 	struct ir_grpc_port *grpc_ports; /* of Services: those of GRPCRoutes */
 	size_t n_grpc_ports;
 	bool has_grpc_ports; /* they are known */
