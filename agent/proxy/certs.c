@@ -105,11 +105,16 @@ static int fill_chains(struct weir_certs *certs,
 		const struct weir_cert *from = weir_secrets_cert(secrets, i);
 		struct weir_cert_chain *c = &certs->chains[i];
 
-		c->hash = from->hash;
+		/* Of the key, too: a chain is public, and who has no more than
+		 * that is not given the key of another Secret. */
+		uint64_t hash = weir_str_hash(
+			weir_secrets_str(secrets, from->key), from->hash);
+
+		c->hash = hash;
 		if (!take_over(before, i, c) &&
 		    !read_chain(weir_secrets_str(secrets, from->chain),
 				weir_secrets_str(secrets, from->key), c)) {
-			c->hash = from->hash;
+			c->hash = hash;
 			weir_error("certificate %u cannot be used", i);
 		}
 	}
