@@ -50,6 +50,7 @@ struct weir_kube_members {
 	struct weir_scan scan;
 	struct weir_timer retry;
 	uint32_t failures;
+	uint64_t read_begun_ms;
 	uint64_t seen; /* resourceVersion */
 	bool is_watching;
 	bool writer_was_listed;
@@ -310,6 +311,11 @@ static void on_read(void *arg, const struct weir_kube_reply *reply)
 	if (was_list) {
 		m->seen = version;
 		end_list(m);
+	} else if (weir_now_ms() - m->read_begun_ms < 1000) {
+		/* One that ends at once shall not spin. */
+		weir_loop_arm(m->options.loop, &m->retry,
+			      backoff(m, m->failures++));
+		return;
 	}
 	read_again(m);
 }
@@ -325,6 +331,7 @@ static void read_again(struct weir_kube_members *m)
 	weir_buf_addz(&path, "/apis/coordination.k8s.io/v1/namespaces/");
 	weir_kube_encode(&path, weir_str_of(m->ns));
 	weir_buf_addz(&path, "/leases?labelSelector=weir.dev%2Flease");
+	m->read_begun_ms = weir_now_ms();
 	if (m->seen == 0) {
 		m->mark++;
 		m->writer_was_listed = false;
