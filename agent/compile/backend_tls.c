@@ -16,6 +16,7 @@
 /* Of one Service: who wants to say what, the stronger first. */
 struct ir_tls_claim {
 	struct ir_policy *policy;
+	struct weir_str service;
 	struct weir_str section; /* port name; empty: all ports */
 	struct ir_tls_claim *next;
 };
@@ -23,6 +24,14 @@ struct ir_tls_claim {
 static uint64_t service_key(struct weir_str ns, struct weir_str name)
 {
 	return weir_str_hash(name, weir_str_hash(ns, WEIR_KIND_SERVICE));
+}
+
+/* The key is a hash of names, and names can be chosen for it. */
+static bool is_of(const struct ir_tls_claim *claim, struct weir_str ns,
+		  struct weir_str name)
+{
+	return weir_str_eq(claim->policy->object->ns, ns) &&
+	       weir_str_eq(claim->service, name);
 }
 
 static int compare_policies(const void *a, const void *b)
@@ -58,13 +67,15 @@ static void add_claim(struct ir *c, struct ir_policy *p, size_t i)
 	if (!claim) {
 		return;
 	}
-	*claim = (struct ir_tls_claim){.policy = p, .section = t->section};
+	*claim = (struct ir_tls_claim){
+		.policy = p, .service = t->name, .section = t->section};
 	if (!first) {
 		weir_ir_put(c, &c->tls_claims, key, claim);
 		return;
 	}
 	for (struct ir_tls_claim *x = first;; x = x->next) {
-		if (weir_str_eq(x->section, t->section) && x->policy != p) {
+		if (weir_str_eq(x->section, t->section) && x->policy != p &&
+		    is_of(x, p->object->ns, t->name)) {
 			before = weir_ir_enter(c, &p->verdict->accepted, NULL);
 			IR_DIAG(c, WEIR_DIAG_ERROR, p->object, "Conflicted",
 				IR_FIELD("spec.targetRefs[%zu]", i),
@@ -205,13 +216,13 @@ struct ir_policy *weir_ir_policy_for(struct ir *c,
 	}
 	claims = weir_ir_get(&c->tls_claims,
 			     service_key(service->ns, service->name));
-	/* The hash is of names: make sure. */
-	if (!claims || !weir_str_eq(claims->policy->object->ns, service->ns)) {
-		return NULL;
+	while (claims && !is_of(claims, service->ns, service->name)) {
+		claims = claims->next;
 	}
 	*ret_claims = claims;
 	for (const struct ir_tls_claim *x = claims; x; x = x->next) {
-		if (!is_about(x, port->name)) {
+		if (!is_of(x, service->ns, service->name) ||
+		    !is_about(x, port->name)) {
 			continue;
 		}
 		take_policy(c, x->policy);
