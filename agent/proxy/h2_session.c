@@ -334,6 +334,10 @@ static bool transmit(struct weir_h2 *h2)
 			return false;
 		}
 		h2->out->start += (uint32_t)n;
+		/* A client may be silent for as long as it is sent to. */
+		if (h2->client) {
+			h2->client->last_ms = w->now_ms;
+		}
 	}
 	if (weir_block_len(h2->out)) {
 		return false;
