@@ -194,7 +194,7 @@ static enum weir_step route(struct weir_worker *w, struct weir_client *c,
 		return weir_answer(w, c, 404, WEIR_PROXY_NO_ROUTE, "no route");
 	}
 	c->rule = d.rule;
-	c->backend_cert = d.listener->backend_cert;
+	c->backend_cert = d.listener ? d.listener->backend_cert : 0;
 	rw.rule = d.rule;
 	stat = weir_rulestat(&w->counters, d.rule->stat);
 	weir_count(&stat->requests, 1);

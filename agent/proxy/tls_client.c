@@ -145,7 +145,8 @@ static enum weir_step begin_raw(struct weir_worker *w, struct weir_client *c)
 	}
 	/* Its certificate was shown, and the client's asked for, as that one
 	 * wants: a second hello (RFC 8446 4.1.2) chooses no other. */
-	if (!d.rule || !(d.listener->flags & WEIR_LISTENER_TLS_TERMINATE) ||
+	if (!d.rule || !d.listener ||
+	    !(d.listener->flags & WEIR_LISTENER_TLS_TERMINATE) ||
 	    weir_client_listener_id(ref->view.rules, d.listener) !=
 		    c->tls_listener) {
 		return refuse(w, c, WEIR_PROXY_TLS_NAME, 0);

@@ -404,6 +404,7 @@ int main(int argc, char **argv)
 {
 	static struct driver d;
 	const uint32_t max[_WEIR_IDS_MAX] = {MAX_IDS, MAX_IDS, MAX_IDS};
+	const char *io = getenv("WEIR_TEST_IO");
 	char line[64];
 	int status = 0;
 
@@ -415,8 +416,7 @@ int main(int argc, char **argv)
 	weir_log_init("driver", WEIR_LOG_WARNING);
 	d.dir = argv[1];
 	d.config.n_workers = 1;
-	if (getenv("WEIR_TEST_IO") &&
-	    !strcmp(getenv("WEIR_TEST_IO"), "uring")) {
+	if (io && !strcmp(io, "uring")) {
 		d.config.io = WEIR_IO_BACKEND_URING;
 	}
 	weir_proxy_limits_default(&d.config.limits);
