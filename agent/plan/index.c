@@ -282,13 +282,9 @@ static uint32_t probe_host(const struct hosts *h, bool is_wild,
 	return WEIR_NONE;
 }
 
-static uint32_t find_host(const struct hosts *h, struct weir_str host)
+/* As it is looked for; empty: only what covers everything covers it. */
+static struct weir_str normal(struct weir_str host)
 {
-	uint32_t found;
-
-	if (h->n_slots == 0) {
-		return WEIR_NONE;
-	}
 	/* A name written with its final dot is the same name. */
 	if (host.n > 1 && host.p[host.n - 1] == '.') {
 		host.n--;
@@ -296,27 +292,55 @@ static uint32_t find_host(const struct hosts *h, struct weir_str host)
 	if (host.n > HOST_MAX || (host.n && host.p[0] == '*')) {
 		host.n = 0;
 	}
+	return host;
+}
+
+/* The longest wildcard whose tail begins at from or later, else what covers
+ * everything.  "*.x" covers one or more labels, never x itself. */
+static uint32_t find_wild(const struct hosts *h, struct weir_str host,
+			  size_t from)
+{
+	for (size_t i = from; i < host.n; i++) {
+		uint32_t found;
+
+		if (host.p[i] != '.') {
+			continue;
+		}
+		found = probe_host(h, true, weir_str_skip(host, i));
+		if (found != WEIR_NONE) {
+			return found;
+		}
+	}
+	return probe_host(h, false, WEIR_STR(""));
+}
+
+static uint32_t find_host(const struct hosts *h, struct weir_str host)
+{
+	uint32_t found;
+
+	if (h->n_slots == 0) {
+		return WEIR_NONE;
+	}
+	host = normal(host);
 	/* One listener, one host: the usual case needs no hash. */
 	if (h->n == 1) {
 		return covers(hostname_of(h, 0), host) ? 0 : WEIR_NONE;
 	}
-	if (host.n) {
-		found = probe_host(h, false, host);
-		if (found != WEIR_NONE) {
-			return found;
-		}
-		/* "*.x" covers one or more labels, never x itself. */
-		for (size_t i = 1; i < host.n; i++) {
-			if (host.p[i] != '.') {
-				continue;
-			}
-			found = probe_host(h, true, weir_str_skip(host, i));
-			if (found != WEIR_NONE) {
-				return found;
-			}
-		}
+	found = host.n ? probe_host(h, false, host) : WEIR_NONE;
+	return found != WEIR_NONE ? found : find_wild(h, host, 1);
+}
+
+/* The most specific one that covers more than element i, which covers host. */
+static uint32_t find_wider(const struct hosts *h, struct weir_str host,
+			   uint32_t i)
+{
+	struct weir_str name = hostname_of(h, i);
+
+	host = normal(host);
+	if (name.n == 0 || host.n == 0) {
+		return WEIR_NONE;
 	}
-	return probe_host(h, false, WEIR_STR(""));
+	return find_wild(h, host, name.p[0] == '*' ? host.n - name.n + 2 : 1);
 }
 
 uint32_t weir_index_find_listener(const struct weir_plan *plan,
@@ -336,12 +360,12 @@ uint32_t weir_index_find_listener(const struct weir_plan *plan,
 	return find_host(&h, host);
 }
 
-uint32_t weir_index_find_vhost(const struct weir_plan *plan,
-			       const struct weir_listener *listener,
-			       struct weir_str host)
+static struct hosts vhosts_of(const struct weir_plan *plan,
+			      const struct weir_listener *listener)
 {
 	const struct weir_vhost *v = weir_plan_at(plan, listener->vhosts);
-	struct hosts h = {
+
+	return (struct hosts){
 		.plan = plan,
 		.slots = weir_plan_at(plan, listener->host_index),
 		.n_slots = listener->host_index.n,
@@ -349,8 +373,24 @@ uint32_t weir_index_find_vhost(const struct weir_plan *plan,
 		.stride = sizeof(*v),
 		.n = listener->vhosts.n,
 	};
+}
+
+uint32_t weir_index_find_vhost(const struct weir_plan *plan,
+			       const struct weir_listener *listener,
+			       struct weir_str host)
+{
+	struct hosts h = vhosts_of(plan, listener);
 
 	return find_host(&h, host);
+}
+
+uint32_t weir_index_find_wider(const struct weir_plan *plan,
+			       const struct weir_listener *listener,
+			       struct weir_str host, uint32_t vhost)
+{
+	struct hosts h = vhosts_of(plan, listener);
+
+	return find_wider(&h, host, vhost);
 }
 
 uint32_t weir_index_find_path(const struct weir_plan *plan,

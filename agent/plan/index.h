@@ -55,6 +55,10 @@ uint32_t weir_index_find_listener(const struct weir_plan *plan,
 uint32_t weir_index_find_vhost(const struct weir_plan *plan,
 			       const struct weir_listener *listener,
 			       struct weir_str host);
+/* The next one after vhost, which covers host, in that order. */
+uint32_t weir_index_find_wider(const struct weir_plan *plan,
+			       const struct weir_listener *listener,
+			       struct weir_str host, uint32_t vhost);
 /* First match whose path (or, with is_prefix, prefix key) is exactly this;
  * hash: over all its bytes from WEIR_INDEX_PATH_SEED. */
 uint32_t weir_index_find_path(const struct weir_plan *plan,

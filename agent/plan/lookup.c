@@ -440,6 +440,26 @@ match_in(const struct look *l, const struct weir_table *t, bool is_first_match)
 	return i == WEIR_NONE ? NULL : &m[i];
 }
 
+/*
+ * Hosts go before everything else among the routes of one kind (HTTPRoute,
+ * hostnames).  A host of GRPCRoutes alone says nothing about other requests:
+ * for them the next one in order counts, as if those routes were not there.
+ */
+static uint32_t find_vhost(const struct weir_plan *plan,
+			   const struct weir_listener *listener,
+			   const struct weir_request *request)
+{
+	const struct weir_vhost *v = weir_plan_at(plan, listener->vhosts);
+	uint32_t first = weir_index_find_vhost(plan, listener, request->host);
+	uint32_t i = first;
+
+	while (i != WEIR_NONE && v[i].grpc.n && !v[i].tables.n &&
+	       !weir_request_is_grpc(request)) {
+		i = weir_index_find_wider(plan, listener, request->host, i);
+	}
+	return i != WEIR_NONE ? i : first;
+}
+
 void weir_decide(const struct weir_plan *plan,
 		 const struct weir_regexes *regexes,
 		 const struct weir_frontend *frontend,
@@ -457,7 +477,7 @@ void weir_decide(const struct weir_plan *plan,
 	}
 	d->listener = WEIR_PLAN_ELEM(plan, struct weir_listener,
 				     frontend->listeners, i);
-	i = weir_index_find_vhost(plan, d->listener, request->host);
+	i = find_vhost(plan, d->listener, request);
 	if (i == WEIR_NONE) {
 		return;
 	}

@@ -34,6 +34,7 @@ struct match {
  * order over everything. */
 struct host {
 	const char *name;
+	size_t n_grpc; /* the first of its tables are of GRPCRoutes */
 	size_t n_tables;
 	struct {
 		size_t n;
@@ -176,7 +177,10 @@ static inline void build(const struct site *site, struct built *b)
 		}
 		vhost[h].hostname = weir_writer_text(&w,
 						     weir_str_of(from->name));
-		vhost[h].tables = weir_writer_add(&w, t, from->n_tables,
+		vhost[h].grpc = weir_writer_add(&w, t, from->n_grpc,
+						sizeof(t[0]));
+		vhost[h].tables = weir_writer_add(&w, t + from->n_grpc,
+						  from->n_tables - from->n_grpc,
 						  sizeof(t[0]));
 	}
 	l.vhosts = weir_writer_add(&w, vhost, site->n_hosts, sizeof(vhost[0]));

@@ -202,6 +202,110 @@ static void no_fall_from_exact_host_to_wildcard(void)
 	built_fini(&b);
 }
 
+static int call(const struct built *b, const char *type, const char *host,
+		const char *path)
+{
+	struct weir_header h[] = {
+		{WEIR_STR("Accept"), WEIR_STR("*/*")},
+		{WEIR_STR("Content-Type"), weir_str_of(type)}};
+	struct weir_request r = {.method = WEIR_STR("POST"),
+				 .host = weir_str_of(host),
+				 .path = weir_str_of(path),
+				 .headers = h,
+				 .n_headers = type ? 2 : 1};
+
+	return decide(b, &r);
+}
+
+/* A table with one match of all paths. */
+static void set_any(struct host *h, size_t table)
+{
+	h->table[table].n = 1;
+	h->table[table].v[0] = (struct match){
+		WEIR_PATH_PREFIX, "/", "", {{0}}, {{0}}};
+}
+
+static void hosts_of_grpc_hide_none_from_others(void)
+{
+	static struct site site;
+	struct built b = {0};
+
+	site = (struct site){.n_hosts = 5};
+	site.host[0] = (struct host){.name = "a.b.x", .n_grpc = 1};
+	site.host[1] = (struct host){.name = "*.b.x", .n_grpc = 1};
+	site.host[2] = (struct host){.name = "*.x"};
+	site.host[3] = (struct host){.name = "y", .n_grpc = 1};
+	site.host[4] = (struct host){.name = "z", .n_grpc = 1};
+	for (size_t i = 0; i < 5; i++) {
+		site.host[i].n_tables = 1 + (i == 4);
+		set_any(&site.host[i], 0);
+	}
+	set_any(&site.host[4], 1);
+	site.host[4].table[1].v[0].path = "/web";
+	build(&site, &b);
+	ok(call(&b, "application/grpc", "a.b.x", "/s/m") == 0, "a call");
+	ok(call(&b, "application/json", "a.b.x", "/s/m") == 2,
+	   "another request goes to the wildcard of an HTTPRoute");
+	ok(call(&b, NULL, "a.b.x", "/s/m") == 2, "one without a type");
+	ok(call(&b, "application/grpc", "c.b.x", "/s/m") == 1,
+	   "a call to the wildcard");
+	ok(call(&b, NULL, "c.b.x", "/s/m") == 2, "past a wildcard of gRPC");
+	ok(call(&b, NULL, "a.b.x.", "/s/m") == 2, "with its final dot");
+	ok(call(&b, "application/grpc", "q.x", "/s/m") == 2,
+	   "a call to a host of HTTPRoutes alone");
+	ok(call(&b, NULL, "y", "/") == -1, "nobody else covers it");
+	ok(call(&b, NULL, "z", "/") == -1,
+	   "a host with both is its own for both");
+	ok(call(&b, NULL, "z", "/web") == 5, "and serves both");
+	built_fini(&b);
+	/* With one that covers everything. */
+	site.host[2].name = "";
+	build(&site, &b);
+	ok(call(&b, NULL, "a.b.x", "/") == 2, "as far as the one without name");
+	ok(call(&b, NULL, "y", "/") == 2, "from a name without dots");
+	built_fini(&b);
+}
+
+static void grpc_by_service_and_method(void)
+{
+	static const struct match v[] = {
+		{WEIR_PATH_EXACT, "/pkg.Long/Get", "", {{0}}, {{0}}},
+		{WEIR_PATH_PREFIX, "/pkg.Long", "", {{0}}, {{0}}},
+		{WEIR_PATH_REGEX, "/[a-z]+\\.S/.*", "", {{0}}, {{0}}},
+		{WEIR_PATH_GRPC_METHOD, "/Get", "", {{0}}, {{0}}},
+		{WEIR_PATH_PREFIX, "/", "", {{"x-env", "test", false}}, {{0}}},
+	};
+	static const struct {
+		const char *type;
+		const char *path;
+		int rule;
+	} c[] = {
+		{"application/grpc", "/pkg.Long/Get", 0},
+		{"application/grpc+proto", "/pkg.Long/Put", 1},
+		{"APPLICATION/GRPC;x=y", "/abc.S/Put", 2},
+		{"application/grpc", "/other/Get", 3},
+		{"application/grpc", "/other/GetMore", -1},
+		{"application/grpc", "/other", -1},
+		{"application/grpc", "", -1},
+		{"application/grpc-web", "/pkg.Long/Get", -1},
+		{"application/gr", "/pkg.Long/Get", -1},
+		{"text/plain", "/pkg.Long/Get", -1},
+		{NULL, "/pkg.Long/Get", -1},
+	};
+	struct site site = one_table(v, N_OF(v));
+	struct built b = {0};
+
+	site.host[0].n_grpc = 1;
+	build(&site, &b);
+	for (size_t i = 0; i < N_OF(c); i++) {
+		int is = call(&b, c[i].type, "x", c[i].path);
+
+		ok(is == c[i].rule, "%s %s: rule %d, expected %d",
+		   c[i].type ? c[i].type : "-", c[i].path, is, c[i].rule);
+	}
+	built_fini(&b);
+}
+
 static void overlong_host_is_only_any(void)
 {
 	static char host[4096];
@@ -466,8 +570,10 @@ TAP_MAIN(TEST(prefix_by_elements), TEST(root_prefix_takes_all_paths),
 	 TEST(exact_then_regex_then_prefix), TEST(regex_covers_the_whole_path),
 	 TEST(longer_prefix_without_match_falls_to_shorter),
 	 TEST(hosts_by_specificity), TEST(no_fall_from_exact_host_to_wildcard),
-	 TEST(overlong_host_is_only_any), TEST(first_match_goes_in_list_order),
-	 TEST(headers), TEST(header_too_long_for_regex_does_not_match),
-	 TEST(queries), TEST(regex_of_exponential_cost_gives_up),
+	 TEST(hosts_of_grpc_hide_none_from_others),
+	 TEST(grpc_by_service_and_method), TEST(overlong_host_is_only_any),
+	 TEST(first_match_goes_in_list_order), TEST(headers),
+	 TEST(header_too_long_for_regex_does_not_match), TEST(queries),
+	 TEST(regex_of_exponential_cost_gives_up),
 	 TEST(regex_check_names_the_place),
 	 TEST(frontends_by_address_and_index), TEST(miss_names_the_condition))
