@@ -16,6 +16,21 @@
 #define WEIR_CONTROLLER "weir.dev/gateway-controller"
 #define WEIR_KINGRESS_CLASS "weir.ingress.networking.knative.dev"
 
+/*
+ * What an agent remembers of before, for Knative; each may be left out.
+ *
+ * A placeholder whose address was taken back is served there until that lapses.
+ * A rule that is split by connection stays with the proxy while it is restless:
+ * one of its revisions slept a moment ago, and may soon do so again.
+ */
+struct weir_compile_memory {
+	const struct weir_plan *before; /* rules block in force */
+	const struct weir_ip *lapsed;
+	size_t n_lapsed;
+	const uint64_t *restless; /* keys of rules, ascending */
+	size_t n_restless;
+};
+
 struct weir_compile_options {
 	struct weir_str
 		node_name; /* endpoints of this node are local; may be empty */
@@ -24,6 +39,7 @@ struct weir_compile_options {
 	/* A Gateway needs its GatewayClass, whatever that is called. */
 	bool needs_class;
 	struct weir_str cluster_domain; /* empty: cluster.local */
+	struct weir_compile_memory memory;
 };
 
 /* Writable, unstamped, heap-allocated blocks; owned by the caller. */

@@ -47,6 +47,7 @@ void weir_ir_init(struct ir *c, struct weir_store *store,
 			 .cluster_domain = options->cluster_domain.n
 						   ? options->cluster_domain
 						   : WEIR_STR("cluster.local"),
+			 .memory = options->memory,
 			 .diags = diags};
 	init_arena(c);
 	c->fronts_tail = &c->fronts;
@@ -60,6 +61,8 @@ void weir_ir_fini(struct ir *c)
 	weir_map_fini(&c->vhosts);
 	weir_map_fini(&c->kings);
 	weir_map_fini(&c->king_claims);
+	weir_map_fini(&c->formers);
+	weir_map_fini(&c->cluster_ips);
 	weir_map_fini(&c->activators);
 	weir_map_fini(&c->l4_rules);
 	weir_map_fini(&c->regex_ids);

@@ -316,6 +316,16 @@ struct ir_king_host {
 	struct ir_king_host *next;
 };
 
+/* For weir_verdicts.formers and asleep. */
+struct ir_former {
+	struct weir_ip addr;
+	struct ir_former *next;
+};
+struct ir_sleeper {
+	uint64_t key;
+	struct ir_sleeper *next;
+};
+
 /* Verdicts on their way: where they stand may not move. */
 struct ir_gateway_verdict {
 	struct weir_gateway_verdict v;
@@ -373,6 +383,13 @@ struct ir {
 	bool has_kings;
 	struct weir_map king_claims; /* whole host -> struct ir_king_host */
 	const struct weir_object **kings_by_age;
+	struct weir_compile_memory memory;
+	struct weir_map formers;     /* king_former.c */
+	struct weir_map cluster_ips; /* of all Services */
+	bool has_formers;
+	bool has_cluster_ips;
+	struct ir_former *served_formers;
+	struct ir_sleeper *sleepers;
 	struct weir_map activators; /* address hash -> 1 */
 	bool has_activators;
 	bool has_consumers;              /* fronts with a consumer_ns */

@@ -492,6 +492,49 @@ static void end_routes(struct ir *c, struct weir_verdicts *out)
 	}
 }
 
+static int compare_addresses(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct weir_ip));
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	const uint64_t *x = a;
+	const uint64_t *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void end_memory(struct ir *c, struct weir_verdicts *out)
+{
+	uint32_t n = 0;
+
+	out->formers = alloc_kept(c, c->verdicts.n_formers,
+				  sizeof(*out->formers));
+	for (struct ir_former *f = c->served_formers; out->formers && f;
+	     f = f->next) {
+		out->formers[out->n_formers++] = f->addr;
+	}
+	if (out->n_formers > 1) {
+		qsort(out->formers, out->n_formers, sizeof(*out->formers),
+		      compare_addresses);
+	}
+	out->asleep = alloc_kept(c, c->verdicts.n_asleep, sizeof(*out->asleep));
+	for (struct ir_sleeper *s = c->sleepers; out->asleep && s;
+	     s = s->next) {
+		out->asleep[n++] = s->key;
+	}
+	if (n > 1) {
+		qsort(out->asleep, n, sizeof(*out->asleep), compare_keys);
+	}
+	/* A rule at two addresses sleeps once. */
+	for (uint32_t i = 0; i < n; i++) {
+		if (i == 0 || out->asleep[i] != out->asleep[i - 1]) {
+			out->asleep[out->n_asleep++] = out->asleep[i];
+		}
+	}
+}
+
 void weir_ir_verdicts_end(struct ir *c, struct weir_verdicts *ret_verdicts)
 {
 	struct weir_verdicts out = {0};
@@ -511,5 +554,6 @@ void weir_ir_verdicts_end(struct ir *c, struct weir_verdicts *ret_verdicts)
 	end_routes(c, &out);
 	end_policies(c, &out);
 	end_kings(c, &out);
+	end_memory(c, &out);
 	*ret_verdicts = out;
 }

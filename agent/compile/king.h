@@ -27,6 +27,7 @@ enum { KING_PUBLIC, KING_PRIVATE, _KING_GATEWAYS };
 struct king_gateways {
 	struct king_gateway v[_KING_GATEWAYS];
 	struct weir_str domains[_KING_GATEWAYS]; /* empty: there is none */
+	bool is_private_named; /* weir.dev/private-mode: gateway */
 };
 
 /* One KIngress on its way. */
@@ -58,6 +59,13 @@ bool weir_ir_king_is_within(const struct king *k);
 bool weir_ir_is_shell(const struct ir_service *service);
 /* Opened where cleartext HTTP is expected: 80, not 443. */
 bool weir_ir_king_is_http(const struct weir_service_port *port);
+
+/* king_former.c: the front is there, with its address. */
+typedef void (*king_front_fn)(struct king *k, struct weir_str name,
+			      struct ir_front *front);
+/* At addresses that the placeholder of this name had. */
+void weir_ir_king_former(struct king *k, struct weir_str name,
+			 king_front_fn serve);
 
 /* king_gateway.c */
 void weir_ir_king_gateways_begin(struct ir *c, struct king_gateways *ret_g);

@@ -12,6 +12,8 @@
 
 #include "king.h"
 
+#define PRIVATE_MODE "weir.dev/private-mode"
+
 static const char *const names[_KING_GATEWAYS] = {
 	[KING_PUBLIC] = WEIR_KNATIVE_PUBLIC,
 	[KING_PRIVATE] = WEIR_KNATIVE_PRIVATE,
@@ -29,6 +31,22 @@ new_listener(struct ir *c, const struct king_gateway *g, struct weir_str name)
 		l->name = name;
 	}
 	return l;
+}
+
+/* Whether KIngresses say that they are reached at the private gateway; else
+ * each Route gets an address of its own.  Either way both are served. */
+static bool is_named(struct ir *c, const struct weir_object *service)
+{
+	struct weir_str v = weir_pairs_get(service->annotations, PRIVATE_MODE);
+
+	if (v.p && !weir_str_is(v, "gateway") && !weir_str_is(v, "vip")) {
+		IR_DIAG(c, WEIR_DIAG_WARNING, service, "InvalidValue",
+			WEIR_STR("metadata.annotations[" PRIVATE_MODE "]"),
+			"\"%.*s\" is taken for \"vip\"; expected \"vip\" or "
+			"\"gateway\"",
+			WEIR_STR_ARG(v));
+	}
+	return weir_str_is(v, "gateway");
 }
 
 void weir_ir_king_gateways_begin(struct ir *c, struct king_gateways *ret_g)
@@ -52,6 +70,10 @@ void weir_ir_king_gateways_begin(struct ir *c, struct king_gateways *ret_g)
 			return;
 		}
 		g->http->protocol = IR_PROTOCOL_HTTP;
+		if (i == KING_PRIVATE) {
+			ret_g->is_private_named = is_named(c,
+							   g->service->object);
+		}
 	}
 }
 

@@ -347,6 +347,26 @@ bool weir_ir_king_is_http(const struct weir_service_port *port)
 	       !weir_str_is(port->name, "https");
 }
 
+/* f: with owner, object, port and addresses. */
+static void serve_front(struct king *k, struct weir_str name,
+			struct ir_front *f)
+{
+	struct ir_listener *l = weir_ir_add_listener(k->c, f);
+
+	if (!l) {
+		return;
+	}
+	f->proto = IPPROTO_TCP;
+	f->mode = WEIR_MODE_HTTP;
+	f->origin = WEIR_ORIGIN_KNATIVE;
+	f->split = k->split;
+	l->protocol = IR_PROTOCOL_HTTP;
+	l->port = f->port;
+	l->name = name;
+	l->object = k->object_id;
+	fill_listener(k, name, l);
+}
+
 static void serve_name(struct king *k, struct weir_str name)
 {
 	struct ir *c = k->c;
@@ -354,6 +374,7 @@ static void serve_name(struct king *k, struct weir_str name)
 	const struct weir_service_spec *spec;
 
 	if (!s || !s->is_knative || s->object->service->n_cluster_ips == 0) {
+		weir_ir_king_former(k, name, serve_front);
 		if (k->has_private) {
 			return; /* reached there */
 		}
@@ -367,31 +388,21 @@ static void serve_name(struct king *k, struct weir_str name)
 	}
 	spec = s->object->service;
 	for (size_t i = 0; i < spec->n_ports; i++) {
-		struct ir_listener *l;
 		struct ir_front *f;
 
 		if (!weir_ir_king_is_http(&spec->ports[i])) {
 			continue;
 		}
 		f = weir_ir_add_front(c);
-		l = f ? weir_ir_add_listener(c, f) : NULL;
-		if (!l) {
+		if (!f) {
 			return;
 		}
 		f->owner = s->object;
 		f->object = s->object_id;
 		f->port = spec->ports[i].port;
-		f->proto = IPPROTO_TCP;
-		f->mode = WEIR_MODE_HTTP;
-		f->origin = WEIR_ORIGIN_KNATIVE;
-		f->split = k->split;
 		f->addresses = spec->cluster_ips;
 		f->n_addresses = spec->n_cluster_ips;
-		l->protocol = IR_PROTOCOL_HTTP;
-		l->port = f->port;
-		l->name = name;
-		l->object = k->object_id;
-		fill_listener(k, name, l);
+		serve_front(k, name, f);
 	}
 }
 
@@ -497,7 +508,9 @@ static void serve(struct ir *c, struct king_gateways *g,
 		return;
 	}
 	verdict->public_domain = g->domains[0];
-	verdict->private_domain = g->domains[1];
+	if (g->is_private_named) {
+		verdict->private_domain = g->domains[1];
+	}
 	k.has_public = g->domains[0].n != 0;
 	k.has_private = g->domains[1].n != 0;
 	k.object_id = weir_ir_object(c, ingress);

@@ -13,6 +13,41 @@ static bool is_catch_all(const struct ir_match *m)
 	       m->method.n == 0 && m->n_headers == 0 && m->n_query == 0;
 }
 
+static void note_sleeper(struct ir *c, const struct ir_rule *rule)
+{
+	struct ir_sleeper *s = weir_ir_alloc(c, 1, sizeof(*s));
+
+	if (s) {
+		s->key = rule->key;
+		s->next = c->sleepers;
+		c->sleepers = s;
+		c->verdicts.n_asleep++;
+	}
+}
+
+/* A revision at the limit of what Serving lets the activator carry goes to and
+ * fro every few seconds: the plane does not. */
+static bool is_restless(const struct ir *c, const struct ir_rule *rule)
+{
+	const struct weir_compile_memory *m = &c->memory;
+	size_t low = 0;
+	size_t high = m->n_restless;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (m->restless[mid] == rule->key) {
+			return true;
+		}
+		if (m->restless[mid] < rule->key) {
+			low = mid + 1;
+		} else {
+			high = mid;
+		}
+	}
+	return false;
+}
+
 /* What of the refs stands in the way. */
 static enum weir_reason look_at_refs(struct ir *c, const struct ir_rule *rule)
 {
@@ -36,11 +71,15 @@ static enum weir_reason look_at_refs(struct ir *c, const struct ir_rule *rule)
 		 * the headers. */
 		if (r->is_split &&
 		    (!r->group || weir_ir_group_is_asleep(c, r->group))) {
+			note_sleeper(c, rule);
 			return WEIR_REASON_NEEDS_SERVE_MODE;
 		}
 	}
 	if (rule->n_slots > WEIR_ROW_SLOTS_MAX) {
 		return WEIR_REASON_TOO_MANY_SLOTS;
+	}
+	if (is_restless(c, rule)) {
+		return WEIR_REASON_NEEDS_REST;
 	}
 	return WEIR_REASON_SPLIT_ASKED;
 }

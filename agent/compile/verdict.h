@@ -125,6 +125,13 @@ struct weir_verdicts {
 	uint32_t n_routes;
 	uint32_t n_policies;
 	uint32_t n_kings;
+	/* For struct weir_compile_memory: addresses that placeholders had and
+	 * that are served on, in their order; keys of rules that wait for a
+	 * revision to wake, ascending. */
+	struct weir_ip *formers;
+	uint64_t *asleep;
+	uint32_t n_formers;
+	uint32_t n_asleep;
 };
 
 /* NULL if there is none. */

@@ -322,9 +322,23 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 	return sync_sockets(c, c->next.view.rules, NULL);
 }
 
+static void learn(struct weir_control *c)
+{
+	uint64_t now_ms = weir_now_ms();
+	uint64_t due_ms;
+
+	weir_memory_learn(&c->memory, now_ms, &c->compiled.verdicts);
+	due_ms = weir_memory_due(&c->memory, now_ms);
+	if (due_ms) {
+		weir_loop_arm(c->loop, &c->memory_timer, due_ms);
+	} else {
+		weir_loop_disarm(c->loop, &c->memory_timer);
+	}
+}
+
 static int compile(struct weir_control *c, uint64_t version)
 {
-	const struct weir_compile_options options = {
+	struct weir_compile_options options = {
 		.node_name = weir_str_of(c->options->node_name),
 		.needs_class = !c->options->manifests,
 		.is_writer = c->feed->is_writer(c->feed),
@@ -337,11 +351,19 @@ static int compile(struct weir_control *c, uint64_t version)
 	uint64_t began_us = weir_now_us();
 	int r;
 
-	r = weir_recompile(c->store, &options, c->store_version,
-			   is_current ? &c->current.view : NULL, compiled);
+	r = weir_memory_recall(&c->memory, weir_now_ms(),
+			       c->current.generation ? c->current.view.rules
+						     : NULL,
+			       &options.memory);
+	if (r == 0) {
+		r = weir_recompile(c->store, &options, c->store_version,
+				   is_current ? &c->current.view : NULL,
+				   compiled);
+	}
 	if (r < 0) {
 		return r;
 	}
+	learn(c);
 	c->stats.compiles++;
 	c->stats.compile_us = weir_now_us() - began_us;
 	r = make_next(c, compiled);
@@ -461,6 +483,12 @@ static void on_conflict_timer(struct weir_timer *timer)
 	}
 }
 
+/* An address lapses, or a rule has rested long enough. */
+static void on_memory(struct weir_timer *timer)
+{
+	weir_control_again(timer->arg);
+}
+
 static void on_trim(struct weir_timer *timer)
 {
 	(void)timer;
@@ -515,6 +543,7 @@ static void init(struct weir_control *c, const struct weir_control_parts *parts)
 	c->conflict_timer = (struct weir_timer){.fn = on_conflict_timer,
 						.arg = c};
 	c->trim_timer = (struct weir_timer){.fn = on_trim, .arg = c};
+	c->memory_timer = (struct weir_timer){.fn = on_memory, .arg = c};
 	/* As long as the proxy may answer on one, and a little. */
 	c->udp.rest_ms = c->options->limits.udp_idle_ms + 5000;
 	weir_proxy_link_init(&c->proxy, c->loop, c->options, on_answer, c);
@@ -608,6 +637,7 @@ void weir_control_stop(struct weir_control *c)
 	weir_loop_disarm(c->loop, &c->retry_timer);
 	weir_loop_disarm(c->loop, &c->conflict_timer);
 	weir_loop_disarm(c->loop, &c->trim_timer);
+	weir_loop_disarm(c->loop, &c->memory_timer);
 	c->feed->stop(c->feed);
 	weir_proxy_link_fini(&c->proxy);
 	weir_datagram_fini(&c->udp);
@@ -617,6 +647,7 @@ void weir_control_stop(struct weir_control *c)
 	weir_store_free(&c->store);
 	weir_ids_free(&c->ids);
 	weir_claims_fini(&c->claims);
+	weir_memory_fini(&c->memory);
 	weir_map_fini(&c->logged);
 	weir_free_ptr(&c->conflicts);
 }

@@ -17,6 +17,7 @@
 #include "feed.h"
 #include "kernel.h"
 #include "map.h"
+#include "memory.h"
 #include "options.h"
 #include "proxy_link.h"
 #include "sealed.h"
@@ -75,6 +76,8 @@ struct weir_control {
 	struct weir_timer retry_timer;
 	struct weir_timer conflict_timer;
 	struct weir_timer trim_timer;
+	struct weir_memory memory; /* for the next compilation */
+	struct weir_timer memory_timer;
 	struct weir_control_stats stats;
 };
 

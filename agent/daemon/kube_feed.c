@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Wiring: client, source, members and writer around the control loop. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "addr.h"
 #include "cleanup.h"
 #include "kube.h"
 
@@ -44,6 +46,28 @@ static uint64_t hash_status(void *arg, enum weir_kind kind,
 {
 	(void)arg;
 	return weir_status_hash(kind, status);
+}
+
+/* A Service that gets an address which a placeholder had: then that is served
+ * no more. */
+static bool takes_address(void *arg, enum weir_kind kind,
+			  struct weir_str object)
+{
+	const struct weir_kube_feed *f = arg;
+	const struct weir_verdicts *v = &f->control->compiled.verdicts;
+
+	for (uint32_t i = 0; kind == WEIR_KIND_SERVICE && i < v->n_formers;
+	     i++) {
+		char text[WEIR_ADDR_TEXT_MAX];
+		char quoted[WEIR_ADDR_TEXT_MAX + 2];
+		int n = snprintf(quoted, sizeof(quoted), "\"%s\"",
+				 weir_ip_format(&v->formers[i], text));
+
+		if (memmem(object.p, object.n, quoted, (size_t)n)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* -------------------------------------------------------------- of the feed */
@@ -265,6 +289,7 @@ static int start(struct weir_feed *feed, struct weir_control *control)
 		.store = control->store,
 		.on_change = on_source,
 		.status_hash = hash_status,
+		.does_keep = takes_address,
 		.node = f->options->node_name,
 		.arg = f};
 	struct weir_kube_config *config = NULL;

@@ -386,7 +386,8 @@ int weir_held_apply(struct weir_held *held, enum weir_kind kind,
 		return 0;
 	}
 	key = key_of(held, kind, head.ns, head.name);
-	if (!is_kept(held, kind, &head)) {
+	if (!is_kept(held, kind, &head) &&
+	    (!held->does_keep || !held->does_keep(held->arg, kind, object))) {
 		held->counts[kind].skipped++;
 		remove_object(held, kind, head.ns, head.name);
 		return 0;

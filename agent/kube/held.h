@@ -17,6 +17,10 @@
 /* As weir_kube_hash_fn of source.h. */
 typedef uint64_t (*weir_held_hash_fn)(void *arg, enum weir_kind kind,
 				      struct weir_str status);
+/* Is an object of a kind that is kept by name kept though nothing names it?
+ * object: its JSON. */
+typedef bool (*weir_held_keep_fn)(void *arg, enum weir_kind kind,
+				  struct weir_str object);
 /* The first object that names this one came.  An empty name: all of the
  * namespace. */
 typedef void (*weir_held_want_fn)(void *arg, enum weir_kind kind,
@@ -51,6 +55,7 @@ struct weir_held_count {
 struct weir_held {
 	struct weir_store *store;
 	weir_held_hash_fn status_hash; /* may be NULL */
+	weir_held_keep_fn does_keep;   /* may be NULL */
 	weir_held_want_fn on_want;
 	void *arg;
 	uint64_t seed;         /* of keys: nobody can make two names meet */

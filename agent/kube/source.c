@@ -185,6 +185,13 @@ static uint64_t hash_status(void *arg, enum weir_kind kind,
 	return s->options.status_hash(s->options.arg, kind, status);
 }
 
+static bool does_keep(void *arg, enum weir_kind kind, struct weir_str object)
+{
+	struct weir_kube_source *s = arg;
+
+	return s->options.does_keep(s->options.arg, kind, object);
+}
+
 static void on_discover(struct weir_timer *timer)
 {
 	weir_discover_begin(timer->arg);
@@ -210,6 +217,7 @@ int weir_kube_source_new(const struct weir_kube_source_options *options,
 	weir_held_init(&s->held, options->store, seeds[1]);
 	s->held.on_want = on_want;
 	s->held.status_hash = options->status_hash ? hash_status : NULL;
+	s->held.does_keep = options->does_keep ? does_keep : NULL;
 	s->held.arg = s;
 	s->change = (struct weir_timer){.fn = on_changed, .arg = s};
 	s->unwanted = (struct weir_timer){.fn = on_unwanted, .arg = s};

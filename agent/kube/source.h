@@ -32,10 +32,14 @@ struct weir_kube_source_options {
 	 * status of an object: once for all that arrived together. */
 	void (*on_change)(void *arg);
 	weir_kube_hash_fn status_hash; /* NULL: 0 for all */
+	/* Whether an object that nothing names is in the store nevertheless,
+	 * until names change; NULL: none is. */
+	bool (*does_keep)(void *arg, enum weir_kind kind,
+			  struct weir_str object);
 	/* Of Pods only those on it, the clients whose connections it sees; NULL
 	 * or "": of all nodes. */
 	const char *node;
-	void *arg; /* of both */
+	void *arg; /* of all */
 };
 
 /* What is known of an object that is in the store. */

@@ -441,6 +441,9 @@ const char *weir_reason_text(uint8_t reason)
 		[WEIR_REASON_NEEDS_SNI] = "the TLS server name decides",
 		[WEIR_REASON_NEEDS_CLIENT] =
 			"the namespace of the client decides",
+		[WEIR_REASON_NEEDS_REST] =
+			"split by connection asked, but a revision slept until "
+			"a moment ago",
 	};
 
 	return text_of(text, _WEIR_REASON_MAX, reason);

@@ -62,6 +62,7 @@ enum weir_reason {
 	WEIR_REASON_NOT_SERVED,   /* decoded, not served yet: see diagnostics */
 	WEIR_REASON_NEEDS_SNI,    /* the server name of the TLS hello decides */
 	WEIR_REASON_NEEDS_CLIENT, /* the namespace of the client decides */
+	WEIR_REASON_NEEDS_REST, /* split asked, a revision slept until lately */
 	_WEIR_REASON_MAX
 };
 

@@ -249,6 +249,33 @@ static void what_nothing_names_is_not_kept(void)
 }
 
 /* An edit that goes on naming it must not look it up again. */
+static bool keeps_port_81(void *arg, enum weir_kind kind,
+			  struct weir_str object)
+{
+	(void)arg;
+	return kind == WEIR_KIND_SERVICE &&
+	       memmem(object.p, object.n, ":81}", 4);
+}
+
+static void what_is_asked_for_is_kept_though_nothing_names_it(void)
+{
+	struct site s;
+
+	begin(&s);
+	s.held.does_keep = keeps_port_81;
+	service(&s, "a", 5, 80, false);
+	service(&s, "b", 6, 81, false);
+	ok(!find(&s, WEIR_KIND_SERVICE, "a"), "not this one");
+	ok(find(&s, WEIR_KIND_SERVICE, "b"), "this one");
+	ok(s.held.is_changed, "it is news");
+	service(&s, "b", 7, 80, false);
+	ok(!find(&s, WEIR_KIND_SERVICE, "b"), "not any more");
+	service(&s, "b", 8, 81, false);
+	must(weir_held_drop_unwanted(&s.held) == 0, "drop");
+	ok(!find(&s, WEIR_KIND_SERVICE, "b"), "not longer than names last");
+	end(&s);
+}
+
 static void what_both_versions_name_stays_wanted(void)
 {
 	struct site s;
@@ -396,6 +423,7 @@ static void an_object_without_a_name_is_counted_and_left(void)
 TAP_MAIN(TEST(only_content_is_news_to_the_store),
 	 TEST(pods_are_kept_for_consumer_routes),
 	 TEST(what_nothing_names_is_not_kept),
+	 TEST(what_is_asked_for_is_kept_though_nothing_names_it),
 	 TEST(what_both_versions_name_stays_wanted),
 	 TEST(an_old_answer_changes_nothing),
 	 TEST(what_a_list_does_not_have_is_gone),
