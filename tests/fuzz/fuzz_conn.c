@@ -22,6 +22,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 
 /* The clock is ours. */
 static uint64_t fuzz_us;
@@ -213,13 +214,24 @@ static void settle(void)
 
 /* ------------------------------------------------------------------ script */
 
+/* A backend that has not read all that it was asked does not know whom its
+ * answer is for. */
+static bool knows_owner(const struct peer *b)
+{
+	int unread = 0;
+
+	return !is_h2_stream(&b->got) && b->fd >= 0 &&
+	       ioctl(b->fd, FIONREAD, &unread) == 0 && unread == 0;
+}
+
 static void say_tagged(struct peer *b, const uint8_t *s, size_t n)
 {
 	struct weir_buf *out = &scratch[0];
+	bool has_tag = knows_owner(b);
 
 	out->n = 0;
 	for (size_t i = 0; i < n; i++) {
-		if (s[i] == TAG && !is_h2_stream(&b->got)) {
+		if (s[i] == TAG && has_tag) {
 			weir_buf_printf(out, "%s%c", secret,
 					b->owner < 0 ? '-' : '0' + b->owner);
 		} else {
