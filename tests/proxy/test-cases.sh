@@ -7,7 +7,7 @@ set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-proxy "$here/site" head_timeout_ms=1000 connect_timeout_ms=1000
+proxy "$here/site" head_timeout_ms=3000 connect_timeout_ms=1000
 files=("${@:-}")
 [ -n "${files[0]}" ] || files=("$here"/cases/*.case)
 "$bin/weir-proxy-cases" 127.0.0.30:8080 127.0.1.1:9101 "${files[@]}"

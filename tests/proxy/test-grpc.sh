@@ -68,7 +68,10 @@ done
 head=$(curl -s -m 10 --http2-prior-knowledge -D - -H 'Host: grpc' -H 'Content-Type: application/grpc' -H 'TE: trailers' --data-binary '' "$url/weir.Other/Unary" | tr -d '\r')
 ok "an answer of ours is a head with the status and nothing behind it" \
 	[ "$(grep -c '^HTTP/2 200\|^grpc-status: 12$\|^content-type: application/grpc$' <<<"$head")$(grep -c '^content-length' <<<"$head")" = 30 ]
-ok "and is HTTP's for who does not speak gRPC" [ "$(curl -s -m 10 -H 'Host: grpc' -o /dev/null -w '%{http_code}' "$url/weir.Other/Unary")" = 404 ]
+code() { curl -s -m 10 "$@" -o /dev/null -w '%{http_code}' "$url/weir.Other/Unary"; }
+ok "and is HTTP's for who speaks HTTP/1.1" [ "$(code -H 'Host: grpc' -H 'Content-Type: application/grpc')" = 404 ]
+# The host is GRPCRoutes' alone; an HTTPRoute takes all paths of all hosts.
+ok "what is no call goes where it would go without GRPCRoutes" [ "$(code -H 'Host: grpc')$(code -H 'Host: nobody')" = 503503 ]
 
 # A backend that goes and comes back.
 kill "$server"
