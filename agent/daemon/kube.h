@@ -43,6 +43,7 @@ struct weir_kube_feed {
 	bool was_writer;
 
 	/* kube_status.c */
+	uint64_t seed;           /* of keys */
 	struct weir_map records; /* object -> struct record */
 	struct weir_status_update *updates;
 	uint32_t n_updates;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "addr.h"
 #include "cleanup.h"
@@ -188,6 +189,14 @@ static void write_kinds(const struct weir_kube_feed *f, struct weir_buf *b)
 		weir_kube_source_report(f->source, (enum weir_kind)k, &r);
 		by_kind(b, "weir_kube_watch_events_total", k, NULL, r.events);
 	}
+	family(b, "weir_kube_lists_total", "counter",
+	       "Times all of a kind was listed.");
+	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
+		struct weir_kube_kind_report r;
+
+		weir_kube_source_report(f->source, (enum weir_kind)k, &r);
+		by_kind(b, "weir_kube_lists_total", k, NULL, r.lists);
+	}
 	family(b, "weir_kube_status_updates_total", "counter",
 	       "Updates of status by kind and what became of them.");
 	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
@@ -339,6 +348,10 @@ int weir_feed_kube_new(const struct weir_options *options,
 
 	if (!f) {
 		return -ENOMEM;
+	}
+	if (getrandom(&f->seed, sizeof(f->seed), 0) != sizeof(f->seed)) {
+		weir_free_ptr(&f);
+		return -EIO;
 	}
 	f->options = options;
 	f->loop = loop;

@@ -20,7 +20,9 @@
 #define SYNC_MS 20        /* between two looks at all objects, or longer: */
 #define SYNC_SHARE 20     /* a look takes no more of the time than 1 in 20 */
 #define PATIENCE_MS 3000  /* for agents that do not acknowledge */
-#define ECHO_MS 5000      /* until a written status is seen again */
+#define ECHO_MS 5000      /* until a written status is seen again; doubled */
+#define GONE_MS 500       /* until a deletion is seen; likewise */
+#define TRIES_MAX 7       /* doublings: 10 minutes, 1 minute */
 #define PACE_FIRST_MS 125 /* between two writes of one Gateway whose routes */
 #define PACE_MAX_MS 4000  /* come and go: doubled while they do */
 
@@ -30,6 +32,8 @@ struct record {
 	uint64_t desired; /* hash; of nothing, too */
 	uint64_t written; /* hash; 0: observed since */
 	uint64_t written_ms;
+	uint64_t echo_ms;    /* how long it may take until it is observed */
+	uint32_t tries;      /* since it was observed last */
 	uint64_t waiting_ms; /* for agents, since; 0: not */
 	int64_t generation;  /* written last */
 	uint64_t event;      /* hash of the Event sent last */
@@ -52,9 +56,11 @@ struct weir_status_update {
 	bool is_warning;
 };
 
-static uint64_t key_of(const struct weir_object *o)
+/* Seeded: nobody can make two names meet. */
+static uint64_t key_of(const struct weir_kube_feed *f,
+		       const struct weir_object *o)
 {
-	return weir_str_hash(o->name, weir_str_hash(o->ns, o->kind + 1));
+	return weir_str_hash(o->name, weir_str_hash(o->ns, f->seed + o->kind));
 }
 
 static struct record *find_record(const struct weir_kube_feed *f, uint64_t key)
@@ -149,6 +155,29 @@ static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 	return r;
 }
 
+/* What was written, or failed, is tried again when it is not observed: a server
+ * may refuse it for ever, or leave out what an old CRD does not know. */
+static void note_end(struct record *record, const struct weir_status_update *u,
+		     const struct weir_kube_reply *reply)
+{
+	bool is_gone = u->result == WEIR_KUBE_STALE && reply->status == 404;
+
+	record->is_on_its_way = false;
+	record->written_ms = weir_now_ms();
+	record->generation = u->generation;
+	record->written = 0;
+	if (u->result == WEIR_KUBE_STALE && !is_gone) {
+		return;
+	}
+	record->written = u->hash;
+	record->echo_ms = (uint64_t)(is_gone ? GONE_MS : ECHO_MS)
+			  << record->tries;
+	/* A server that does not answer will take it when it does. */
+	if (!reply->error && record->tries < TRIES_MAX) {
+		record->tries++;
+	}
+}
+
 static void on_written(void *arg, const struct weir_kube_reply *reply,
 		       bool is_written)
 {
@@ -171,11 +200,7 @@ static void on_written(void *arg, const struct weir_kube_reply *reply,
 			  reply->message ? reply->message : "");
 	}
 	if (record) {
-		record->is_on_its_way = false;
-		record->written_ms = weir_now_ms();
-		/* What failed is tried again when the echo does not come. */
-		record->written = u->result == WEIR_KUBE_STALE ? 0 : u->hash;
-		record->generation = u->generation;
+		note_end(record, u, reply);
 	}
 	free_update(u);
 	weir_kube_status_changed(f);
@@ -370,7 +395,7 @@ static void update(const struct look *l, struct record *record)
 	f->updates = u;
 	f->n_updates++;
 	u->feed = f;
-	u->key = key_of(l->object);
+	u->key = key_of(f, l->object);
 	u->kind = l->object->kind;
 	u->generation = l->object->generation;
 	u->hash = record->desired;
@@ -439,7 +464,7 @@ static bool is_paced(const struct look *l, struct record *record)
 
 static void compare(struct look *l, const struct weir_kube_meta *meta)
 {
-	struct record *record = get_record(l->f, key_of(l->object));
+	struct record *record = get_record(l->f, key_of(l->f, l->object));
 	uint64_t seen[4] = {l->f->control->conflicts_hash};
 
 	if (!record) {
@@ -471,12 +496,18 @@ static void compare(struct look *l, const struct weir_kube_meta *meta)
 	}
 	if (record->desired == meta->status_hash) {
 		record->written = 0;
+		record->tries = 0;
 		return;
 	}
-	if (record->written == record->desired &&
-	    weir_now_ms() - record->written_ms < ECHO_MS) {
-		look_again(l->f, ECHO_MS);
-		return;
+	if (record->written == record->desired) {
+		uint64_t since = weir_now_ms() - record->written_ms;
+
+		if (since < record->echo_ms) {
+			look_again(l->f, record->echo_ms - since);
+			return;
+		}
+	} else if (record->written) {
+		record->tries = 0; /* another one */
 	}
 	if (l->f->n_updates < UPDATES_MAX && is_paced(l, record)) {
 		update(l, record);

@@ -550,10 +550,14 @@ static int set_url(struct weir_kube_request *q, const char *path)
 	if (!c->config->server_name) {
 		n = asprintf(&url, "%s%s", server, path);
 	} else {
-		n = asprintf(&url, "https://%s%s", c->config->server_name,
-			     path);
-		if (!c->connect_to && asprintf(&c->connect_to, "::%s",
-					       strstr(server, "://") + 3) < 0) {
+		const char *place = strstr(server, "://") + 3;
+		const char *prefix = strchrnul(place, '/');
+
+		n = asprintf(&url, "https://%s%s%s", c->config->server_name,
+			     prefix, path);
+		if (!c->connect_to &&
+		    asprintf(&c->connect_to, "::%.*s", (int)(prefix - place),
+			     place) < 0) {
 			c->connect_to = NULL;
 			n = -1;
 		}

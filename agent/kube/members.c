@@ -26,6 +26,7 @@
 #define LIST_MAX ((size_t)16 << 20) /* some ten thousand members */
 #define WATCH_S 300
 #define SILENCE_MS 150000
+#define STEADY_MS 10000 /* a watch that lived so long was a good one */
 #define AGENT_PREFIX "weir-agent-"
 #define WRITER_NAME "weir-writer"
 
@@ -51,7 +52,8 @@ struct weir_kube_members {
 	struct weir_timer retry;
 	uint32_t failures;
 	uint64_t read_begun_ms;
-	uint64_t seen; /* resourceVersion */
+	bool has_begun; /* its answer is good */
+	uint64_t seen;  /* resourceVersion */
 	bool is_watching;
 	bool writer_was_listed;
 	uint32_t mark;
@@ -271,11 +273,17 @@ static int on_event(void *arg, struct weir_str event, bool is_cut)
 	return 0;
 }
 
+static void on_begin(void *arg)
+{
+	struct weir_kube_members *m = arg;
+
+	m->has_begun = true;
+}
+
 static int on_data(void *arg, struct weir_str data)
 {
 	struct weir_kube_members *m = arg;
 
-	m->failures = 0;
 	return weir_scan_feed(&m->scan, data);
 }
 
@@ -304,6 +312,10 @@ static void on_read(void *arg, const struct weir_kube_reply *reply)
 
 	m->reading = NULL;
 	weir_scan_fini(&m->scan);
+	if (!was_list && m->has_begun &&
+	    weir_now_ms() - m->read_begun_ms >= STEADY_MS) {
+		m->failures = 0;
+	}
 	if (!is_good || (was_list && version == 0)) {
 		read_later(m, reply->message);
 		return;
@@ -324,14 +336,17 @@ static void on_read(void *arg, const struct weir_kube_reply *reply)
 static void read_again(struct weir_kube_members *m)
 {
 	_cleanup_buf_ struct weir_buf path = {0};
-	struct weir_kube_call call = {
-		.on_data = on_data, .fn = on_read, .arg = m};
+	struct weir_kube_call call = {.on_begin = on_begin,
+				      .on_data = on_data,
+				      .fn = on_read,
+				      .arg = m};
 	int r;
 
 	weir_buf_addz(&path, "/apis/coordination.k8s.io/v1/namespaces/");
 	weir_kube_encode(&path, weir_str_of(m->ns));
 	weir_buf_addz(&path, "/leases?labelSelector=weir.dev%2Flease");
 	m->read_begun_ms = weir_now_ms();
+	m->has_begun = false;
 	if (m->seen == 0) {
 		m->mark++;
 		m->writer_was_listed = false;

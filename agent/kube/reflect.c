@@ -25,6 +25,21 @@
 /* A kind that the server cannot deliver (a broken conversion webhook) keeps the
  * others waiting so many times. */
 #define FAILURES_MAX 5
+/* A watch that lived so long was a good one: what fails after it is no part of
+ * what failed before.  Not the head of its answer: a server may say 200 and
+ * then rubbish. */
+#define STEADY_MS 10000
+/* A server that has forgotten our place is listed at once, though not by all
+ * agents at the same moment; one that forgets it again and again is not. */
+#define FORGOTTEN_MS 60000
+#define FORGOTTEN_SPREAD_MS 1000
+#define KICKED_FAILURES 2
+/* While the server is away one kind, which is always there, looks for it, every
+ * second or two; the others are told (weir_reflect_kick) and look by themselves
+ * rarely, in case it is they whom the server does not answer. */
+#define PROBE WEIR_KIND_NAMESPACE
+#define PROBE_FAILURES 3
+#define AWAY_MS 30000
 
 static void begin_list(struct weir_reflector *r);
 static void begin_watch(struct weir_reflector *r);
@@ -109,6 +124,9 @@ static void fail_by_status(struct weir_reflector *r,
 	case 410:
 		r->expired++;
 		r->needs_list = true;
+		if (weir_now_ms() - r->listed_ms > FORGOTTEN_MS) {
+			delay_ms = weir_source_random(s, FORGOTTEN_SPREAD_MS);
+		}
 		break;
 	default:
 		set_state(r, WEIR_KUBE_AWAY, reply->message);
@@ -128,10 +146,31 @@ static void fail_by_status(struct weir_reflector *r,
 			 : reply->retry_after_ms + weir_source_random(s, 1000));
 }
 
+static uint32_t rest_ms(const struct weir_reflector *r)
+{
+	struct weir_kube_source *s = r->source;
+
+	if (!s->is_away || r->failures <= PROBE_FAILURES) {
+		return weir_source_backoff(s, r->failures);
+	}
+	return r->kind == PROBE
+		       ? weir_source_backoff(s, PROBE_FAILURES)
+		       : AWAY_MS / 2 + weir_source_random(s, AWAY_MS / 2);
+}
+
+static void note_steady(struct weir_reflector *r)
+{
+	if (r->has_begun && !r->is_in_list &&
+	    weir_now_ms() - r->begun_ms >= STEADY_MS) {
+		r->failures = 0;
+	}
+}
+
 static void fail(struct weir_reflector *r, const struct weir_kube_reply *reply)
 {
 	struct weir_kube_source *s = r->source;
 
+	note_steady(r);
 	r->failures++;
 	if (reply->error == 0) {
 		fail_by_status(r, reply);
@@ -145,7 +184,7 @@ static void fail(struct weir_reflector *r, const struct weir_kube_reply *reply)
 		set_state(r, WEIR_KUBE_AWAY, reply->message);
 		weir_source_lost(s, reply->message);
 	}
-	later(r, weir_source_backoff(s, r->failures));
+	later(r, rest_ms(r));
 }
 
 static void on_begin(void *arg)
@@ -154,7 +193,6 @@ static void on_begin(void *arg)
 
 	r->has_begun = true;
 	if (!r->needs_list) {
-		r->failures = 0;
 		set_state(r, WEIR_KUBE_WATCHING, "");
 	}
 	weir_source_heard(r->source);
@@ -202,8 +240,8 @@ static void end_list(struct weir_reflector *r, uint64_t version)
 	}
 	r->is_in_list = false;
 	r->needs_list = false;
+	r->listed_ms = weir_now_ms();
 	r->seen = version; /* also where it is less: etcd was restored */
-	r->failures = 0;
 	settle(r);
 	weir_source_changed(r->source);
 	begin_watch(r);
@@ -384,6 +422,7 @@ static void on_watch_reply(void *arg, const struct weir_kube_reply *reply)
 			.message = "the watch ended with an error"};
 
 		r->watch_error = 0;
+		note_steady(r);
 		r->failures++;
 		fail_by_status(r, &said);
 		return;
@@ -392,6 +431,7 @@ static void on_watch_reply(void *arg, const struct weir_kube_reply *reply)
 		fail(r, reply);
 		return;
 	}
+	note_steady(r);
 	/* Its time was over.  One that ends at once shall not spin. */
 	if (weir_now_ms() - r->begun_ms < 1000) {
 		later(r, weir_source_backoff(r->source, ++r->failures));
@@ -473,6 +513,11 @@ void weir_reflect_missing(struct weir_reflector *r)
 
 void weir_reflect_kick(struct weir_reflector *r)
 {
+	/* It may have trouble with its first steps, but not as long as it was
+	 * away. */
+	if (r->failures > KICKED_FAILURES) {
+		r->failures = KICKED_FAILURES;
+	}
 	if (r->state == WEIR_KUBE_AWAY && r->retry.due_ms) {
 		later(r, weir_source_random(r->source, 200));
 	}

@@ -28,6 +28,7 @@ struct weir_reflector {
 	struct weir_buf next_page; /* continue token */
 	uint64_t seen;             /* highest resourceVersion */
 	uint64_t begun_ms;         /* the request */
+	uint64_t listed_ms;        /* the end of the last list */
 	uint32_t failures;         /* in a row */
 	uint32_t absences;         /* discoveries in a row without it */
 	bool is_known;             /* the server had it once */
