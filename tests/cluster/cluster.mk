@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Kubernetes as local processes; its programs are built once, into ~/.cache/weir.
-.PHONY: cluster cluster-down test-cluster conformance conformance-knative
+.PHONY: cluster cluster-down test-cluster test-knative conformance conformance-knative
 cluster cluster-down: export WEIR_BUILD = $(abspath $(B))
-cluster: ## a Kubernetes cluster to play with, weir on it, an example served
+cluster: export KNATIVE := $(KNATIVE)
+cluster: ## a Kubernetes cluster to play with, weir on it, an example served; KNATIVE=1
 	$(Q)scripts/setup build cluster
 	$(Q)$(SUBMAKE) all $(TOOL_BIN)
 	$(Q)tests/cluster/play
@@ -12,6 +13,10 @@ test-cluster: ## the cluster by itself, then weir on it (root)
 	$(Q)scripts/setup build test cluster
 	$(Q)$(SUBMAKE) all $(TOOL_BIN)
 	$(Q)scripts/run-tests --build $(B) tests/cluster/test-*.sh tests/kube/test-*.sh
+test-knative: ## real Knative Serving, weir its network layer (root)
+	$(Q)scripts/setup build test cluster
+	$(Q)$(SUBMAKE) all $(TOOL_BIN)
+	$(Q)scripts/run-tests --build $(B) tests/knative/test-*.sh
 conformance: ## the official Gateway API suite; CONFORMANCE='--profiles GATEWAY-TCP'
 	$(Q)scripts/setup build cluster
 	$(Q)$(SUBMAKE) all $(TOOL_BIN)

@@ -16,29 +16,33 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../netns/lib.sh"
 
 cluster_begin() { # NAME FLAG...
-	local old
-	cluster_kind=weir-$1
-	export CLUSTER=$cluster_kind-$$
-	cluster_root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
-	cluster_cache=${WEIR_CACHE:-$HOME/.cache/weir}
-	cluster_state=$cluster_cache/clusters/$CLUSTER
+	cluster_start "$1"
 	shift
-	trap cluster_end EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
-	# Of runs of this name whose shell is gone.
-	for old in "$cluster_cache/clusters/$cluster_kind"-*; do
-		if [[ -d $old ]] && ! netns_is_alive "${old##*-}"; then
-			CLUSTER=${old##*/} rig down
-			rm -rf "$old"
-		fi
-	done
 	rig build podinit kube rig >&2
 	rig up "$@" | sed 's/^/# /'
 	[[ ${PIPESTATUS[0]} == 0 ]] || {
 		echo "Bail out! the cluster does not come up"
 		exit 1
 	}
+}
+
+# Its name, and its end; what a killed run of this name has left goes first.
+cluster_start() { # NAME
+	local old
+	cluster_kind=weir-$1
+	export CLUSTER=$cluster_kind-$$
+	cluster_root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
+	cluster_cache=${WEIR_CACHE:-$HOME/.cache/weir}
+	cluster_state=$cluster_cache/clusters/$CLUSTER
+	trap cluster_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	for old in "$cluster_cache/clusters/$cluster_kind"-*; do
+		if [[ -d $old ]] && ! netns_is_alive "${old##*-}"; then
+			CLUSTER=${old##*/} rig down
+			rm -rf "$old"
+		fi
+	done
 }
 
 cluster_end() {

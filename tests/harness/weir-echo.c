@@ -715,6 +715,13 @@ static void raise_files(void)
 	}
 }
 
+/* The first process of a container has no default action for it. */
+static void on_sigterm(int number)
+{
+	(void)number;
+	_exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = "echo";
@@ -732,6 +739,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, on_sigterm);
 	raise_files();
 	r = weir_loop_new(&loop);
 	for (; r == 0 && i < argc; i++, n++) {
