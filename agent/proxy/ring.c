@@ -40,6 +40,8 @@ struct slot {
 
 struct weir_ring {
 	int fd;
+	int enter_fd; /* fd, or what it is registered as */
+	uint32_t enter_flags;
 	int epoll_fd; /* not owned */
 	bool has_epoll_poll;
 	bool has_epoll_events;
@@ -75,13 +77,14 @@ static int enter(struct weir_ring *ring, uint32_t n, uint32_t min, int ms)
 	struct __kernel_timespec ts = {.tv_sec = ms / 1000,
 				       .tv_nsec = ms % 1000 * 1000000ll};
 	struct io_uring_getevents_arg arg = {.ts = (uintptr_t)&ts};
-	uint32_t flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+	uint32_t flags = ring->enter_flags | IORING_ENTER_GETEVENTS |
+			 IORING_ENTER_EXT_ARG;
 	long r;
 
 	if (ms < 0) {
 		arg.ts = 0;
 	}
-	r = syscall(__NR_io_uring_enter, ring->fd, n, min, flags, &arg,
+	r = syscall(__NR_io_uring_enter, ring->enter_fd, n, min, flags, &arg,
 		    sizeof(arg));
 	return r < 0 ? -errno : (int)r;
 }
@@ -104,8 +107,8 @@ static struct io_uring_sqe *next_entry(struct weir_ring *ring)
 
 	if (n_pending(ring) > ring->sq_mask) {
 		publish(ring);
-		(void)syscall(__NR_io_uring_enter, ring->fd, n_pending(ring), 0,
-			      0, NULL, 0);
+		(void)syscall(__NR_io_uring_enter, ring->enter_fd,
+			      n_pending(ring), 0, ring->enter_flags, NULL, 0);
 		if (n_pending(ring) > ring->sq_mask) {
 			return NULL;
 		}
@@ -633,6 +636,20 @@ static int map_buffers(struct weir_ring *ring)
 	return 0;
 }
 
+/* Saves looking the descriptor up at each call (5.18). */
+static void register_itself(struct weir_ring *ring)
+{
+	struct io_uring_rsrc_update reg = {.offset = UINT32_MAX,
+					   .data = (uint64_t)ring->fd};
+
+	ring->enter_fd = ring->fd;
+	if (syscall(__NR_io_uring_register, ring->fd, IORING_REGISTER_RING_FDS,
+		    &reg, 1) == 1) {
+		ring->enter_fd = (int)reg.offset;
+		ring->enter_flags = IORING_ENTER_REGISTERED_RING;
+	}
+}
+
 int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring)
 {
 	struct io_uring_params p = {.cq_entries = CQ_ENTRIES};
@@ -652,6 +669,7 @@ int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring)
 		weir_ring_free(&ring);
 		return r;
 	}
+	register_itself(ring);
 	*ret_ring = ring;
 	return 0;
 }

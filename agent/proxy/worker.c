@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -355,7 +356,27 @@ static bool is_drained(const struct weir_worker *w)
 	return w->is_draining && (!w->clients || w->now_ms >= w->drain_at_ms);
 }
 
-static int wait_ms(const struct weir_worker *w)
+/* Lets the timer wake the next wait in ms, or before.  What is due moves away
+ * with nearly every request: a time limit for each wait would cost the kernel a
+ * timer started and cancelled, this one is set a few times a second. */
+static bool set_timer(struct weir_worker *w, int ms)
+{
+	uint64_t at = w->now_ms + (uint64_t)ms;
+	struct itimerspec t = {
+		.it_value = {.tv_sec = (time_t)(at / 1000),
+			     .tv_nsec = (long)(at % 1000) * 1000000}};
+
+	if (w->timer_ms > w->now_ms && w->timer_ms <= at) {
+		return true;
+	}
+	if (timerfd_settime(w->timer.fd, TFD_TIMER_ABSTIME, &t, NULL) < 0) {
+		return false;
+	}
+	w->timer_ms = at;
+	return true;
+}
+
+static int wait_ms(struct weir_worker *w)
 {
 	int ms;
 
@@ -366,7 +387,7 @@ static int wait_ms(const struct weir_worker *w)
 	if (w->is_draining && (ms < 0 || ms > 50)) {
 		return 50;
 	}
-	return ms;
+	return ms > 0 && set_timer(w, ms) ? -1 : ms;
 }
 
 /* Idle backends first: what they have to say is their end, or bytes that nobody
@@ -523,8 +544,12 @@ int weir_worker_init(struct weir_worker *w,
 	w->wake = (struct weir_end){
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.kind = WEIR_END_WAKE};
+	w->timer = (struct weir_end){
+		.fd = timerfd_create(CLOCK_MONOTONIC,
+				     TFD_CLOEXEC | TFD_NONBLOCK),
+		.kind = WEIR_END_WAKE};
 	take_listeners(w, config);
-	if (w->epoll_fd < 0 || w->wake.fd < 0) {
+	if (w->epoll_fd < 0 || w->wake.fd < 0 || w->timer.fd < 0) {
 		return -errno;
 	}
 	r = weir_counters_init(&w->counters, config->stats_fd);
@@ -558,7 +583,8 @@ int weir_worker_init(struct weir_worker *w,
 	if (r < 0) {
 		return r;
 	}
-	return weir_worker_watch_level(w, &w->wake);
+	r = weir_worker_watch_level(w, &w->timer);
+	return r < 0 ? r : weir_worker_watch_level(w, &w->wake);
 }
 
 /* The ring is gone, and with it what waited. */
@@ -604,5 +630,6 @@ void weir_worker_fini(struct weir_worker *w)
 	weir_free_ptr(&w->ids);
 	weir_free_ptr(&w->rule_counters);
 	weir_close(&w->wake.fd);
+	weir_close(&w->timer.fd);
 	weir_close(&w->epoll_fd);
 }

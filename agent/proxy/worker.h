@@ -56,6 +56,8 @@ struct weir_worker {
 	bool has_unsent;           /* some of them go on without an event */
 	struct weir_udp udp;
 	struct weir_end wake;
+	struct weir_end timer; /* a timerfd: waiting itself has no time limit */
+	uint64_t timer_ms;     /* when it fires; 0: not set */
 	struct weir_end listeners[WEIR_LISTENERS_MAX];
 	uint32_t n_listeners;
 	bool is_accepting;
