@@ -242,6 +242,7 @@ static void add_knative(struct build *b)
 		return;
 	}
 	b->has_knative = true;
+	b->rule->flags |= WEIR_RULE_HOLD;
 	add_splits(b, &splits,
 		   weir_ir_named(b->c, b->ref->kind, b->ref->ns, b->ref->name));
 }

@@ -111,6 +111,7 @@ void weir_counters_settle(struct weir_counters *c)
 	t->clients_closed = t->clients_opened;
 	t->pool_idle = 0;
 	t->udp_associations = 0;
+	t->held = 0;
 	FOR_PRESENT(i, c, c->rules, in_flight, WEIR_IDS_RULE)
 	{
 		c->rules[i].in_flight = 0;

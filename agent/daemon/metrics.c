@@ -253,6 +253,9 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 	labelled(b, name, "result", "miss", t->pool_misses);
 	single(b, "weir_proxy_udp_associations", "gauge",
 	       "Datagram associations under way.", (double)t->udp_associations);
+	single(b, "weir_proxy_held", "gauge",
+	       "Requests that wait for an endpoint (Knative).",
+	       (double)t->held);
 	name = "weir_proxy_access_log_lines_total";
 	family(b, name, "counter",
 	       "Lines of the access log, by what became of them.");

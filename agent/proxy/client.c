@@ -158,7 +158,7 @@ static uint64_t deadline(const struct weir_worker *w,
 		}
 		break;
 	}
-	if (c->connect_at && c->connect_at < at) {
+	if (c->connect_at && (c->connect_at < at || c->hold)) {
 		at = c->connect_at;
 	}
 	if (c->request_at && c->request_at < at) {
@@ -188,7 +188,7 @@ static bool gave_up_connecting(struct weir_worker *w, struct weir_client *c)
 	if (!c->connect_at || c->connect_at > w->now_ms) {
 		return false;
 	}
-	if (!c->is_held) {
+	if (!c->hold) {
 		weir_upstream_failed(w, c);
 	}
 	(void)weir_exchange_connect(w, c);

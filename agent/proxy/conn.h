@@ -96,6 +96,8 @@ enum weir_phase {
 	WEIR_PHASE_DEAD,     /* closed; memory stays until the batch ends */
 };
 
+struct weir_hold_queue;
+
 struct weir_client {
 	struct weir_end end;
 	uint8_t phase;
@@ -119,7 +121,6 @@ struct weir_client {
 	bool is_counted;     /* among its client's connections */
 	bool is_shed;        /* over its client's limit: answered and ended */
 	bool is_send_broken; /* the upstream takes no more of the request */
-	bool is_held;        /* waits for an endpoint: hold.h */
 	uint8_t attempts;    /* endpoints tried */
 	uint32_t tls_listener; /* which its server name chose; 0: no TLS */
 	__be16 peer_port_be;
@@ -156,6 +157,11 @@ struct weir_client {
 	uint64_t head_ms;    /* of the first byte of the head */
 	uint64_t connect_at; /* deadlines, ms; 0: none */
 	uint64_t hold_at;    /* until when it may wait for an endpoint */
+	/* Among those that wait for the same endpoints (hold.h); NULL: it does
+	 * not wait. */
+	struct weir_hold_queue *hold;
+	struct weir_client *hold_next;
+	struct weir_client **hold_pprev;
 	uint64_t request_at;
 	uint64_t backend_at;
 	struct weir_access *access; /* NULL: nothing to be logged */

@@ -35,11 +35,11 @@ enum weir_step weir_exchange_connect(struct weir_worker *w,
 	const struct weir_endpoint *e;
 	int r;
 
-	weir_hold_end(w, c);
 	while ((e = weir_upstream_pick(w, c))) {
 		r = weir_upstream_acquire(w, c, e, c->is_raw || c->has_retried,
 					  must_be_live);
 		if (r == 0) {
+			weir_hold_end(w, c);
 			c->connect_at =
 				c->up->is_connecting
 					? w->now_ms +
@@ -61,17 +61,11 @@ enum weir_step weir_exchange_connect(struct weir_worker *w,
 		weir_client_close(w, c, true);
 		return WEIR_STEP_WAIT;
 	}
-	if (!e && weir_hold_begin(w, c)) {
-		return WEIR_STEP_WAIT;
-	}
 	if (e) {
 		return weir_answer(w, c, 503, WEIR_PROXY_OVERLOAD,
 				   "out of descriptors or memory");
 	}
-	return c->attempts ? weir_answer(w, c, 503, WEIR_PROXY_CONNECT_FAILED,
-					 "no endpoint could be connected")
-			   : weir_answer(w, c, 503, WEIR_PROXY_NO_ENDPOINT,
-					 "the chosen backend has no endpoint");
+	return weir_hold_or_answer(w, c);
 }
 
 enum weir_step weir_exchange_connected(struct weir_worker *w,
@@ -682,9 +676,13 @@ enum weir_step weir_exchange_step(struct weir_worker *w, struct weir_client *c)
 	enum weir_step sent = WEIR_STEP_WAIT;
 	enum weir_step s;
 
-	if (c->end.is_broken) {
+	/* Who waits for long is gone when it says that it has no more to say,
+	 * as it is for Go's servers (Knative's activator): its place is needed.
+	 */
+	if (c->end.is_broken || (c->hold && c->end.is_hup)) {
 		weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE,
-				  "reset by the client");
+				  c->hold ? "gone before there was an endpoint"
+					  : "reset by the client");
 		weir_client_close(w, c, false);
 		return WEIR_STEP_WAIT;
 	}

@@ -1,39 +1,119 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Requests that wait for an endpoint.  Knative switches to a revision when it
- * knows that it is ready, which the EndpointSlices may say some moments later:
- * they are copied from what Knative writes by a controller of the cluster.  So
- * a request for a backend without endpoints is kept until a plan brings one,
- * for a while.
- */
 #include "hold.h"
 
+#include <stdlib.h>
+
+#include "cleanup.h"
 #include "worker.h"
 
-bool weir_hold_begin(struct weir_worker *w, struct weir_client *c)
+static uint64_t key_of(const struct weir_client *c)
 {
-	if (!c->rule || !(c->rule->flags & WEIR_RULE_HOLD) || w->is_draining ||
-	    c->attempts || c->has_retried) {
-		return false;
+	const struct weir_plan *plan = c->plan->ref->view.rules;
+
+	return WEIR_PLAN_ELEM(plan, struct weir_group, plan->groups,
+			      c->ref->group)
+		->key;
+}
+
+static struct weir_hold_queue **place_of(struct weir_holds *h, uint64_t key)
+{
+	struct weir_hold_queue **pp = &h->buckets[key % WEIR_HOLD_BUCKETS];
+
+	while (*pp && (*pp)->key != key) {
+		pp = &(*pp)->next;
+	}
+	return pp;
+}
+
+/* NULL: no place is left for it, or no memory. */
+static struct weir_hold_queue *queue_for(struct weir_worker *w, uint64_t key)
+{
+	struct weir_hold_queue **pp = place_of(&w->holds, key);
+	uint32_t max = w->limits->max_held / w->n_workers + 1;
+	uint32_t n = *pp ? (*pp)->n : 0;
+
+	if (w->holds.n >= max || n >= max - w->holds.n) {
+		return NULL;
+	}
+	if (!*pp) {
+		*pp = calloc(1, sizeof(**pp));
+		if (*pp) {
+			(*pp)->key = key;
+			(*pp)->tail = &(*pp)->first;
+		}
+	}
+	return *pp;
+}
+
+/* Only splits of Knative have a detail. */
+static bool may_wait(const struct weir_worker *w, const struct weir_client *c)
+{
+	return c->rule && c->rule->flags & WEIR_RULE_HOLD && c->ref->detail.n &&
+	       !w->is_draining && !c->attempts && !c->has_retried;
+}
+
+static enum weir_step no_endpoint(struct weir_worker *w, struct weir_client *c)
+{
+	return c->attempts ? weir_answer(w, c, 503, WEIR_PROXY_CONNECT_FAILED,
+					 "no endpoint could be connected")
+			   : weir_answer(w, c, 503, WEIR_PROXY_NO_ENDPOINT,
+					 "the chosen backend has no endpoint");
+}
+
+enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_hold_queue *q;
+
+	if (!may_wait(w, c) || (c->hold_at && c->hold_at <= w->now_ms)) {
+		return no_endpoint(w, c);
+	}
+	if (c->hold) {
+		c->connect_at = c->hold_at;
+		return WEIR_STEP_WAIT;
+	}
+	q = queue_for(w, key_of(c));
+	if (!q) {
+		return weir_answer(w, c, 503, WEIR_PROXY_HOLD_FULL,
+				   "too many requests wait for an endpoint");
 	}
 	if (!c->hold_at) {
-		c->hold_at = w->now_ms + WEIR_HOLD_MS;
-	}
-	if (c->hold_at <= w->now_ms || w->n_held >= WEIR_HOLD_MAX) {
-		return false;
+		c->hold_at = w->now_ms + w->limits->hold_lag_ms;
 	}
 	c->connect_at = c->hold_at;
-	c->is_held = true;
-	w->n_held++;
-	return true;
+	c->hold = q;
+	c->hold_next = NULL;
+	c->hold_pprev = q->tail;
+	*q->tail = c;
+	q->tail = &c->hold_next;
+	q->n++;
+	w->holds.n++;
+	weir_count_reason(&w->counters, WEIR_PROXY_HELD);
+	weir_count(&w->counters.shared->totals.held, 1);
+	return WEIR_STEP_WAIT;
 }
 
 void weir_hold_end(struct weir_worker *w, struct weir_client *c)
 {
-	if (c->is_held) {
-		c->is_held = false;
-		c->connect_at = 0;
-		w->n_held--;
+	struct weir_hold_queue *q = c->hold;
+
+	if (!q) {
+		return;
+	}
+	*c->hold_pprev = c->hold_next;
+	if (c->hold_next) {
+		c->hold_next->hold_pprev = c->hold_pprev;
+	} else {
+		q->tail = c->hold_pprev;
+	}
+	c->hold = NULL;
+	c->connect_at = 0;
+	w->holds.n--;
+	weir_uncount(&w->counters.shared->totals.held);
+	if (--q->n == 0) {
+		struct weir_hold_queue **pp = place_of(&w->holds, q->key);
+
+		*pp = q->next;
+		weir_free_ptr(&q);
 	}
 }
 
@@ -45,9 +125,7 @@ const struct weir_endpoint *weir_hold_endpoints(const struct weir_worker *w,
 {
 	const struct weir_plan *old = c->plan->ref->view.rules;
 	const struct weir_plan_view *now = &w->plan->ref->view;
-	uint64_t key = WEIR_PLAN_ELEM(old, struct weir_group, old->groups,
-				      c->ref->group)
-			       ->key;
+	uint64_t key = key_of(c);
 
 	*ret_n = 0;
 	if (!(c->rule->flags & WEIR_RULE_HOLD) || now->rules == old) {
@@ -63,14 +141,15 @@ const struct weir_endpoint *weir_hold_endpoints(const struct weir_worker *w,
 	return NULL;
 }
 
-void weir_hold_follow_plan(struct weir_worker *w)
+void weir_hold_drive_all(struct weir_worker *w)
 {
-	if (w->n_held == 0) {
-		return;
-	}
-	for (struct weir_client *c = w->clients; c; c = c->all_next) {
-		if (c->is_held) {
-			weir_worker_queue(w, c);
+	for (uint32_t b = 0; w->holds.n && b < WEIR_HOLD_BUCKETS; b++) {
+		for (struct weir_hold_queue *q = w->holds.buckets[b]; q;
+		     q = q->next) {
+			for (struct weir_client *c = q->first; c;
+			     c = c->hold_next) {
+				weir_worker_queue(w, c);
+			}
 		}
 	}
 }

@@ -1,22 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests that wait for an endpoint.  Knative switches to a revision when it
+ * knows that it is ready, which the EndpointSlices may say some moments later
+ * (they are copied from what Knative writes by a controller of the cluster);
+ * and a revision that sleeps has none before it is woken.
+ *
+ * Bounded for each worker, and fair: a set of endpoints may have as many
+ * requests waiting as places are free then, so that one alone takes half of
+ * them, and others always find some (Choudhury and Hahne, "Dynamic queue length
+ * thresholds for shared-memory packet switches").
+ */
 #ifndef WEIR_PROXY_HOLD_H
 #define WEIR_PROXY_HOLD_H
 
 #include "conn.h"
 
-#define WEIR_HOLD_MS 2000  /* a request waits at most */
-#define WEIR_HOLD_MAX 1024 /* requests of one worker */
+#define WEIR_HOLD_BUCKETS 64
 
-/* c has no endpoint: true if it waits now, until weir_hold_follow_plan() or
- * connect_at. */
-bool weir_hold_begin(struct weir_worker *w, struct weir_client *c);
+/* Those that wait for one set of endpoints, the first come first. */
+struct weir_hold_queue {
+	struct weir_hold_queue *next; /* in its bucket */
+	uint64_t key;                 /* of the group */
+	uint32_t n;
+	struct weir_client *first;
+	struct weir_client **tail;
+};
+
+/* Of one worker. */
+struct weir_holds {
+	struct weir_hold_queue *buckets[WEIR_HOLD_BUCKETS];
+	uint32_t n; /* requests */
+};
+
+/* c has no endpoint (more): it waits from now on, or goes on waiting, until it
+ * is driven again or connect_at; or it is answered. */
+enum weir_step weir_hold_or_answer(struct weir_worker *w,
+				   struct weir_client *c);
 /* It does not wait any more, whatever comes now. */
 void weir_hold_end(struct weir_worker *w, struct weir_client *c);
 /* Endpoints for c->ref that a newer plan than its own has; NULL: none. */
 const struct weir_endpoint *weir_hold_endpoints(const struct weir_worker *w,
 						const struct weir_client *c,
 						uint32_t *ret_n);
-/* There is a new plan: all that wait are driven again. */
-void weir_hold_follow_plan(struct weir_worker *w);
+/* Something changed for all of them, a plan or that the worker ends: they are
+ * driven again. */
+void weir_hold_drive_all(struct weir_worker *w);
 
 #endif

@@ -62,6 +62,9 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(VERSION, "505: HTTP version not supported")                          \
 	X(INVALID_BACKEND, "500: the chosen share is invalid")                 \
 	X(NO_ENDPOINT, "503: the chosen share has no ready endpoint")          \
+	X(HELD, "requests that had to wait for an endpoint (Knative)")         \
+	X(HOLD_FULL, "503: too many requests wait for an endpoint")            \
+	X(HOLD_TIMEOUT, "504: a revision that slept was not there in time")    \
 	X(CONNECT_FAILED, "503: no endpoint could be connected")               \
 	X(BAD_RESPONSE, "502: response did not parse or broke off")            \
 	X(TIMEOUT, "504: request or backend timeout")                          \
@@ -131,6 +134,7 @@ struct weir_proxy_totals {
 	uint64_t pool_hits;
 	uint64_t pool_misses;
 	uint64_t udp_associations;
+	uint64_t held;      /* requests that wait for an endpoint, now */
 	uint64_t log_lines; /* of the access log, given to its writer */
 	uint64_t log_lost;  /* no room, or not written */
 };

@@ -28,8 +28,11 @@ struct weir_proxy_limits {
 	uint32_t pool_idle_ms;     /* backend connection unused */
 	uint32_t pool_idle_max;    /* per endpoint and worker */
 	uint32_t drain_ms;         /* at shutdown */
-	uint32_t h2_streams;       /* at a time on a connection */
-	uint32_t h2_window_bytes;  /* of a stream; a client has four */
+	uint32_t max_held;    /* requests without an endpoint, all workers */
+	uint32_t hold_lag_ms; /* for slices that come late */
+	uint32_t hold_timeout_ms; /* for a revision that sleeps */
+	uint32_t h2_streams;      /* at a time on a connection */
+	uint32_t h2_window_bytes; /* of a stream; a client has four */
 	uint32_t h2_resets;   /* before an answer, in 10 s (CVE-2023-44487) */
 	uint32_t h2_controls; /* PING, SETTINGS, empty DATA..., in 10 s */
 	uint32_t h2_continuations; /* of one header block (VU#421644) */

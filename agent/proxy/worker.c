@@ -203,7 +203,7 @@ static void follow_plan(struct weir_worker *w)
 	weir_plan_use_retire(&w->plan);
 	w->plan = use;
 	weir_pool_follow_plan(w);
-	weir_hold_follow_plan(w);
+	weir_hold_drive_all(w);
 	weir_udp_follow_plan(w);
 	if (!w->is_accepting && !w->is_draining) {
 		weir_worker_accept(w, true);
@@ -219,6 +219,7 @@ static void begin_drain(struct weir_worker *w)
 	w->drain_at_ms = w->now_ms + w->limits->drain_ms;
 	weir_worker_accept(w, false);
 	weir_client_drain(w);
+	weir_hold_drive_all(w);
 }
 
 /* A read that waits says itself when there is something; where there is none

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "conn.h"
+#include "hold.h"
 #include "lines.h"
 #include "peers.h"
 #include "pipe.h"
@@ -66,7 +67,7 @@ struct weir_worker {
 	uint32_t max_clients;
 	struct weir_peers *peers;    /* of all workers; NULL: no limit */
 	uint32_t n_shed;             /* over it, being answered */
-	uint32_t n_held;             /* requests that wait for an endpoint */
+	struct weir_holds holds;     /* requests that wait for an endpoint */
 	struct weir_client *clients; /* all of them */
 	struct weir_client *free_clients;
 	struct weir_client *queue; /* to be driven again */

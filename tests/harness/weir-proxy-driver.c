@@ -270,6 +270,7 @@ static void print_stats(const struct driver *d)
 	printf("clients_opened=%llu clients_closed=%llu requests=%llu "
 	       "pool_hits=%llu pool_misses=%llu pool_idle=%llu "
 	       "in_flight=%llu upstreams=%llu associations=%llu "
+	       "held=%llu "
 	       "allocations=%llu log_lines=%llu log_lost=%llu",
 	       (unsigned long long)t->clients_opened,
 	       (unsigned long long)t->clients_closed,
@@ -279,6 +280,7 @@ static void print_stats(const struct driver *d)
 	       (unsigned long long)t->pool_idle, (unsigned long long)in_flight,
 	       (unsigned long long)open,
 	       (unsigned long long)t->udp_associations,
+	       (unsigned long long)t->held,
 	       (unsigned long long)atomic_load(allocations),
 	       (unsigned long long)t->log_lines,
 	       (unsigned long long)t->log_lost);
@@ -337,6 +339,9 @@ static void set_option(struct driver *d, const char *arg)
 		{"pool_idle_ms", &l->pool_idle_ms},
 		{"pool_idle_max", &l->pool_idle_max},
 		{"drain_ms", &l->drain_ms},
+		{"max_held", &l->max_held},
+		{"hold_lag_ms", &l->hold_lag_ms},
+		{"hold_timeout_ms", &l->hold_timeout_ms},
 		{"h2_streams", &l->h2_streams},
 		{"h2_window_bytes", &l->h2_window_bytes},
 		{"h2_resets", &l->h2_resets},

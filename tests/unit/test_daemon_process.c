@@ -275,6 +275,7 @@ static void a_dead_proxy_has_nothing_in_flight(void)
 	s->totals.clients_opened = 9;
 	s->totals.clients_closed = 4;
 	s->totals.udp_associations = 3;
+	s->totals.held = 2;
 	c.rules[3].in_flight = 2;
 	c.rules[3].requests = 7;
 	c.refs[69999].in_flight = 2;
@@ -283,6 +284,7 @@ static void a_dead_proxy_has_nothing_in_flight(void)
 	weir_counters_settle(&c);
 	ok(s->totals.clients_closed == 9, "clients");
 	ok(s->totals.udp_associations == 0, "associations");
+	ok(s->totals.held == 0, "who waits");
 	ok(c.rules[3].in_flight == 0, "rule");
 	ok(c.rules[3].requests == 7, "history stays");
 	ok(c.refs[69999].in_flight == 0, "ref");
