@@ -8,8 +8,7 @@
 #define CRD                                                                    \
 	"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"             \
 	"gatewayclasses.gateway.networking.k8s.io"
-#define AGAIN_MS 300000u /* an upgrade shows within this time */
-#define RETRY_MS 30000u
+#define LOOK_MS 10000u
 
 static void on_reply(void *arg, const struct weir_kube_reply *reply)
 {
@@ -20,14 +19,13 @@ static void on_reply(void *arg, const struct weir_kube_reply *reply)
 	f->bundle_request = NULL;
 	if (!weir_kube_is_ok(reply)) {
 		/* 403: SupportedVersion is not said. */
-		weir_loop_arm(f->loop, &f->bundle_timer, RETRY_MS);
+		f->bundle_asked = 0;
 		return;
 	}
 	annotations = weir_jview_path(reply->body, "metadata", "annotations",
 				      NULL);
 	version = weir_jview_text(weir_jview_member(
 		annotations, "gateway.networking.k8s.io/bundle-version"));
-	weir_loop_arm(f->loop, &f->bundle_timer, AGAIN_MS);
 	if (version.n < sizeof(f->bundle) && !weir_str_is(version, f->bundle)) {
 		if (version.n) {
 			memcpy(f->bundle, version.p, version.n);
@@ -37,21 +35,29 @@ static void on_reply(void *arg, const struct weir_kube_reply *reply)
 	}
 }
 
-static void ask(struct weir_timer *timer)
+/* The server ends the watches of a kind whose CRD is replaced, and the others
+ * now and then: whenever one of GatewayClasses begins, the version may be
+ * another. */
+static void look(struct weir_timer *timer)
 {
 	struct weir_kube_feed *f = timer->arg;
 	const struct weir_kube_call call = {
 		.path = CRD, .fn = on_reply, .arg = f};
+	struct weir_kube_kind_report report;
+	uint64_t begun;
 
-	if (f->bundle_request ||
-	    weir_kube_call(f->client, &call, &f->bundle_request) < 0) {
-		weir_loop_arm(f->loop, timer, RETRY_MS);
+	weir_loop_arm(f->loop, timer, LOOK_MS);
+	weir_kube_source_report(f->source, WEIR_KIND_GATEWAY_CLASS, &report);
+	begun = report.lists + report.watches + 1;
+	if (begun != f->bundle_asked && !f->bundle_request &&
+	    weir_kube_call(f->client, &call, &f->bundle_request) == 0) {
+		f->bundle_asked = begun;
 	}
 }
 
 void weir_kube_bundle_init(struct weir_kube_feed *f)
 {
-	f->bundle_timer = (struct weir_timer){.fn = ask, .arg = f};
+	f->bundle_timer = (struct weir_timer){.fn = look, .arg = f};
 	weir_loop_arm(f->loop, &f->bundle_timer, 0);
 }
 

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 
 cluster_begin deploy -nodes 2 -kube-proxy
-rig build crds >&2
+cluster_needs crds
 tap_plan 22
 
 is() { # TEXT GOT WANT

@@ -7,8 +7,9 @@
 
 set -u
 cd "$(dirname "$0")" || exit 1
-. ../netns/lib.sh
+. ./lib.sh
 PATH=$PATH:/usr/local/go/bin
+cluster_needs rig # most of what is compiled here
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -25,7 +25,7 @@ knative_begin() { # NAME [FLAG OF serving up...]
 	local name=$1
 	shift
 	cluster_start "$name"
-	rig build podinit kube rig crds knative-serving >&2
+	cluster_needs podinit kube rig crds knative-serving
 	"$cluster_root/tests/knative/serving" up "$@" | sed 's/^/# /'
 	[[ ${PIPESTATUS[0]} == 0 ]] || {
 		echo "Bail out! Serving does not come up"
