@@ -57,7 +57,7 @@ struct weir_kube_feed {
 	struct weir_timer bundle_timer;
 	struct weir_kube_request *bundle_request;
 	uint64_t bundle_asked; /* lists and watches begun by then; 0: ask */
-	char bundle[32]; /* "v1.7.0"; "" while it is not known */
+	char bundle[32];       /* "v1.7.0"; "" while it is not known */
 
 	/* kube_event.c */
 	uint64_t events_ms; /* the bucket was full then */
