@@ -63,8 +63,10 @@ bool weir_ir_king_is_http(const struct weir_service_port *port);
 /* king_former.c: the front is there, with its address. */
 typedef void (*king_front_fn)(struct king *k, struct weir_str name,
 			      struct ir_front *front);
-/* At addresses that the placeholder of this name had. */
+/* At addresses that the placeholder of this name had; now: what it is, or
+ * NULL. */
 void weir_ir_king_former(struct king *k, struct weir_str name,
+			 const struct weir_service_spec *now,
 			 king_front_fn serve);
 
 /* king_gateway.c */

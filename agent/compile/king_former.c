@@ -2,9 +2,10 @@
 /*
  * Addresses that placeholders had.  When KIngresses name the private gateway
  * instead of "mesh only", Serving makes each placeholder anew, without an
- * address (route/reconcile_resources.go), while clients still dial what they
- * resolved a moment ago.  So what the plan before served is served on, until it
- * lapses or a Service has the address.
+ * address (route/reconcile_resources.go), and with another one when they do so
+ * no more, while clients still dial what they resolved a moment ago.  So what
+ * the plan before served is served on, until it lapses or a Service has the
+ * address.
  */
 #include <arpa/inet.h>
 
@@ -111,13 +112,24 @@ static void tell(struct ir *c, const struct weir_ip *ip)
 	}
 }
 
+static bool has_now(const struct weir_service_spec *now,
+		    const struct weir_ip *ip)
+{
+	for (size_t i = 0; now && i < now->n_cluster_ips; i++) {
+		if (weir_ip_eq(&now->cluster_ips[i], ip)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void weir_ir_king_former(struct king *k, struct weir_str name,
+			 const struct weir_service_spec *now,
 			 king_front_fn serve)
 {
 	struct ir *c = k->c;
 	struct weir_str ns = k->ingress->ns;
 	struct former *f;
-	uint32_t object;
 
 	if (!c->memory.before) {
 		return;
@@ -126,11 +138,11 @@ void weir_ir_king_former(struct king *k, struct weir_str name,
 		load(c);
 	}
 	f = weir_ir_get(&c->formers, name_key(ns, name));
-	object = f ? weir_ir_named(c, WEIR_STR("Service"), ns, name) : 0;
 	for (; f; f = f->next) {
 		struct ir_front *front;
 
 		if (!weir_str_eq(f->name, name) || !weir_str_eq(f->ns, ns) ||
+		    has_now(now, &f->front->addr) ||
 		    is_taken(c, &f->front->addr)) {
 			continue;
 		}
@@ -139,7 +151,7 @@ void weir_ir_king_former(struct king *k, struct weir_str name,
 			return;
 		}
 		front->owner = k->ingress;
-		front->object = object;
+		front->object = weir_ir_named(c, WEIR_STR("Service"), ns, name);
 		front->port = ntohs(f->front->port_be);
 		front->addresses = &f->front->addr;
 		front->n_addresses = 1;

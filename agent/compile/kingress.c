@@ -371,10 +371,12 @@ static void serve_name(struct king *k, struct weir_str name)
 {
 	struct ir *c = k->c;
 	struct ir_service *s = weir_ir_service(c, k->ingress->ns, name);
-	const struct weir_service_spec *spec;
+	const struct weir_service_spec *spec = s && s->is_knative
+						       ? s->object->service
+						       : NULL;
 
-	if (!s || !s->is_knative || s->object->service->n_cluster_ips == 0) {
-		weir_ir_king_former(k, name, serve_front);
+	weir_ir_king_former(k, name, spec, serve_front);
+	if (!spec || spec->n_cluster_ips == 0) {
 		if (k->has_private) {
 			return; /* reached there */
 		}
@@ -386,7 +388,6 @@ static void serve_name(struct king *k, struct weir_str name)
 			WEIR_STR_ARG(k->ingress->ns), WEIR_STR_ARG(name));
 		return;
 	}
-	spec = s->object->service;
 	for (size_t i = 0; i < spec->n_ports; i++) {
 		struct ir_front *f;
 

@@ -11,7 +11,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/knative/lib.sh
 
-tap_plan 22
+tap_plan 23
 knative_begin kn-vip --nodes 2
 kubectl apply -f deploy/knative/gateways.yaml >/dev/null
 
@@ -20,8 +20,19 @@ private_mode() { # vip|gateway
 		"weir.dev/private-mode=$1" >/dev/null
 }
 client() { # NAMESPACE NODE: a pod
-	kubectl -n "$1" run "client-$2" --image=weir.test/machine \
-		--overrides="{\"spec\": {\"nodeName\": \"node-$2\"}}" --command -- sleep 10000 >/dev/null
+	kubectl -n "$1" apply -f - >/dev/null <<-END
+		apiVersion: v1
+		kind: Pod
+		metadata: {name: client-$2}
+		spec:
+		  nodeName: node-$2
+		  containers:
+		  - name: sh
+		    image: weir.test/machine
+		    command: [sleep, "10000"]
+		    volumeMounts: [{name: build, mountPath: /mnt}]
+		  volumes: [{name: build, hostPath: {path: $WEIR_BUILD/tests}}]
+	END
 	kubectl -n "$1" wait --for=condition=Ready "pod/client-$2" --timeout=60s >/dev/null
 }
 from() { # NAMESPACE NODE CMD...
@@ -29,7 +40,7 @@ from() { # NAMESPACE NODE CMD...
 	shift 2
 	kubectl -n "$ns" exec "client-$node" -- "$@"
 }
-load=$WEIR_BUILD/tests/weir-load
+load=/mnt/weir-load # in a pod
 ctl() { # NODE CMD...
 	local node=$1 cmd=$2
 	shift 2
@@ -108,7 +119,7 @@ for node in 1 2; do
 	shares "$cluster_state/keep.json" shop-1 800 shop-2 200
 	tap_ok $? "80 and 20 % of the requests of 4 connections, from a pod of node $node"
 done
-on 2 "$load" -c 4 -n 1000 "http://$vip/" >"$cluster_state/host.json"
+on 2 "$WEIR_BUILD/tests/weir-load" -c 4 -n 1000 "http://$vip/" >"$cluster_state/host.json"
 shares "$cluster_state/host.json" shop-1 800 shop-2 200
 tap_ok $? "likewise of new connections, from node 2"
 from default 1 "$load" -c 2 -n 200 --keepalive "http://$next/" >"$cluster_state/next.json"
@@ -120,15 +131,15 @@ tap_ok $? "all of it by request: $(plane 1 "$vip")"
 # ---------------------------------------------------------------- by connection
 kubectl annotate ksvc shop weir.dev/split=connection >/dev/null
 is_split() {
-	says "connection: weir.dev/split: connection" plane 1 "$vip" &&
-		says "connection: weir.dev/split: connection" plane 2 "$vip"
+	says "connect+packet: weir.dev/split: connection" plane 1 "$vip" &&
+		says "connect+packet: weir.dev/split: connection" plane 2 "$vip"
 }
 wait_until 30 is_split
 tap_ok $? "with weir.dev/split: connection on the Knative Service: $(plane 1 "$vip")"
 from default 2 "$load" -c 4 -n 500 "http://$vip/" >"$cluster_state/split.json"
 shares "$cluster_state/split.json" shop-1 400 shop-2 100
 tap_ok $? "80 and 20 % of new connections, from a pod"
-on 1 "$load" -c 4 -n 500 --check-peer "http://$vip/" >"$cluster_state/split.json"
+on 1 "$WEIR_BUILD/tests/weir-load" -c 4 -n 500 --check-peer "http://$vip/" >"$cluster_state/split.json"
 shares "$cluster_state/split.json" shop-1 400 shop-2 100
 tap_ok $? "likewise from a node"
 kubectl annotate ksvc shop weir.dev/split- >/dev/null
@@ -142,16 +153,12 @@ tap_ok $? "and by request again without it"
 # Two loads at the address that was resolved, one that resolves the name each
 # time: Serving takes the address from a Service by making it anew, so that its
 # name is gone for a moment.
-is_running() {
-	[[ ! -e $cluster_state/stop ]]
-}
 by_name() { # FILE
-	while is_running; do
-		from default 2 curl -s -m 10 -o /dev/null -w '%{http_code} %{exitcode}\n' \
-			http://shop.default.svc.cluster.local/
-	done >"$1"
+	from default 2 sh -c 'end=$(($(date +%s) + 25))
+		while [ $(date +%s) -lt $end ]; do
+			curl -s -m 10 -o /dev/null -w "%{http_code} %{exitcode}\n" http://shop.default.svc.cluster.local/
+		done' >"$1"
 }
-rm -f "$cluster_state/stop"
 from default 1 "$load" -c 4 -t 25 -r 400 --keepalive --failures "http://$vip/" >"$cluster_state/a.json" 2>"$cluster_state/a.err" &
 a=$!
 from default 2 "$load" -c 4 -t 25 -r 200 --failures "http://$vip/" >"$cluster_state/b.json" 2>"$cluster_state/b.err" &
@@ -180,11 +187,12 @@ is_new_served() {
 }
 wait_until 5 is_new_served
 tap_ok $? "and back at addresses of their own: $(address_of shop) and $(address_of next-shop)"
-wait $a $b
-touch "$cluster_state/stop"
-wait $c
+wait $a $b $c
 echo "# at the address: $(jq -c '{completed, failed}' "$cluster_state/a.json") $(jq -c '{completed, failed}' "$cluster_state/b.json"); by name: $(sort "$cluster_state/names" | uniq -c | xargs)"
 head -n 3 "$cluster_state/a.err" "$cluster_state/b.err" | sed 's/^/# /'
-jq -se 'all(.failed == 0 and .completed > 1000)' "$cluster_state/a.json" "$cluster_state/b.json" >/dev/null
+jq -se 'length == 2 and all(.failed == 0 and .completed > 1000)' "$cluster_state/a.json" "$cluster_state/b.json" >/dev/null
 tap_ok $? "meanwhile no request to the address that was resolved before failed"
+# 6: the name is not there.
+awk '!/^(200 0|000 6)$/ { bad++ } /^200/ { n++ } END { exit bad || n < 100 }' "$cluster_state/names"
+tap_ok $? "and none by name, but while Serving had no Service of the name"
 tap_end

@@ -214,15 +214,20 @@ static void until_the_kingress_goes(void)
 	ok(!is_served(&f) && f.s.out.verdicts.n_formers == 0, "gone");
 }
 
-static void a_new_address_replaces_it_at_once(void)
+static void beside_a_new_address(void)
 {
 	_cleanup_(former_fini) struct former f;
 
 	former_init(&f);
 	put(&f.s, PLACEHOLDER("clusterIP: 10.96.0.2"));
 	again(&f.s, (struct weir_compile_memory){0}, &f.old);
-	ok(!is_served(&f), "the former one is not served");
-	ok(site_frontend(&f.s, "10.96.0.2:80", IPPROTO_TCP) != NULL, "this is");
+	ok(is_served(&f) && is_told(&f), "the former one is served");
+	ok(site_frontend(&f.s, "10.96.0.2:80", IPPROTO_TCP) != NULL,
+	   "and the new one");
+	put(&f.s, PLACEHOLDER("clusterIP: 10.96.0.1"));
+	again(&f.s, (struct weir_compile_memory){0}, &f.old);
+	ok(is_served(&f) && f.s.out.verdicts.n_formers == 1,
+	   "back: now the other is the former one");
 }
 
 /* ------------------------------------------------------------------- sleep */
@@ -284,6 +289,6 @@ static void a_rule_by_request_does_not_rest(void)
 TAP_MAIN(TEST(the_private_mode_says_what_kingresses_name),
 	 TEST(an_address_that_a_placeholder_had_is_served_on),
 	 TEST(until_it_lapses), TEST(until_a_service_has_it),
-	 TEST(until_the_kingress_goes), TEST(a_new_address_replaces_it_at_once),
+	 TEST(until_the_kingress_goes), TEST(beside_a_new_address),
 	 TEST(a_rule_rests_after_a_revision_woke),
 	 TEST(a_rule_by_request_does_not_rest))
