@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cleanup.h"
+#include "keyed.h"
 #include "map.h"
 
 struct id {
@@ -172,7 +173,7 @@ static void stamp_rules(struct weir_ids *ids, struct weir_plan *p,
 /* An endpoint is its address, whatever groups it is in. */
 static uint64_t endpoint_key(const struct weir_endpoint *e)
 {
-	return weir_hash64(&e->addr, sizeof(e->addr), e->port_be);
+	return weir_keyed_hash(&e->addr, sizeof(e->addr), e->port_be);
 }
 
 static void stamp_endpoints(struct weir_ids *ids, struct weir_eps *e,

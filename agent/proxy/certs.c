@@ -5,8 +5,10 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
+#include "keyed.h"
 #include "log.h"
 #include "tls.h"
 
@@ -107,7 +109,7 @@ static int fill_chains(struct weir_certs *certs,
 
 		/* Of the key, too: a chain is public, and who has no more than
 		 * that is not given the key of another Secret. */
-		uint64_t hash = weir_str_hash(
+		uint64_t hash = weir_keyed_str(
 			weir_secrets_str(secrets, from->key), from->hash);
 
 		c->hash = hash;
@@ -154,24 +156,61 @@ static uint64_t key_of(const struct weir_certs *certs,
 		       const struct weir_plan *plan,
 		       const struct weir_backend_tls *tls)
 {
-	uint64_t h = weir_str_hash(weir_plan_str(plan, tls->hostname), 1);
+	uint64_t h = weir_keyed_str(weir_plan_str(plan, tls->hostname), 1);
 
+	h = weir_keyed_hash(&tls->sans.n, sizeof(tls->sans.n), h);
 	for (uint32_t i = 0; i < tls->sans.n; i++) {
 		const struct weir_san *san = WEIR_PLAN_ELEM(
 			plan, struct weir_san, tls->sans, i);
 
-		h = weir_str_hash(weir_plan_str(plan, san->value),
-				  h + san->type + 1);
+		h = weir_keyed_hash(&san->type, sizeof(san->type), h);
+		h = weir_keyed_str(weir_plan_str(plan, san->value), h);
 	}
 	for (uint32_t i = 0; i < tls->cas.n; i++) {
 		uint32_t at = *WEIR_PLAN_ELEM(plan, uint32_t, tls->cas, i);
 
-		h = weir_hash64(&certs->cas[at].hash, sizeof(uint64_t), h);
+		h = weir_keyed_hash(&certs->cas[at].hash, sizeof(uint64_t), h);
 	}
 	return h ? h : 1;
 }
 
-static int fill_clients(struct weir_certs *certs, const struct weir_plan *plan)
+/* The authorities of the system are read when a context is made: when they
+ * change it is made again. */
+static uint64_t made_of(const struct weir_backend_tls *tls)
+{
+	const char *named = getenv(X509_get_default_cert_file_env());
+	struct stat st;
+
+	if (tls->cas.n ||
+	    stat(named ? named : X509_get_default_cert_file(), &st) < 0) {
+		return 0;
+	}
+	return weir_keyed_hash(&st.st_mtim, sizeof(st.st_mtim),
+			       (uint64_t)st.st_ino);
+}
+
+/* A context is built from what its key says: reading bundles is not done again
+ * for each policy and each plan. */
+static bool share_ctx(const struct weir_certs *from, uint32_t i,
+		      struct weir_tls_client *client)
+{
+	for (uint32_t k = 0; from && k < from->n_clients; k++) {
+		/* Most often it stands where it stood. */
+		const struct weir_tls_client *c =
+			&from->clients[(i + k) % from->n_clients];
+
+		if (c->ctx && c->key == client->key &&
+		    c->made_of == client->made_of) {
+			SSL_CTX_up_ref(c->ctx);
+			client->ctx = c->ctx;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int fill_clients(struct weir_certs *certs, const struct weir_plan *plan,
+			const struct weir_certs *before)
 {
 	uint32_t n = plan->backend_tls.n;
 
@@ -186,6 +225,11 @@ static int fill_clients(struct weir_certs *certs, const struct weir_plan *plan)
 		struct weir_tls_client *client = &certs->clients[i];
 
 		client->key = key_of(certs, plan, tls);
+		client->made_of = made_of(tls);
+		if (share_ctx(before, i, client) ||
+		    share_ctx(certs, 0, client)) {
+			continue;
+		}
 		client->ctx = weir_tls_client_ctx(certs, plan, tls);
 		if (!client->ctx) {
 			return -ENOMEM;
@@ -226,7 +270,7 @@ int weir_certs_new(const struct weir_plan *plan,
 		r = fill_cas(certs, secrets, before);
 	}
 	if (r == 0) {
-		r = fill_clients(certs, plan);
+		r = fill_clients(certs, plan, before);
 	}
 	if (r < 0) {
 		return r;

@@ -28,7 +28,8 @@ struct weir_ca_bundle {
 /* A way to speak TLS to backends. */
 struct weir_tls_client {
 	SSL_CTX *ctx;
-	uint64_t key; /* the same for what asks for the same; not 0 */
+	uint64_t key;     /* the same for what asks for the same; not 0 */
+	uint64_t made_of; /* which authorities of the system, if it has them */
 };
 
 struct weir_certs {

@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "h2.h"
 #include "hold.h"
+#include "keyed.h"
 #include "tls.h"
 #include "worker.h"
 
@@ -266,9 +267,9 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 uint32_t weir_client_listener_id(const struct weir_plan *plan,
 				 const struct weir_listener *listener)
 {
-	uint64_t h = weir_str_hash(weir_plan_str(plan, listener->name), 0);
+	uint64_t h = weir_keyed_str(weir_plan_str(plan, listener->name), 0);
 
-	h = weir_str_hash(weir_plan_str(plan, listener->hostname), h);
+	h = weir_keyed_str(weir_plan_str(plan, listener->hostname), h);
 	return (uint32_t)(h ^ h >> 32) | 1;
 }
 

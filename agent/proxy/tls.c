@@ -19,6 +19,12 @@
 
 #define RECORD 16384 /* most that goes into one record */
 
+/* A wildcard is the whole left-most label, and names are where names belong
+ * (RFC 9525 6.3, 6.4.4). */
+#define NAME_RULES                                                             \
+	(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |                                \
+	 X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+
 /* RFC 9113 9.2.2: what HTTP/2 allows of TLS 1.2, and nothing else. */
 #define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL:!PSK:!aDSS:!SRP"
 
@@ -348,7 +354,8 @@ static bool has_name(SSL *ssl)
 
 		if (names->v[i].type == WEIR_SAN_URI
 			    ? has_uri(cert, value)
-			    : X509_check_host(cert, value, 0, 0, NULL) == 1) {
+			    : X509_check_host(cert, value, 0, NAME_RULES,
+					      NULL) == 1) {
 			return true;
 		}
 	}
@@ -533,7 +540,7 @@ int weir_tls_connect(struct weir_end *end, SSL_CTX *ctx,
 	if (SSL_CTX_get_ex_data(ctx, names_index())) {
 		return 0; /* looked for after the handshake */
 	}
-	SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	SSL_set_hostflags(t->ssl, NAME_RULES);
 	return SSL_set1_host(t->ssl, name) == 1 ? 0 : -ENOMEM;
 }
 

@@ -94,6 +94,7 @@ enum weir_step weir_hello_step(struct weir_worker *w, struct weir_client *c)
 	char name[WEIR_HELLO_NAME_MAX];
 	struct weir_str found;
 	ssize_t n;
+	int error;
 	int r;
 
 	if (!c->end.is_readable) {
@@ -104,11 +105,12 @@ enum weir_step weir_hello_step(struct weir_worker *w, struct weir_client *c)
 		return refuse(w, c, WEIR_PROXY_OVERLOAD, ALERT_INTERNAL_ERROR);
 	}
 	n = recv(c->end.fd, b->data, w->blocks.size, MSG_PEEK | MSG_DONTWAIT);
+	error = errno; /* of use where n < 0 alone */
 	r = n > 0 ? weir_hello_parse((const uint8_t *)b->data, (size_t)n, name,
 				     &found)
 		  : 0;
 	weir_block_put(&w->blocks, &b);
-	if (n <= 0 && errno != EAGAIN) {
+	if (n == 0 || (n < 0 && error != EAGAIN)) {
 		weir_client_close(w, c, false);
 		return WEIR_STEP_WAIT;
 	}

@@ -22,7 +22,9 @@ struct weir_pool_ep {
 	struct weir_pool_ep *next; /* in its bucket */
 	struct weir_ip addr;
 	__be16 port_be;
-	uint64_t tls; /* key of how TLS is spoken; 0: it is not */
+	uint64_t tls;  /* key of how TLS is spoken; 0: it is not */
+	uint64_t mine; /* hash of what is shown there; 0: nothing */
+	bool is_known; /* both are in the last plan */
 	uint32_t n_idle;
 	uint32_t n_busy;
 	uint64_t mark; /* of the last plan that had it */
@@ -37,18 +39,15 @@ static uint32_t hash_of(const struct weir_ip *addr, __be16 port_be)
 	return weir_mix32(h ^ addr->a[3], port_be);
 }
 
-static struct weir_pool_ep *find(const struct weir_pool *pool,
-				 const struct weir_ip *addr, __be16 port_be,
-				 uint64_t tls)
+static uint32_t bucket_of(const struct weir_pool *pool,
+			  const struct weir_endpoint *e)
 {
-	struct weir_pool_ep *ep =
-		pool->buckets[hash_of(addr, port_be) & (pool->n_buckets - 1)];
+	return hash_of(&e->addr, e->port_be) & (pool->n_buckets - 1);
+}
 
-	while (ep && (ep->port_be != port_be || ep->tls != tls ||
-		      !weir_ip_eq(&ep->addr, addr))) {
-		ep = ep->next;
-	}
-	return ep;
+static bool is_at(const struct weir_pool_ep *ep, const struct weir_endpoint *e)
+{
+	return ep->port_be == e->port_be && weir_ip_eq(&ep->addr, &e->addr);
 }
 
 /* More buckets when there are more endpoints; without memory, longer chains. */
@@ -77,12 +76,16 @@ static void grow(struct weir_pool *pool)
 	pool->n_buckets = n;
 }
 
-static struct weir_pool_ep *
-find_or_add(struct weir_pool *pool, const struct weir_endpoint *e, uint64_t tls)
+static struct weir_pool_ep *find_or_add(struct weir_pool *pool,
+					const struct weir_endpoint *e,
+					uint64_t tls, uint64_t mine)
 {
-	struct weir_pool_ep *ep = find(pool, &e->addr, e->port_be, tls);
+	struct weir_pool_ep *ep = pool->buckets[bucket_of(pool, e)];
 	uint32_t b;
 
+	while (ep && (ep->tls != tls || ep->mine != mine || !is_at(ep, e))) {
+		ep = ep->next;
+	}
 	if (ep) {
 		return ep;
 	}
@@ -96,8 +99,9 @@ find_or_add(struct weir_pool *pool, const struct weir_endpoint *e, uint64_t tls)
 	ep->addr = e->addr;
 	ep->port_be = e->port_be;
 	ep->tls = tls;
+	ep->mine = mine;
 	ep->mark = pool->mark;
-	b = hash_of(&e->addr, e->port_be) & (pool->n_buckets - 1);
+	b = bucket_of(pool, e);
 	ep->next = pool->buckets[b];
 	pool->buckets[b] = ep;
 	pool->n_eps++;
@@ -290,17 +294,6 @@ static const struct weir_cert_chain *shown_by(const struct weir_client *c)
 	}
 	chain = &certs->chains[c->backend_cert - 1];
 	return chain->cert ? chain : NULL;
-}
-
-/* Connections are shared by who asks for and shows the same.  0: no TLS. */
-static uint64_t tls_key(const struct weir_client *c,
-			const struct weir_tls_client *tls)
-{
-	const struct weir_cert_chain *mine = tls ? shown_by(c) : NULL;
-	uint64_t key = tls ? tls->key : 0;
-
-	return mine ? weir_hash64(&mine->hash, sizeof(mine->hash), key) | 1
-		    : key;
 }
 
 static int dial_tls(struct weir_upstream *u, const struct weir_client *c,
@@ -544,8 +537,10 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 			  bool must_be_live)
 {
 	const struct weir_tls_client *tls = tls_of(c);
-	struct weir_pool_ep *ep = find_or_add(&w->pool, endpoint,
-					      tls_key(c, tls));
+	const struct weir_cert_chain *mine = tls ? shown_by(c) : NULL;
+	/* Connections are shared by who asks for and shows the same. */
+	struct weir_pool_ep *ep = find_or_add(
+		&w->pool, endpoint, tls ? tls->key : 0, mine ? mine->hash : 0);
 	struct weir_upstream *u;
 	int r;
 
@@ -628,20 +623,28 @@ static void retire(struct weir_worker *w, struct weir_pool_ep *ep)
 	}
 }
 
-/* The endpoint is in the plan, and so are these ways to speak to it. */
-static void mark(struct weir_worker *w, const struct weir_endpoint *e)
+/* The plan has this way to speak to endpoints. */
+static bool is_spoken(const struct weir_certs *certs,
+		      const struct weir_pool_ep *ep)
 {
-	const struct weir_certs *certs = w->plan->ref->certs;
-	struct weir_pool_ep *ep = find(&w->pool, &e->addr, e->port_be, 0);
+	bool has_tls = ep->tls == 0;
+	bool has_mine = ep->mine == 0;
 
-	if (ep) {
-		ep->mark = w->pool.mark;
+	for (uint32_t i = 0; certs && !has_tls && i < certs->n_clients; i++) {
+		has_tls = certs->clients[i].key == ep->tls;
 	}
-	for (uint32_t i = 0; certs && i < certs->n_clients; i++) {
-		ep = find(&w->pool, &e->addr, e->port_be,
-			  certs->clients[i].key);
-		if (ep) {
-			ep->mark = w->pool.mark;
+	for (uint32_t i = 0; certs && !has_mine && i < certs->n_chains; i++) {
+		has_mine = certs->chains[i].hash == ep->mine;
+	}
+	return has_tls && has_mine;
+}
+
+static void mark(struct weir_pool *pool, const struct weir_endpoint *e)
+{
+	for (struct weir_pool_ep *ep = pool->buckets[bucket_of(pool, e)]; ep;
+	     ep = ep->next) {
+		if (ep->is_known && is_at(ep, e)) {
+			ep->mark = pool->mark;
 		}
 	}
 }
@@ -652,12 +655,18 @@ void weir_pool_follow_plan(struct weir_worker *w)
 	const struct weir_eps *eps = w->plan->ref->view.eps;
 
 	pool->mark++;
+	for (uint32_t b = 0; b < pool->n_buckets; b++) {
+		for (struct weir_pool_ep *ep = pool->buckets[b]; ep;
+		     ep = ep->next) {
+			ep->is_known = is_spoken(w->plan->ref->certs, ep);
+		}
+	}
 	for (uint32_t g = 0; pool->n_eps && g < eps->sets.n; g++) {
 		uint32_t n;
 		const struct weir_endpoint *e = weir_eps_of(eps, g, &n);
 
 		for (uint32_t i = 0; i < n; i++) {
-			mark(w, &e[i]);
+			mark(pool, &e[i]);
 		}
 	}
 	for (uint32_t b = 0; b < pool->n_buckets; b++) {

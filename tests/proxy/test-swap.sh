@@ -27,7 +27,8 @@ route() {
 	mv "$dir/site/route.yaml.new" "$dir/site/route.yaml"
 }
 
-# service NAME ENDPOINTS...
+# service NAME ENDPOINTS...: at $port
+port=9110
 service() {
 	local name=$1 list
 	shift
@@ -37,13 +38,13 @@ service() {
 	apiVersion: v1
 	kind: Service
 	metadata: {name: $name, namespace: default}
-	spec: {ports: [{name: p, port: 80, targetPort: 9110}]}
+	spec: {ports: [{name: p, port: 80, targetPort: $port}]}
 	---
 	apiVersion: discovery.k8s.io/v1
 	kind: EndpointSlice
 	metadata: {name: $name-1, namespace: default, labels: {kubernetes.io/service-name: $name}}
 	addressType: IPv4
-	ports: [{name: p, port: 9110, protocol: TCP}]
+	ports: [{name: p, port: $port, protocol: TCP}]
 	endpoints: [${list%,}]
 	YAML
 }
@@ -108,6 +109,25 @@ rm "$dir/site/swap-a.yaml" "$dir/site/swap-b.yaml" && reload
 sleep 0.1
 ok "pooled connections to endpoints that are gone are closed" \
 	[ "$(stat_of pool_idle)" = 0 ]
+# More endpoints than the pool begins with.
+"$bin/weir-echo" --name many http:0.0.0.0:9111 >"$dir/many" 2>&1 3>&- &
+others+=($!)
+many=()
+for i in $(seq 250); do many+=("127.0.3.$i"); done
+port=9111
+service swap-a "${many[@]}"
+route 1 0 && reload
+"$bin/weir-load" --connect "$gw:8080" -c 16 -n 4000 --keepalive --check-body \
+	"http://swap/bytes/100" >"$dir/load" 2>"$dir/load.err"
+ok "250 endpoints, each with its connections" [ $? = 0 -a "$(stat_of pool_idle)" -ge 250 ]
+service swap-a "${many[@]:0:3}" && reload
+port=9110
+for _ in $(seq 40); do
+	[ "$(stat_of pool_idle)" -gt 48 ] || break
+	sleep 0.05
+done
+ok "all but three are gone, and their connections with them" [ "$(stat_of pool_idle)" -le 48 ]
+rm "$dir/site/route.yaml" "$dir/site/swap-a.yaml" && reload
 ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
 
 # A request under way keeps its plan, and drains when the proxy ends.

@@ -167,6 +167,20 @@ ok "a client's certificate of the CA" [ "$(tls web a.example.com:8444 / "${known
 ok "one of another" [ "$(tls web a.example.com:8444 / "${other[@]}")" = "000 0 0" ]
 ok "none" [ "$(tls web a.example.com:8444 /)" = "000 0 0" ]
 
+# One that goes before it has said anything, or half of it, is not kept.
+for said in '' '\x16\x03\x01'; do
+	python3 - "$(printf '%b' "$said" | base64)" <<-'PY'
+		import base64, socket, sys
+		s = socket.create_connection(("127.0.0.31", 8443), 5)
+		s.sendall(base64.b64decode(sys.argv[1]))
+		s.shutdown(socket.SHUT_WR)
+		try:
+		    sys.exit(0 if s.recv(1) == b"" else 1)
+		except ConnectionResetError:
+		    sys.exit(0)
+	PY
+	ok "a client that says '$said' and goes: closed at once" [ $? = 0 ]
+done
 if [ -x "$programs/weir-test-grpc" ]; then
 	numbered "$programs/weir-test-grpc" call $gw:8443 -tls a.example.com -authority a.example.com
 else

@@ -13,6 +13,7 @@
 #include "buf.h"
 #include "cleanup.h"
 #include "fdutil.h"
+#include "keyed.h"
 #include "loop.h"
 #include "map.h"
 #include "str.h"
@@ -335,8 +336,38 @@ static void base64_decodes_what_rfc_4648_shows(void)
 	}
 }
 
+/* The paper's appendix A, and two of the vectors that come with its code. */
+static void siphash_is_as_published(void)
+{
+	static const struct {
+		size_t n;
+		uint64_t hash;
+	} c[] = {{0, 0x726FDB47DD0E0E31u},
+		 {8, 0x93F5F5799A932462u},
+		 {15, 0xA129CA6149BE45E5u},
+		 {63, 0x958A324CEB064572u}};
+	static const uint64_t key[2] = {0x0706050403020100u,
+					0x0F0E0D0C0B0A0908u};
+	unsigned char in[64];
+
+	for (unsigned i = 0; i < sizeof(in); i++) {
+		in[i] = (unsigned char)i;
+	}
+	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
+		ok(weir_siphash(key, in, c[i].n) == c[i].hash, "%zu bytes",
+		   c[i].n);
+	}
+	ok(weir_keyed_hash("ab", 2, 0) == weir_keyed_hash("ab", 2, 0),
+	   "one key in a process");
+	ok(weir_keyed_hash("ab", 2, 0) != weir_siphash(key, "ab", 2),
+	   "not that one");
+	ok(weir_keyed_hash("ab", 2, 0) != weir_keyed_hash("ab", 2, 1),
+	   "what comes before it counts");
+}
+
 TAP_MAIN(TEST(numbers_are_decimal_and_bounded), TEST(strings_compare_bytewise),
 	 TEST(hashes_depend_on_every_byte_and_the_length),
+	 TEST(siphash_is_as_published),
 	 TEST(arena_memory_is_zeroed_and_aligned),
 	 TEST(base64_decodes_what_rfc_4648_shows),
 	 TEST(json_strings_are_escaped), TEST(map_agrees_with_a_plain_array),
