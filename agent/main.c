@@ -103,6 +103,8 @@ static void name_process(const char *component, const char *name,
 
 static int run(struct weir_options *o, int argc, char **argv)
 {
+	/* All three hold the plan, and with it the keys of certificates. */
+	weir_keep_memory();
 	switch (o->role) {
 	case WEIR_ROLE_AGENT:
 		name_process("agent", "weir-agent", o);

@@ -95,6 +95,16 @@ uint64_t weir_nofile_raise(uint64_t n)
 						    : have.rlim_cur;
 }
 
+void weir_keep_memory(void)
+{
+	const struct rlimit none = {0};
+
+	/* The limit alone does not hold where cores go to a program
+	 * (core(5), "Piping core dumps to a program"). */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)setrlimit(RLIMIT_CORE, &none);
+}
+
 int weir_follow_parent(pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {

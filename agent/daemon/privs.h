@@ -13,6 +13,9 @@ int weir_netns_enter(const char *path);
 /* Room for n descriptors; less where the hard limit cannot be raised: returns
  * what there is. */
 uint64_t weir_nofile_raise(uint64_t n);
+/* Keys are in this process's memory: no core dump has them, and none but root
+ * may look into it (ptrace, /proc/PID/mem).  An exec undoes it. */
+void weir_keep_memory(void);
 /* Asks for SIGTERM when the parent dies; -ESRCH if it is gone already.
  * A change of ids clears this, so it comes last. */
 int weir_follow_parent(pid_t parent);

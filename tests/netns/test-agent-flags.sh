@@ -107,6 +107,14 @@ grep -q '^CapEff:.0000000000000000$' "/proc/$proxy/status" &&
 	grep -q '^NoNewPrivs:.1$' "/proc/$proxy/status" &&
 	grep -qE "^Uid:\s+$(id -u nobody)\s" "/proc/$proxy/status"
 tap_ok $? 'the proxy is nobody and can do nothing'
+looks=0
+for role in parent agent proxy; do
+	grep -qE '^Max core file size +0 +0 ' "/proc/$(agent_pid $role)/limits" &&
+		[ "$(stat -c %u "/proc/$(agent_pid $role)/environ")" = 0 ] &&
+		! setpriv --reuid=nobody --regid=nogroup --clear-groups cat "/proc/$(agent_pid $role)/maps" >/dev/null 2>&1 ||
+		looks=1
+done
+tap_ok $looks 'no core dump has keys, and who is nobody too cannot look for them'
 grep -q '^CapEff:.000000c000001404$' "/proc/$(agent_pid agent)/status"
 tap_ok $? 'the agent keeps five capabilities'
 [ "$(stat -c %a "$agent_sock")" = 600 ]
