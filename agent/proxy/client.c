@@ -528,9 +528,17 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 	const struct weir_frontend *f = weir_plan_ref_frontend_for(
 		w->plan->ref, &c->local, c->local_port_be, IPPROTO_TCP,
 		&c->peer);
+	int r;
 
 	if (!f || f->mode == WEIR_MODE_REFUSE || f->mode == WEIR_MODE_UDP) {
 		weir_count(&w->counters.shared->totals.clients_refused, 1);
+		weir_client_close(w, c, true);
+		return false;
+	}
+	/* OpenSSL reads its socket itself; tunnels carry bulk. */
+	r = f->mode == WEIR_MODE_HTTP ? weir_worker_watch(w, &c->end)
+				      : weir_worker_watch_alone(w, &c->end);
+	if (r < 0) {
 		weir_client_close(w, c, true);
 		return false;
 	}
@@ -539,12 +547,6 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 		if (!c->is_counted) {
 			return shed(w, c, f);
 		}
-	}
-	/* OpenSSL reads its socket itself; tunnels carry bulk. */
-	if (f->mode != WEIR_MODE_HTTP &&
-	    weir_worker_watch_alone(w, &c->end) < 0) {
-		weir_client_close(w, c, true);
-		return false;
 	}
 	if (f->mode == WEIR_MODE_TCP) {
 		const struct weir_plan *plan = w->plan->ref->view.rules;
@@ -611,8 +613,7 @@ static void accepted(struct weir_worker *w, int fd,
 	c->request_body.is_done = true;
 	if (getsockname(fd, (struct sockaddr *)&local, &n) < 0 ||
 	    weir_addr_from_sockaddr(&local, &c->local, &c->local_port_be) < 0 ||
-	    weir_addr_from_sockaddr(peer, &c->peer, &c->peer_port_be) < 0 ||
-	    weir_worker_watch(w, &c->end) < 0) {
+	    weir_addr_from_sockaddr(peer, &c->peer, &c->peer_port_be) < 0) {
 		weir_client_close(w, c, true);
 		return;
 	}

@@ -50,15 +50,22 @@ struct weir_end {
 	uint64_t sent;
 	struct weir_layer *layer; /* NULL: the socket itself */
 	/* Of ring.c. */
-	struct weir_ring *ring; /* NULL: epoll alone */
-	uint32_t armed_at;      /* entry of the read that waits */
-	int error;              /* what it ended with */
-	uint16_t held;          /* buffer it filled + 1; 0: none */
-	uint16_t held_at;
-	uint16_t held_end;
-	uint16_t slot; /* with bytes to be sent + 1; 0: none */
-	bool is_armed; /* a read waits in the kernel */
-	bool has_more; /* behind what is held */
+	struct weir_ring *ring;  /* NULL: epoll alone */
+	uint32_t armed_at;       /* entry of the read that waits */
+	uint32_t armed_received; /* as received was then */
+	uint32_t out_at;         /* entry of the wait for room */
+	int error;               /* what a read ended with */
+	uint16_t held;           /* first buffer that was filled + 1; 0: none */
+	uint16_t held_at;        /* where its bytes go on */
+	uint16_t held_last;
+	uint16_t n_held;
+	uint16_t slot;     /* with bytes to be sent + 1; 0: none */
+	uint8_t n_small;   /* reads in a row that were not bulk */
+	bool is_armed;     /* a read waits in the kernel */
+	bool is_polled;    /* that is: its word, and no bytes */
+	bool is_cancelled; /* the read was told to end */
+	bool is_out_armed; /* the kernel is to say when there is room */
+	bool is_bulk;      /* more comes at a time than is worth a copy */
 };
 
 struct weir_pool_ep;
@@ -189,6 +196,13 @@ ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
 int weir_end_settle(struct weir_end *end);
 /* is_readable was set to false because nothing was there. */
 void weir_end_is_empty(struct weir_end *end);
+/* It takes no more for now. */
+void weir_end_is_full(struct weir_end *end);
+/* The kernel may still name it in what it completes. */
+static inline bool weir_end_is_awaited(const struct weir_end *end)
+{
+	return end->is_armed || end->is_out_armed;
+}
 /* What comes next is in the socket itself. */
 bool weir_end_is_bare(const struct weir_end *end);
 /* No more will be sent. */

@@ -16,6 +16,14 @@ void weir_end_is_empty(struct weir_end *end)
 	}
 }
 
+void weir_end_is_full(struct weir_end *end)
+{
+	end->is_writable = false;
+	if (end->ring) {
+		weir_ring_arm_out(end);
+	}
+}
+
 bool weir_end_is_bare(const struct weir_end *end)
 {
 	return !end->layer && !end->is_armed && !end->held && !end->error;
@@ -120,15 +128,16 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 	if (r < 0) {
 		int error = errno;
 
-		end->is_writable = false;
 		if (error == EAGAIN || error == EWOULDBLOCK) {
+			weir_end_is_full(end);
 			return -EAGAIN;
 		}
+		end->is_writable = false;
 		end->is_broken = true;
 		return -error;
 	}
 	if ((size_t)r < want) {
-		end->is_writable = false;
+		weir_end_is_full(end);
 	}
 	end->has_moved = true;
 	end->sent += (uint64_t)r;

@@ -136,6 +136,8 @@ ssize_t weir_pipe_drain(struct weir_pipe *pipe, struct weir_end *to)
 	if (r > 0) {
 		pipe->n -= (uint32_t)r;
 		to->sent += (uint64_t)r;
+	} else if (r == -EAGAIN) {
+		weir_end_is_full(to);
 	}
 	return r;
 }

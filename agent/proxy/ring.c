@@ -2,30 +2,46 @@
 #include "ring.h"
 
 #include <errno.h>
-#include <linux/time_types.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "cleanup.h"
 #include "conn.h"
+#include "ring_queue.h"
 #include "uring.h"
 
 #define SQ_ENTRIES 1024
 #define CQ_ENTRIES 8192
 #define BUFFERS 512 /* for reads; a power of two */
 #define BUFFER_BYTES 4096
-#define SLOTS 512 /* for sends */
+#define BUFFERS_SCARCE (BUFFERS / 4)
+#define HELD_MAX 4    /* buffers of an end that does not ask for them */
+#define SMALL_READS 4 /* after so many an end is not one of bulk any more */
+#define SLOTS 512     /* for sends */
 #define SLOT_BYTES 2048
 #define EPOLL_EVENTS 256
 #define EVENTS_MAX (CQ_ENTRIES + SLOTS + EPOLL_EVENTS)
 
 /* In the low bits of what names a completion; ends are aligned. */
-enum tag { TAG_RECV, TAG_SEND, TAG_EPOLL, TAG_NONE, _TAG_MAX };
+enum tag {
+	TAG_RECV,
+	TAG_POLL,
+	TAG_OUT,
+	TAG_SEND,
+	TAG_EPOLL,
+	TAG_NONE,
+	_TAG_MAX = 8
+};
+
+/* Bytes of an end that came before it asked for them. */
+struct held {
+	uint16_t n;
+	uint16_t next; /* index + 1 */
+};
 
 /* Small bytes of an end on their way. */
 struct slot {
@@ -34,35 +50,20 @@ struct slot {
 	uint16_t n;
 	uint16_t done;
 	uint16_t next; /* free, or in the list of this turn */
-	bool is_stuck; /* the socket was full: the rest waits for EPOLLOUT */
+	bool is_stuck; /* the socket was full: the rest waits for POLLOUT */
 	bool has_failed;
 };
 
 struct weir_ring {
-	int fd;
-	int enter_fd; /* fd, or what it is registered as */
-	uint32_t enter_flags;
+	struct weir_ring_queue q;
 	int epoll_fd; /* not owned */
 	bool has_epoll_poll;
 	bool has_epoll_events;
-	char *sq;
-	size_t sq_bytes;
-	char *cq;
-	size_t cq_bytes;
-	struct io_uring_sqe *sqes;
-	size_t sqes_bytes;
-	_Atomic uint32_t *sq_head;
-	_Atomic uint32_t *sq_tail;
-	_Atomic uint32_t *sq_flags;
-	uint32_t sq_mask;
-	uint32_t tail; /* of entries filled in */
-	_Atomic uint32_t *cq_head;
-	_Atomic uint32_t *cq_tail;
-	uint32_t cq_mask;
-	struct io_uring_cqe *cqes;
 	struct io_uring_buf_ring *buffers;
 	char *buffer_bytes;
 	uint16_t buffers_tail;
+	uint16_t n_free; /* buffers that the kernel has */
+	struct held held[BUFFERS];
 	char *slot_bytes;
 	uint16_t free_slot; /* index + 1 */
 	uint16_t turn_slots;
@@ -70,76 +71,14 @@ struct weir_ring {
 	struct epoll_event events[EVENTS_MAX];
 };
 
-/* ------------------------------------------------------------ submission */
-
-static int enter(struct weir_ring *ring, uint32_t n, uint32_t min, int ms)
+static uint64_t name_of(const struct weir_end *end, enum tag tag)
 {
-	struct __kernel_timespec ts = {.tv_sec = ms / 1000,
-				       .tv_nsec = ms % 1000 * 1000000ll};
-	struct io_uring_getevents_arg arg = {.ts = (uintptr_t)&ts};
-	uint32_t flags = ring->enter_flags | IORING_ENTER_GETEVENTS |
-			 IORING_ENTER_EXT_ARG;
-	long r;
-
-	if (ms < 0) {
-		arg.ts = 0;
-	}
-	r = syscall(__NR_io_uring_enter, ring->enter_fd, n, min, flags, &arg,
-		    sizeof(arg));
-	return r < 0 ? -errno : (int)r;
-}
-
-static uint32_t n_pending(const struct weir_ring *ring)
-{
-	return ring->tail -
-	       atomic_load_explicit(ring->sq_head, memory_order_acquire);
-}
-
-static void publish(struct weir_ring *ring)
-{
-	atomic_store_explicit(ring->sq_tail, ring->tail, memory_order_release);
-}
-
-/* NULL: the kernel takes no more for now. */
-static struct io_uring_sqe *next_entry(struct weir_ring *ring)
-{
-	struct io_uring_sqe *sqe;
-
-	if (n_pending(ring) > ring->sq_mask) {
-		publish(ring);
-		(void)syscall(__NR_io_uring_enter, ring->enter_fd,
-			      n_pending(ring), 0, ring->enter_flags, NULL, 0);
-		if (n_pending(ring) > ring->sq_mask) {
-			return NULL;
-		}
-	}
-	sqe = &ring->sqes[ring->tail++ & ring->sq_mask];
-	memset(sqe, 0, sizeof(*sqe));
-	return sqe;
-}
-
-static bool is_queued(const struct weir_ring *ring, uint32_t at)
-{
-	uint32_t head = atomic_load_explicit(ring->sq_head,
-					     memory_order_acquire);
-
-	return at - head < ring->tail - head;
-}
-
-/* Takes the entry back: it does nothing, and says nothing. */
-static void void_entry(struct weir_ring *ring, uint32_t at)
-{
-	struct io_uring_sqe *sqe = &ring->sqes[at & ring->sq_mask];
-
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = IORING_OP_NOP;
-	sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = TAG_NONE;
+	return (uintptr_t)end | tag;
 }
 
 static void poll_epoll(struct weir_ring *ring)
 {
-	struct io_uring_sqe *sqe = next_entry(ring);
+	struct io_uring_sqe *sqe = weir_ring_queue_next(&ring->q);
 
 	if (sqe) {
 		sqe->opcode = IORING_OP_POLL_ADD;
@@ -152,28 +91,73 @@ static void poll_epoll(struct weir_ring *ring)
 
 /* --------------------------------------------------------------- buffers */
 
+static char *bytes_held(struct weir_ring *ring, uint16_t id)
+{
+	return ring->buffer_bytes + (size_t)id * BUFFER_BYTES;
+}
+
 static void give_buffer(struct weir_ring *ring, uint16_t id)
 {
 	struct io_uring_buf *b =
 		&ring->buffers->bufs[ring->buffers_tail & (BUFFERS - 1)];
 
-	b->addr = (uintptr_t)(ring->buffer_bytes + (size_t)id * BUFFER_BYTES);
+	b->addr = (uintptr_t)bytes_held(ring, id);
 	b->len = BUFFER_BYTES;
 	b->bid = id;
 	ring->buffers_tail++;
+	ring->n_free++;
 	__atomic_store_n(&ring->buffers->tail, ring->buffers_tail,
 			 __ATOMIC_RELEASE);
 }
 
-static void drop_held(struct weir_end *end)
+static void hold(struct weir_ring *ring, struct weir_end *end, uint16_t id,
+		 uint16_t n)
 {
+	ring->held[id] = (struct held){.n = n};
 	if (end->held) {
-		give_buffer(end->ring, (uint16_t)(end->held - 1));
-		end->held = 0;
+		ring->held[end->held_last].next = (uint16_t)(id + 1);
+	} else {
+		end->held = (uint16_t)(id + 1);
+		end->held_at = 0;
 	}
+	end->held_last = id;
+	end->n_held++;
+}
+
+static void drop_held(struct weir_ring *ring, struct weir_end *end)
+{
+	uint16_t id = (uint16_t)(end->held - 1);
+
+	end->held = ring->held[id].next;
+	end->held_at = 0;
+	end->n_held--;
+	give_buffer(ring, id);
 }
 
 /* -------------------------------------------------------------- receiving */
+
+/* It fails like a socket that has failed: the connection ends. */
+static void out_of_memory(struct weir_end *end)
+{
+	end->error = ENOMEM;
+	end->is_broken = true;
+	end->is_readable = true;
+	end->is_writable = true;
+}
+
+/* How much came since the last time tells whether it is worth a copy. */
+static void judge(struct weir_end *end)
+{
+	uint32_t received = (uint32_t)end->received;
+
+	if (end->is_bulk) {
+		end->n_small = received - end->armed_received < BUFFER_BYTES
+				       ? (uint8_t)(end->n_small + 1)
+				       : 0;
+		end->is_bulk = end->n_small < SMALL_READS;
+	}
+	end->armed_received = received;
+}
 
 void weir_ring_arm(struct weir_end *end)
 {
@@ -183,51 +167,112 @@ void weir_ring_arm(struct weir_end *end)
 	if (end->is_armed || end->held || end->is_broken) {
 		return;
 	}
-	sqe = next_entry(ring);
+	sqe = weir_ring_queue_next(&ring->q);
 	if (!sqe) {
-		/* Out of memory: the old way, whose edges begin anew. */
-		struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT |
-						   EPOLLPRI | EPOLLRDHUP |
-						   EPOLLET,
-					 .data.ptr = end};
-
-		(void)epoll_ctl(ring->epoll_fd, EPOLL_CTL_MOD, end->fd, &ev);
+		out_of_memory(end);
 		return;
 	}
-	sqe->opcode = IORING_OP_RECV;
+	judge(end);
 	sqe->fd = end->fd;
-	sqe->len = BUFFER_BYTES;
-	sqe->flags = IOSQE_BUFFER_SELECT;
-	/* It was found empty just now. */
-	sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
-	sqe->user_data = (uintptr_t)end | TAG_RECV;
-	end->armed_at = ring->tail - 1;
+	if (end->is_bulk || ring->n_free < BUFFERS_SCARCE) {
+		sqe->opcode = IORING_OP_POLL_ADD;
+		sqe->poll32_events = POLLIN | POLLRDHUP;
+		sqe->user_data = name_of(end, TAG_POLL);
+	} else {
+		sqe->opcode = IORING_OP_RECV;
+		sqe->flags = IOSQE_BUFFER_SELECT;
+		/* It was found empty just now. */
+		sqe->ioprio = IORING_RECVSEND_POLL_FIRST |
+			      IORING_RECV_MULTISHOT;
+		sqe->user_data = name_of(end, TAG_RECV);
+	}
+	end->armed_at = ring->q.tail - 1;
 	end->is_armed = true;
+	end->is_polled = sqe->opcode == IORING_OP_POLL_ADD;
+	end->is_cancelled = false;
+}
+
+void weir_ring_arm_out(struct weir_end *end)
+{
+	struct weir_ring *ring = end->ring;
+	struct io_uring_sqe *sqe;
+
+	if (end->is_out_armed || end->is_broken) {
+		return;
+	}
+	sqe = weir_ring_queue_next(&ring->q);
+	if (!sqe) {
+		out_of_memory(end);
+		return;
+	}
+	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->fd = end->fd;
+	sqe->poll32_events = POLLOUT;
+	sqe->user_data = name_of(end, TAG_OUT);
+	end->out_at = ring->q.tail - 1;
+	end->is_out_armed = true;
+}
+
+void weir_ring_add(struct weir_ring *ring, struct weir_end *end)
+{
+	end->ring = ring;
+	if (!end->is_writable) {
+		weir_ring_arm_out(end);
+	} else if (!end->is_readable) {
+		weir_ring_arm(end);
+	}
+}
+
+/* Takes back what has been submitted; it ends with a completion. */
+static bool cancel(struct weir_ring *ring, uint64_t name)
+{
+	struct io_uring_sqe *sqe = weir_ring_queue_next(&ring->q);
+
+	if (sqe) {
+		sqe->opcode = IORING_OP_ASYNC_CANCEL;
+		sqe->fd = -1;
+		sqe->addr = name;
+		sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+		sqe->user_data = TAG_NONE;
+	}
+	return sqe;
+}
+
+static void cancel_read(struct weir_ring *ring, struct weir_end *end)
+{
+	if (end->is_armed && !end->is_cancelled) {
+		end->is_cancelled = cancel(
+			ring,
+			name_of(end, end->is_polled ? TAG_POLL : TAG_RECV));
+	}
 }
 
 ssize_t weir_ring_recv(struct weir_end *end, char *p, size_t n)
 {
-	if (end->held) {
-		if (n > (size_t)(end->held_end - end->held_at)) {
-			n = (size_t)(end->held_end - end->held_at);
+	struct weir_ring *ring = end->ring;
+	size_t got = 0;
+
+	while (end->held && got < n) {
+		uint16_t id = (uint16_t)(end->held - 1);
+		size_t k = (size_t)(ring->held[id].n - end->held_at);
+
+		if (k > n - got) {
+			k = n - got;
 		}
-		memcpy(p,
-		       end->ring->buffer_bytes +
-			       (size_t)(end->held - 1) * BUFFER_BYTES +
-			       end->held_at,
-		       n);
-		end->held_at += (uint16_t)n;
-		if (end->held_at == end->held_end) {
-			drop_held(end);
-			end->is_readable = end->has_more || end->is_hup;
-			if (!end->is_readable) {
-				weir_ring_arm(end);
-			}
+		memcpy(p + got, bytes_held(ring, id) + end->held_at, k);
+		got += k;
+		end->held_at += (uint16_t)k;
+		if (end->held_at == ring->held[id].n) {
+			drop_held(ring, end);
 		}
-		return (ssize_t)n;
+	}
+	if (!end->held && end->is_armed) {
+		end->is_readable = false;
+	}
+	if (got) {
+		return (ssize_t)got;
 	}
 	if (end->is_armed) {
-		end->is_readable = false;
 		return -EAGAIN;
 	}
 	if (end->error) {
@@ -239,7 +284,8 @@ ssize_t weir_ring_recv(struct weir_end *end, char *p, size_t n)
 
 bool weir_ring_is_quiet(const struct weir_end *end)
 {
-	const struct weir_ring *ring = end->ring;
+	const struct weir_ring_queue *q = &end->ring->q;
+	uint64_t name = name_of(end, end->is_polled ? TAG_POLL : TAG_RECV);
 	uint32_t tail;
 
 	if (end->held || end->error) {
@@ -250,46 +296,71 @@ bool weir_ring_is_quiet(const struct weir_end *end)
 	}
 	/* It may have ended in the middle of the turn, when entries had to be
 	 * submitted. */
-	tail = atomic_load_explicit(ring->cq_tail, memory_order_acquire);
-	for (uint32_t i = *ring->cq_head; i != tail; i++) {
-		if (ring->cqes[i & ring->cq_mask].user_data ==
-		    ((uintptr_t)end | TAG_RECV)) {
+	tail = atomic_load_explicit(q->cq_tail, memory_order_acquire);
+	for (uint32_t i = *q->cq_head; i != tail; i++) {
+		if (q->cqes[i & q->cq_mask].user_data == name) {
 			return false;
 		}
 	}
 	return true;
 }
 
-/* A read has ended. */
-static void received(struct weir_ring *ring, struct weir_end *end,
+/* A receive has brought something, or has ended.  True: its end is to be told.
+ */
+static bool received(struct weir_ring *ring, struct weir_end *end,
 		     const struct io_uring_cqe *cqe)
 {
-	bool has_buffer = cqe->flags & IORING_CQE_F_BUFFER;
+	bool was_readable = end->is_readable;
 	uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 
-	end->is_armed = false;
-	if (end->kind == WEIR_END_DEAD || cqe->res <= 0) {
-		if (has_buffer) {
+	if (!(cqe->flags & IORING_CQE_F_MORE)) {
+		end->is_armed = false;
+	}
+	if (cqe->flags & IORING_CQE_F_BUFFER) {
+		ring->n_free--;
+		if (end->kind == WEIR_END_DEAD || cqe->res <= 0) {
 			give_buffer(ring, id);
 		}
 	}
 	if (end->kind == WEIR_END_DEAD) {
-		return;
+		return false;
 	}
 	end->is_readable = true;
 	if (cqe->res > 0) {
-		end->held = (uint16_t)(id + 1);
-		end->held_at = 0;
-		end->held_end = (uint16_t)cqe->res;
-		end->has_more = cqe->flags & IORING_CQE_F_SOCK_NONEMPTY;
-	} else if (cqe->res == 0) {
+		hold(ring, end, id, (uint16_t)cqe->res);
+		if (cqe->res == BUFFER_BYTES || end->n_held == HELD_MAX) {
+			end->is_bulk = true;
+			end->n_small = 0;
+			cancel_read(ring, end);
+		}
+		return !was_readable;
+	}
+	if (cqe->res == 0) {
 		end->is_hup = true;
 	} else if (cqe->res != -ENOBUFS && cqe->res != -EAGAIN &&
-		   cqe->res != -EINTR && cqe->res != -ENOMEM) {
+		   cqe->res != -EINTR && cqe->res != -ENOMEM &&
+		   cqe->res != -ECANCELED) {
 		/* recv() would not say it again. */
 		end->error = -cqe->res;
 		end->is_broken = true;
 	}
+	return true;
+}
+
+/* "Readable". */
+static bool polled(struct weir_end *end, const struct io_uring_cqe *cqe)
+{
+	end->is_armed = false;
+	if (end->kind == WEIR_END_DEAD) {
+		return false;
+	}
+	end->is_readable = true;
+	if (cqe->res > 0) {
+		end->is_hup |= (cqe->res & (POLLRDHUP | POLLHUP)) != 0;
+		/* Not POLLHUP: see note() of worker.c. */
+		end->is_broken |= (cqe->res & POLLERR) != 0;
+	}
+	return true;
 }
 
 /* ---------------------------------------------------------------- sending */
@@ -315,7 +386,7 @@ static bool append(struct weir_ring *ring, struct slot *s,
 {
 	char *p = bytes_of(ring, s) + s->n;
 
-	if (s->is_stuck || !is_queued(ring, s->at) ||
+	if (s->is_stuck || !weir_ring_queue_has(&ring->q, s->at) ||
 	    size > SLOT_BYTES - (size_t)s->n) {
 		return false;
 	}
@@ -324,7 +395,7 @@ static bool append(struct weir_ring *ring, struct slot *s,
 		p += iov[i].iov_len;
 	}
 	s->n += (uint16_t)size;
-	ring->sqes[s->at & ring->sq_mask].len = s->n;
+	ring->q.sqes[s->at & ring->q.sq_mask].len = s->n;
 	return true;
 }
 
@@ -342,7 +413,7 @@ bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
 	if (size > SLOT_BYTES || !ring->free_slot) {
 		return false;
 	}
-	sqe = next_entry(ring);
+	sqe = weir_ring_queue_next(&ring->q);
 	if (!sqe) {
 		return false;
 	}
@@ -350,7 +421,7 @@ bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
 	end->slot = ring->free_slot;
 	ring->free_slot = s->next;
 	*s = (struct slot){
-		.end = end, .at = ring->tail - 1, .next = ring->turn_slots};
+		.end = end, .at = ring->q.tail - 1, .next = ring->turn_slots};
 	ring->turn_slots = end->slot;
 	/* All of it or at once as much as fits, and then a completion: with
 	 * MSG_DONTWAIT it is over when the submission is. */
@@ -373,8 +444,8 @@ int weir_ring_settle(struct weir_end *end)
 		return 0;
 	}
 	s = &ring->slots[end->slot - 1];
-	if (!s->is_stuck && is_queued(ring, s->at)) {
-		void_entry(ring, s->at);
+	if (!s->is_stuck && weir_ring_queue_has(&ring->q, s->at)) {
+		weir_ring_queue_void(&ring->q, s->at, TAG_NONE);
 		s->is_stuck = true;
 	} else if (!s->is_stuck) {
 		end->is_writable = false;
@@ -391,6 +462,7 @@ int weir_ring_settle(struct weir_end *end)
 	s->done += (uint16_t)(r > 0 ? r : 0);
 	if (s->done < s->n) {
 		end->is_writable = false;
+		weir_ring_arm_out(end);
 		return -EAGAIN;
 	}
 	end->slot = 0;
@@ -428,8 +500,12 @@ static uint32_t finish_sends(struct weir_ring *ring, uint32_t n)
 
 		if (s->end && !s->is_stuck && s->has_failed) {
 			s->is_stuck = !s->end->is_broken;
+			if (s->is_stuck) {
+				weir_ring_arm_out(s->end);
+			}
 		}
-		if (s->end && (s->is_stuck || is_queued(ring, s->at))) {
+		if (s->end &&
+		    (s->is_stuck || weir_ring_queue_has(&ring->q, s->at))) {
 			s->next = kept;
 			kept = at;
 		} else {
@@ -449,13 +525,39 @@ static uint32_t finish_sends(struct weir_ring *ring, uint32_t n)
 	return n;
 }
 
+/* There is room, or a connection. */
+static bool polled_out(struct weir_end *end, const struct io_uring_cqe *cqe)
+{
+	end->is_out_armed = false;
+	if (end->kind == WEIR_END_DEAD) {
+		return false;
+	}
+	end->is_writable = true;
+	end->is_broken |= cqe->res > 0 && cqe->res & POLLERR;
+	if (end->slot) {
+		end->is_writable = weir_ring_settle(end) != -EAGAIN;
+	}
+	return true;
+}
+
+/* What waits for the end is taken back before its descriptor, which another
+ * socket may get, is closed; true: it had been submitted. */
+static bool take_back(struct weir_ring *ring, uint32_t at)
+{
+	if (weir_ring_queue_has(&ring->q, at)) {
+		weir_ring_queue_void(&ring->q, at, TAG_NONE);
+		return false;
+	}
+	return true;
+}
+
 void weir_ring_forget(struct weir_end *end)
 {
 	struct weir_ring *ring = end->ring;
-	struct io_uring_sqe *sqe;
 
-	if (ring->fd < 0) {
+	if (ring->q.fd < 0) {
 		end->is_armed = false;
+		end->is_out_armed = false;
 		end->slot = 0;
 		end->held = 0;
 		return;
@@ -467,25 +569,19 @@ void weir_ring_forget(struct weir_end *end)
 		ring->slots[end->slot - 1].end = NULL;
 		end->slot = 0;
 	}
-	drop_held(end);
-	if (!end->is_armed) {
-		return;
+	while (end->held) {
+		drop_held(ring, end);
 	}
-	if (is_queued(ring, end->armed_at)) {
-		void_entry(ring, end->armed_at);
-		end->is_armed = false;
-		return;
+	if (end->is_armed) {
+		end->is_armed = take_back(ring, end->armed_at);
 	}
-	/* The read holds on to the socket until it is told. */
-	sqe = next_entry(ring);
-	if (sqe) {
-		sqe->opcode = IORING_OP_ASYNC_CANCEL;
-		sqe->fd = -1;
-		sqe->addr = (uintptr_t)end | TAG_RECV;
-		sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
-		sqe->user_data = TAG_NONE;
-	} else {
-		(void)shutdown(end->fd, SHUT_RDWR);
+	if (end->is_out_armed) {
+		end->is_out_armed = take_back(ring, end->out_at);
+	}
+	/* They hold on to the socket until they are told. */
+	cancel_read(ring, end);
+	if (end->is_out_armed) {
+		(void)cancel(ring, name_of(end, TAG_OUT));
 	}
 }
 
@@ -493,23 +589,26 @@ void weir_ring_forget(struct weir_end *end)
 
 static uint32_t reap(struct weir_ring *ring, uint32_t n)
 {
-	uint32_t head = *ring->cq_head;
-	uint32_t tail = atomic_load_explicit(ring->cq_tail,
-					     memory_order_acquire);
+	struct weir_ring_queue *q = &ring->q;
+	uint32_t head = *q->cq_head;
+	uint32_t tail = atomic_load_explicit(q->cq_tail, memory_order_acquire);
 
 	for (; head != tail && n < CQ_ENTRIES; head++) {
-		const struct io_uring_cqe *cqe =
-			&ring->cqes[head & ring->cq_mask];
-		struct weir_end *end;
+		const struct io_uring_cqe *cqe = &q->cqes[head & q->cq_mask];
+		enum tag tag = cqe->user_data % _TAG_MAX;
+		struct weir_end *end =
+			(struct weir_end *)(uintptr_t)(cqe->user_data - tag);
+		bool is_told = false;
 
-		switch (cqe->user_data % _TAG_MAX) {
+		switch (tag) {
 		case TAG_RECV:
-			end = (struct weir_end *)(uintptr_t)cqe->user_data;
-			received(ring, end, cqe);
-			if (end->kind != WEIR_END_DEAD) {
-				ring->events[n++] = (struct epoll_event){
-					.data.ptr = end};
-			}
+			is_told = received(ring, end, cqe);
+			break;
+		case TAG_POLL:
+			is_told = polled(end, cqe);
+			break;
+		case TAG_OUT:
+			is_told = polled_out(end, cqe);
 			break;
 		case TAG_SEND:
 			failed(ring, cqe);
@@ -521,17 +620,13 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 		default:
 			break;
 		}
+		if (is_told) {
+			ring->events[n++] = (struct epoll_event){
+				.data.ptr = end};
+		}
 	}
-	atomic_store_explicit(ring->cq_head, head, memory_order_release);
+	atomic_store_explicit(q->cq_head, head, memory_order_release);
 	return n;
-}
-
-static bool has_completions(const struct weir_ring *ring)
-{
-	return *ring->cq_head != atomic_load_explicit(ring->cq_tail,
-						      memory_order_acquire) ||
-	       atomic_load_explicit(ring->sq_flags, memory_order_relaxed) &
-		       IORING_SQ_CQ_OVERFLOW;
 }
 
 int weir_ring_wait(struct weir_ring *ring, int ms,
@@ -546,11 +641,10 @@ int weir_ring_wait(struct weir_ring *ring, int ms,
 			ms = 0;
 		}
 	}
-	publish(ring);
-	(void)enter(ring, n_pending(ring), ms == 0 ? 0 : 1, ms);
+	(void)weir_ring_queue_enter(&ring->q, ms);
 	n = reap(ring, 0);
 	/* Not to be told from success before all is read. */
-	if (!has_completions(ring)) {
+	if (!weir_ring_queue_has_completions(&ring->q)) {
 		n = finish_sends(ring, n);
 	}
 	if (ring->has_epoll_events) {
@@ -566,65 +660,21 @@ int weir_ring_wait(struct weir_ring *ring, int ms,
 
 /* -------------------------------------------------------------- beginning */
 
-static void *map(int fd, size_t n, off_t at)
-{
-	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
-		       fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS
-			      : MAP_SHARED | MAP_POPULATE,
-		       fd, at);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void unmap(void *p, size_t n)
-{
-	if (p) {
-		(void)munmap(p, n);
-	}
-}
-
-static int map_queues(struct weir_ring *ring, const struct io_uring_params *p)
-{
-	uint32_t *array;
-
-	ring->sq_bytes = p->sq_off.array + p->sq_entries * sizeof(*array);
-	ring->cq_bytes = p->cq_off.cqes +
-			 p->cq_entries * sizeof(struct io_uring_cqe);
-	ring->sqes_bytes = p->sq_entries * sizeof(struct io_uring_sqe);
-	ring->sq = map(ring->fd, ring->sq_bytes, IORING_OFF_SQ_RING);
-	ring->cq = map(ring->fd, ring->cq_bytes, IORING_OFF_CQ_RING);
-	ring->sqes = map(ring->fd, ring->sqes_bytes, IORING_OFF_SQES);
-	if (!ring->sq || !ring->cq || !ring->sqes) {
-		return -ENOMEM;
-	}
-	ring->sq_head = (void *)(ring->sq + p->sq_off.head);
-	ring->sq_tail = (void *)(ring->sq + p->sq_off.tail);
-	ring->sq_flags = (void *)(ring->sq + p->sq_off.flags);
-	ring->sq_mask = p->sq_entries - 1;
-	ring->cq_head = (void *)(ring->cq + p->cq_off.head);
-	ring->cq_tail = (void *)(ring->cq + p->cq_off.tail);
-	ring->cq_mask = p->cq_entries - 1;
-	ring->cqes = (void *)(ring->cq + p->cq_off.cqes);
-	array = (void *)(ring->sq + p->sq_off.array);
-	for (uint32_t i = 0; i < p->sq_entries; i++) {
-		array[i] = i;
-	}
-	return 0;
-}
-
 static int map_buffers(struct weir_ring *ring)
 {
 	struct io_uring_buf_reg reg = {.ring_entries = BUFFERS};
 
-	ring->buffers = map(-1, BUFFERS * sizeof(struct io_uring_buf), 0);
-	ring->buffer_bytes = map(-1, (size_t)BUFFERS * BUFFER_BYTES, 0);
-	ring->slot_bytes = map(-1, (size_t)SLOTS * SLOT_BYTES, 0);
+	ring->buffers = weir_ring_map(-1, BUFFERS * sizeof(struct io_uring_buf),
+				      0);
+	ring->buffer_bytes = weir_ring_map(-1, (size_t)BUFFERS * BUFFER_BYTES,
+					   0);
+	ring->slot_bytes = weir_ring_map(-1, (size_t)SLOTS * SLOT_BYTES, 0);
 	if (!ring->buffers || !ring->buffer_bytes || !ring->slot_bytes) {
 		return -ENOMEM;
 	}
 	reg.ring_addr = (uintptr_t)ring->buffers;
-	if (syscall(__NR_io_uring_register, ring->fd, IORING_REGISTER_PBUF_RING,
-		    &reg, 1) < 0) {
+	if (syscall(__NR_io_uring_register, ring->q.fd,
+		    IORING_REGISTER_PBUF_RING, &reg, 1) < 0) {
 		return -errno;
 	}
 	for (uint16_t i = 0; i < BUFFERS; i++) {
@@ -636,23 +686,8 @@ static int map_buffers(struct weir_ring *ring)
 	return 0;
 }
 
-/* Saves looking the descriptor up at each call (5.18). */
-static void register_itself(struct weir_ring *ring)
-{
-	struct io_uring_rsrc_update reg = {.offset = UINT32_MAX,
-					   .data = (uint64_t)ring->fd};
-
-	ring->enter_fd = ring->fd;
-	if (syscall(__NR_io_uring_register, ring->fd, IORING_REGISTER_RING_FDS,
-		    &reg, 1) == 1) {
-		ring->enter_fd = (int)reg.offset;
-		ring->enter_flags = IORING_ENTER_REGISTERED_RING;
-	}
-}
-
 int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring)
 {
-	struct io_uring_params p = {.cq_entries = CQ_ENTRIES};
 	struct weir_ring *ring = calloc(1, sizeof(*ring));
 	int r;
 
@@ -660,8 +695,7 @@ int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring)
 		return -ENOMEM;
 	}
 	ring->epoll_fd = epoll_fd;
-	ring->fd = weir_uring_setup(SQ_ENTRIES, &p);
-	r = ring->fd < 0 ? ring->fd : map_queues(ring, &p);
+	r = weir_ring_queue_init(&ring->q, SQ_ENTRIES, CQ_ENTRIES);
 	if (r == 0) {
 		r = map_buffers(ring);
 	}
@@ -669,17 +703,15 @@ int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring)
 		weir_ring_free(&ring);
 		return r;
 	}
-	register_itself(ring);
 	*ret_ring = ring;
 	return 0;
 }
 
 void weir_ring_stop(struct weir_ring *ring)
 {
-	if (ring && ring->fd >= 0) {
-		publish(ring);
-		(void)enter(ring, n_pending(ring), 0, 0);
-		weir_close(&ring->fd);
+	if (ring && ring->q.fd >= 0) {
+		(void)weir_ring_queue_enter(&ring->q, 0);
+		weir_ring_queue_close(&ring->q);
 	}
 }
 
@@ -690,12 +722,9 @@ void weir_ring_free(struct weir_ring **ring)
 	if (!r) {
 		return;
 	}
-	weir_close(&r->fd);
-	unmap(r->sq, r->sq_bytes);
-	unmap(r->cq, r->cq_bytes);
-	unmap(r->sqes, r->sqes_bytes);
-	unmap(r->buffers, BUFFERS * sizeof(struct io_uring_buf));
-	unmap(r->buffer_bytes, (size_t)BUFFERS * BUFFER_BYTES);
-	unmap(r->slot_bytes, (size_t)SLOTS * SLOT_BYTES);
+	weir_ring_queue_fini(&r->q);
+	weir_ring_unmap(r->buffers, BUFFERS * sizeof(struct io_uring_buf));
+	weir_ring_unmap(r->buffer_bytes, (size_t)BUFFERS * BUFFER_BYTES);
+	weir_ring_unmap(r->slot_bytes, (size_t)SLOTS * SLOT_BYTES);
 	weir_free_ptr(ring);
 }

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * io_uring below the ends of a worker: a read that waits in the kernel takes
- * the place of "readable, then recv()", and small sends of a turn go in one
- * system call with the wait that follows.  The rest (accepting, connecting,
- * TLS, UDP, tunnels, room to send, hang-ups) stays with epoll, whose descriptor
- * the ring polls.
+ * io_uring below the ends of a worker: reads that wait in the kernel take the
+ * place of "readable, then recv()", and small sends of a turn go in one system
+ * call with the wait that follows.  The rest (accepting, TLS, UDP, raw tunnels)
+ * stays with epoll, whose descriptor the ring polls.
  *
- * An end that is not readable has exactly one read armed.  It ends with up to
- * one buffer of bytes, held until weir_end_recv() asks for them, and with what
- * the kernel knows about more; or says no more than "readable" (no buffer free,
- * the end of the stream), and recv() is left to find out.  So the machine above
- * sees the flags that epoll would have given it, and plain recv() and splice()
- * may follow whenever no read is armed.
+ * An end that is not readable has exactly one read armed.  While messages are
+ * small that is a multishot receive into buffers that the ring's ends share:
+ * it stays from one message to the next, and what it brings is held until
+ * weir_end_recv() asks for it.  Where more comes at a time than a buffer takes,
+ * or more than is asked for, it is cancelled, and the kernel says "readable"
+ * and no more (a poll): recv() and splice() take bulk with one copy less, and a
+ * peer's bytes wait in its own socket.  Any read may also end with no more than
+ * "readable" (no buffer free, the end of the stream), and recv() is left to
+ * find out.  So the machine above sees the flags that epoll would have given
+ * it, and plain recv() and splice() may follow whenever no read is armed.
  */
 #ifndef WEIR_PROXY_RING_H
 #define WEIR_PROXY_RING_H
@@ -36,11 +39,17 @@ void weir_ring_free(struct weir_ring **ring);
 int weir_ring_wait(struct weir_ring *ring, int ms,
 		   struct epoll_event **ret_events);
 
+/* The end's socket belongs to the ring from now on; its flags say what is to
+ * be waited for. */
+void weir_ring_add(struct weir_ring *ring, struct weir_end *end);
+
 /* What follows is for ends with end->ring set. */
 
 /* The end has become unreadable: a read waits for it from now on. */
 void weir_ring_arm(struct weir_end *end);
-/* Bytes of a read that has ended: n > 0, or -EAGAIN if one is still armed, or
+/* It has become unwritable, or is not connected yet. */
+void weir_ring_arm_out(struct weir_end *end);
+/* Bytes of reads that have ended: n > 0, or -EAGAIN if one is still armed, or
  * an error; 0: there is none, use recv(). */
 ssize_t weir_ring_recv(struct weir_end *end, char *p, size_t n);
 /* Takes all of size bytes to be sent by the end of the turn.  False: not now,

@@ -342,9 +342,9 @@ static int dial(struct weir_worker *w, struct weir_upstream *u,
 			return r;
 		}
 	}
-	r = weir_worker_watch(w, &u->end);
 	/* Tunnels carry bulk: long reads are better for them. */
-	return r == 0 && c->is_raw ? weir_worker_watch_alone(w, &u->end) : r;
+	return c->is_raw ? weir_worker_watch_alone(w, &u->end)
+			 : weir_worker_watch(w, &u->end);
 }
 
 int weir_upstream_established(struct weir_worker *w, struct weir_upstream *u)
@@ -360,6 +360,7 @@ int weir_upstream_established(struct weir_worker *w, struct weir_upstream *u)
 		return -ECONNREFUSED;
 	}
 	if (!is_tls) {
+		weir_end_is_empty(&u->end);
 		return 0;
 	}
 	r = weir_tls_handshake(&u->end);

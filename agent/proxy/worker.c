@@ -33,27 +33,20 @@ static int control(struct weir_worker *w, struct weir_end *end, int op,
 	return epoll_ctl(w->epoll_fd, op, end->fd, &ev) < 0 ? -errno : 0;
 }
 
-int weir_worker_watch(struct weir_worker *w, struct weir_end *end)
+int weir_worker_watch_alone(struct weir_worker *w, struct weir_end *end)
 {
-	/* OpenSSL reads its socket itself. */
-	if (w->ring && !end->layer) {
-		/* A read of the ring says the rest. */
-		end->ring = w->ring;
-		return control(w, end, EPOLL_CTL_ADD,
-			       EPOLLOUT | EPOLLRDHUP | EPOLLET);
-	}
 	return control(w, end, EPOLL_CTL_ADD,
 		       EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET);
 }
 
-int weir_worker_watch_alone(struct weir_worker *w, struct weir_end *end)
+int weir_worker_watch(struct weir_worker *w, struct weir_end *end)
 {
-	if (!end->ring) {
-		return 0;
+	/* OpenSSL reads its socket itself. */
+	if (!w->ring || end->layer) {
+		return weir_worker_watch_alone(w, end);
 	}
-	end->ring = NULL;
-	return control(w, end, EPOLL_CTL_MOD,
-		       EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET);
+	weir_ring_add(w->ring, end);
+	return 0;
 }
 
 int weir_worker_watch_level(struct weir_worker *w, struct weir_end *end)
@@ -222,16 +215,6 @@ static void begin_drain(struct weir_worker *w)
 	weir_hold_drive_all(w);
 }
 
-/* A read that waits says itself when there is something; where there is none
- * yet, any event may be the one to look for it. */
-static void note_ring(struct weir_end *end)
-{
-	end->is_readable = !end->is_armed;
-	if (end->is_writable && end->slot) {
-		end->is_writable = weir_end_settle(end) != -EAGAIN;
-	}
-}
-
 static void note(struct weir_end *end, uint32_t events)
 {
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
@@ -250,9 +233,6 @@ static void note(struct weir_end *end, uint32_t events)
 	}
 	if (events & EPOLLPRI) {
 		end->is_urgent = true;
-	}
-	if (end->ring && events) {
-		note_ring(end);
 	}
 }
 
@@ -324,7 +304,7 @@ static void reap(struct weir_worker *w)
 	while (*cp) {
 		struct weir_client *c = *cp;
 
-		if (c->end.is_armed) {
+		if (weir_end_is_awaited(&c->end)) {
 			cp = &c->next; /* until its read has ended */
 			continue;
 		}
@@ -335,7 +315,7 @@ static void reap(struct weir_worker *w)
 	while (*up) {
 		struct weir_upstream *u = *up;
 
-		if (u->end.is_armed) {
+		if (weir_end_is_awaited(&u->end)) {
 			up = &u->next;
 			continue;
 		}
@@ -593,9 +573,11 @@ static void forget_reads(struct weir_worker *w)
 {
 	for (struct weir_client *c = w->dead; c; c = c->next) {
 		c->end.is_armed = false;
+		c->end.is_out_armed = false;
 	}
 	for (struct weir_upstream *u = w->dead_upstreams; u; u = u->next) {
 		u->end.is_armed = false;
+		u->end.is_out_armed = false;
 	}
 }
 

@@ -108,9 +108,10 @@ void *weir_worker_main(void *arg);
 void weir_worker_publish(struct weir_worker *w, struct weir_plan_ref *ref);
 void weir_worker_wake(struct weir_worker *w);
 
-/* Edge-triggered, both directions, registered once. */
+/* Both directions, once for all; by the ring, if there is one. */
 int weir_worker_watch(struct weir_worker *w, struct weir_end *end);
-/* It is read without weir_end_recv(). */
+/* By epoll, edge-triggered: it is read without weir_end_recv(), or carries
+ * bulk. */
 int weir_worker_watch_alone(struct weir_worker *w, struct weir_end *end);
 int weir_worker_watch_level(struct weir_worker *w, struct weir_end *end);
 void weir_worker_unwatch(struct weir_worker *w, struct weir_end *end);
