@@ -19,5 +19,6 @@
 #define ECONNREFUSED 111
 
 #define PACKET_HOST 0
+#define PACKET_MULTICAST 2 /* 1 is broadcast */
 
 #endif

@@ -186,6 +186,16 @@ struct {
 	__type(value, struct weir_if);
 } weir_if SEC(".maps");
 
+/* Gateways' addresses on LANs.  Writer: agent; the program takes flags away. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct weir_ip);
+	__type(value, struct weir_lan);
+} weir_lan SEC(".maps");
+
 /* Events by WEIR_COUNT_*. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -7,6 +7,7 @@
  * Kernel floor 5.15 (clsact), 6.6 (TCX).
  */
 #include "begin.h"
+#include "lan.h"
 #include "rewrite.h"
 
 #define NOT_MINE (-100) /* no TC verdict: the rest of the program goes on */
@@ -312,7 +313,8 @@ static __always_inline int take_in(struct __sk_buff *skb, __u32 l3)
 		return TC_ACT_SHOT;
 	}
 	if (!admit(skb, &pkt, kind, &verdict)) {
-		return verdict;
+		return kind == WEIR_PKT_OTHER && l3 ? weir_lan_in(skb)
+						    : verdict;
 	}
 	is_known = weir_sieve_has_destination(&pkt.key.from, WEIR_SIEVE_FRONT);
 	if (is_known || weir_sieve_has_source(&pkt.key.from, WEIR_SIEVE_SNAT)) {
@@ -359,6 +361,10 @@ static __always_inline int let_out(struct __sk_buff *skb, __u32 l3)
 		flow = weir_flow_find(&pkt.key);
 	}
 	if (!flow) {
+		if (kind == WEIR_PKT_OTHER && l3 &&
+		    skb->protocol == bpf_htons(ETH_P_ARP)) {
+			return weir_lan_out(skb);
+		}
 		if (!weir_in_prefix(&pkt.key.from.saddr)) {
 			return verdict;
 		}
@@ -381,11 +387,17 @@ static __always_inline bool is_tagged(struct __sk_buff *skb)
 
 /* l3: 14 on Ethernet, 0 on devices without a link header.  What the link layer
  * does not address to this interface (flooded, for a macvlan above) is not for
- * the node, or is seen again where it is. */
+ * the node, or is seen again where it is; of what is for all, questions for
+ * addresses are looked at. */
 static __always_inline int ingress(struct __sk_buff *skb, __u32 l3)
 {
-	if (skb->pkt_type != PACKET_HOST || is_tagged(skb)) {
+	if (is_tagged(skb)) {
 		return TC_ACT_UNSPEC;
+	}
+	if (skb->pkt_type != PACKET_HOST) {
+		return l3 && skb->pkt_type <= PACKET_MULTICAST
+			       ? weir_lan_in(skb)
+			       : TC_ACT_UNSPEC;
 	}
 	return take_in(skb, l3);
 }

@@ -17,7 +17,7 @@
 
 #include "weir_pick.h"
 
-#define WEIR_ABI_VERSION 2
+#define WEIR_ABI_VERSION 3
 
 /* Sentinels in weir_slot.group: the share of a backendRef that cannot serve. */
 #define WEIR_GROUP_NONE 0u
@@ -217,10 +217,21 @@ struct weir_if {
 	struct weir_ip node4; /* address for SNAT when leaving here, or 0 */
 	struct weir_ip node6;
 	__u32 flags; /* WEIR_IF_* */
-	__u32 pad;
+	__u8 mac[6]; /* its own, zero where it has none */
+	__u16 pad;
 };
 #define WEIR_IF_EXTERNAL 1u /* leads off the node: its clients are not pods */
 #define WEIR_IF_PEER 2u     /* veth: redirect_peer is possible */
+
+/* weir_lan (hash by address): who answers ARP and neighbour solicitations for a
+ * Gateway's address on the LANs that this node is on.  What is not there is
+ * left to the kernel. */
+struct weir_lan {
+	__u32 ifindex; /* the interface that faces its LAN, 0: any external */
+	__u32 flags;   /* WEIR_LAN_*, taken away atomically by the program */
+};
+#define WEIR_LAN_ANSWERS 1u /* this node, until weir_meta.lan_until_ns */
+#define WEIR_LAN_YIELDS 2u  /* no longer when another node says it does */
 
 /* weir_count[reason] (per-CPU array): every hand-up, drop and oddity. */
 #define WEIR_COUNTERS(X)                                                       \
@@ -244,7 +255,13 @@ struct weir_if {
 	X(PACKET_PREFIX_DROP, "packet: proxy prefix from outside, dropped")    \
 	X(PACKET_REDIRECTED, "packet: sent past the stack")                    \
 	X(STEER_PROXY, "steer: connections and datagrams given to the proxy")  \
-	X(STEER_NO_SOCKET, "steer: no listener in the proxy, passed")
+	X(STEER_NO_SOCKET, "steer: no listener in the proxy, passed")          \
+	X(LAN_ANSWERED, "lan: asked for an address of this node, answered")    \
+	X(LAN_ELSEWHERE, "lan: asked for one of another node, dropped")        \
+	X(LAN_LAPSED, "lan: asked after this node's time was over, dropped")   \
+	X(LAN_RENAMED, "lan: own ARP request in another node's name, mended")  \
+	X(LAN_YIELDED, "lan: address left to the node that claimed it")        \
+	X(LAN_CLAIMED, "lan: address of this node claimed by another host")
 
 enum weir_counter {
 #define WEIR_COUNTER_ENUM(name, help) WEIR_COUNT_##name,
@@ -295,7 +312,7 @@ struct weir_meta {
 	__u32 agent_pid;
 	__u64 generation; /* last plan published to the maps in full */
 	__u64 netns_cookie;
-	__u64 pad;
+	__u64 lan_until_ns; /* CLOCK_MONOTONIC: what ends if the agent does */
 };
 
 _Static_assert(sizeof(struct weir_fe_key) == 20, "ABI");
@@ -313,5 +330,7 @@ _Static_assert(sizeof(struct weir_udp_key) == 32, "ABI");
 _Static_assert(sizeof(struct weir_frag_key) == 40, "ABI");
 _Static_assert(sizeof(struct weir_frag) == 16, "ABI");
 _Static_assert(sizeof(struct weir_self) == 16, "ABI");
+_Static_assert(sizeof(struct weir_if) == 44, "ABI");
+_Static_assert(sizeof(struct weir_lan) == 8, "ABI");
 
 #endif

@@ -197,6 +197,56 @@ static void put_rest(const cJSON *json, bool has_colour, struct weir_buf *out)
 	}
 }
 
+#define ADDRESSES_SHOWN 20
+
+/* Which node has which address on the LAN. */
+static void put_addresses(const cJSON *json, bool has_colour,
+			  struct weir_buf *out)
+{
+	static const char *const heads[] = {"ADDRESS<", "ANSWERED BY<",
+					    "INTERFACE<"};
+	const cJSON *all = member(json, "addresses");
+	struct weir_table_out t = {0};
+	const cJSON *v;
+	int n = 0;
+
+	if (cJSON_GetArraySize(all) == 0) {
+		return;
+	}
+	weir_table_heads(&t, heads, sizeof(heads) / sizeof(heads[0]));
+	cJSON_ArrayForEach(v, all)
+	{
+		const char *owner = weir_json_text(v, "owner");
+		const char *interface = weir_json_text(v, "interface");
+		bool is_here = cJSON_IsTrue(member(v, "answers"));
+
+		if (n++ == ADDRESSES_SHOWN) {
+			break;
+		}
+		weir_table_cell(&t, WEIR_PLAIN, "%s",
+				weir_json_text(v, "address"));
+		if (cJSON_IsTrue(member(v, "of_node"))) {
+			weir_table_cell(&t, WEIR_PLAIN, "this node's kernel");
+		} else if (is_here) {
+			weir_table_cell(&t, WEIR_GREEN, "this node");
+		} else {
+			weir_table_cell(&t, WEIR_PLAIN, "%s",
+					*owner ? owner : "nobody known");
+		}
+		weir_table_cell(&t, WEIR_DIM, "%s",
+				*interface ? interface : "any external");
+		weir_table_end_row(&t);
+	}
+	weir_table_print(&t, has_colour, 0, 0, out);
+	weir_table_fini(&t);
+	if (n > ADDRESSES_SHOWN) {
+		weir_buf_printf(out,
+				"  ... and %d more (weirctl status "
+				"--json)\n",
+				cJSON_GetArraySize(all) - ADDRESSES_SHOWN);
+	}
+}
+
 static int put_status(const struct weir_ctl *ctl, const cJSON *json,
 		      struct weir_buf *out)
 {
@@ -211,6 +261,7 @@ static int put_status(const struct weir_ctl *ctl, const cJSON *json,
 	weir_table_fini(&t);
 	put_plan(json, out);
 	put_objects(json, out);
+	put_addresses(json, ctl->has_colour, out);
 	put_rest(json, ctl->has_colour, out);
 	return cJSON_IsTrue(member(json, "ready")) ? WEIR_CTL_OK : WEIR_CTL_NO;
 }

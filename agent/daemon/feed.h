@@ -29,6 +29,9 @@ struct weir_feed {
 	void (*taken)(struct weir_feed *feed);
 	/* What was taken last holds on every plane. */
 	void (*in_force)(struct weir_feed *feed);
+	/* The node that answers for an address on the LAN; empty: not known. */
+	struct weir_str (*owner)(const struct weir_feed *feed,
+				 const struct weir_ip *ip);
 	/* Objects that could not be read. */
 	const struct weir_diag *(*diags)(struct weir_feed *feed, size_t *ret_n);
 	/* Members for the status document and families of metrics of its own.

@@ -102,6 +102,15 @@ static void ignore(struct weir_feed *feed)
 	(void)feed;
 }
 
+/* Nobody else is known. */
+static struct weir_str owner(const struct weir_feed *feed,
+			     const struct weir_ip *ip)
+{
+	(void)feed;
+	(void)ip;
+	return WEIR_STR("");
+}
+
 static const struct weir_diag *diags(struct weir_feed *feed, size_t *ret_n)
 {
 	struct directory *d = (struct directory *)feed;
@@ -133,6 +142,7 @@ int weir_feed_manifests_new(const struct weir_options *options,
 				     .is_writer = is_writer,
 				     .taken = ignore,
 				     .in_force = ignore,
+				     .owner = owner,
 				     .diags = diags,
 				     .status = say_nothing,
 				     .metrics = say_nothing};

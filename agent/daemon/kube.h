@@ -53,6 +53,17 @@ struct weir_kube_feed {
 	uint32_t mark;
 	uint64_t results[_WEIR_KIND_MAX][_WEIR_KUBE_RESULT_MAX];
 
+	/* kube_lan.c */
+	struct weir_timer lan_timer;
+	uint64_t lan_view;    /* hash of the nodes that may have addresses */
+	uint64_t lan_view_ms; /* it is so since */
+
+	/* kube_held.c: ports that sockets of other nodes hold */
+	struct weir_conflict *held;
+	size_t n_held;
+	size_t cap_held;
+	uint64_t held_hash;
+
 	/* kube_crds.c */
 	struct weir_timer bundle_timer;
 	struct weir_kube_request *bundle_request;
@@ -84,6 +95,21 @@ const char *weir_kube_now(char out[static WEIR_TIME_TEXT_MAX]);
 /* kube_infra.c: what spec.infrastructure of a Gateway (its JSON) asks for. */
 void weir_kube_infrastructure(struct weir_kube_feed *feed,
 			      struct weir_str object);
+
+/* kube_held.c: ports at Gateways' addresses that sockets of a node hold, told
+ * by each agent with its Lease. */
+void weir_kube_held_say(struct weir_kube_feed *feed);
+/* True if what others say changed. */
+bool weir_kube_held_read(struct weir_kube_feed *feed);
+
+/* kube_lan.c: which node has an address on the LAN. */
+void weir_kube_lan_init(struct weir_kube_feed *feed);
+void weir_kube_lan_fini(struct weir_kube_feed *feed);
+/* The members, or the local addresses of the plan in force, changed. */
+void weir_kube_lan_changed(struct weir_kube_feed *feed);
+/* The node that has ip by what this agent knows; empty: none. */
+struct weir_str weir_kube_lan_owner(struct weir_kube_feed *feed,
+				    const struct weir_ip *ip);
 
 /* kube_crds.c: the version of the Gateway API's CRDs. */
 void weir_kube_bundle_init(struct weir_kube_feed *feed);

@@ -39,6 +39,8 @@ static void on_members(void *arg)
 		/* Only the writer gives addresses. */
 		weir_control_again(f->control);
 	}
+	weir_kube_held_read(f);
+	weir_kube_lan_changed(f);
 	weir_kube_status_changed(f);
 }
 
@@ -104,7 +106,14 @@ static void in_force(struct weir_feed *feed)
 	f->is_in_force = true;
 	f->said_significant = f->taken_significant;
 	weir_kube_members_applied(f->members, f->taken, is_urgent);
+	weir_kube_lan_changed(f);
 	weir_kube_status_changed(f);
+}
+
+static struct weir_str owner(const struct weir_feed *feed,
+			     const struct weir_ip *ip)
+{
+	return weir_kube_lan_owner(of(feed), ip);
 }
 
 static const struct weir_diag *diags(struct weir_feed *feed, size_t *ret_n)
@@ -283,6 +292,7 @@ static int start_members(struct weir_kube_feed *f)
 						  : config->ns,
 		.node = f->options->node_name,
 		.may_write = true,
+		.is_mute = f->options->kernel.lan != WEIR_LAN_CHOSEN,
 		.on_change = on_members,
 		.arg = f};
 	int r = weir_kube_members_new(&options, &f->members);
@@ -322,6 +332,7 @@ static int start(struct weir_feed *feed, struct weir_control *control)
 	}
 	if (r == 0) {
 		weir_kube_bundle_init(f);
+		weir_kube_lan_init(f);
 		r = weir_kube_source_start(f->source);
 	}
 	return r;
@@ -332,6 +343,7 @@ static void stop(struct weir_feed *feed)
 	struct weir_kube_feed *f = of(feed);
 
 	weir_kube_status_fini(f);
+	weir_kube_lan_fini(f);
 	if (f->client) {
 		weir_kube_bundle_fini(f);
 	}
@@ -362,6 +374,7 @@ int weir_feed_kube_new(const struct weir_options *options,
 				     .is_writer = is_writer,
 				     .taken = taken,
 				     .in_force = in_force,
+				     .owner = owner,
 				     .diags = diags,
 				     .status = status,
 				     .metrics = metrics};

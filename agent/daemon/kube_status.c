@@ -242,15 +242,15 @@ struct look {
 	bool is_programmed;
 };
 
-static bool is_held(const struct weir_control *c,
-		    const struct weir_gateway_verdict *v,
-		    const struct weir_listener_spec *spec)
+static bool is_among(const struct weir_conflict *held, size_t n,
+		     const struct weir_gateway_verdict *v,
+		     const struct weir_listener_spec *spec)
 {
 	uint8_t proto = weir_str_is(spec->protocol, "UDP") ? IPPROTO_UDP
 							   : IPPROTO_TCP;
 
-	for (size_t i = 0; i < c->n_conflicts; i++) {
-		const struct weir_conflict *x = &c->conflicts[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct weir_conflict *x = &held[i];
 
 		if (x->port_be != htons(spec->port) || x->proto != proto) {
 			continue;
@@ -264,7 +264,17 @@ static bool is_held(const struct weir_control *c,
 	return false;
 }
 
-/* A port that a socket of the host holds at the Gateway's address is not taken
+/* By a socket of this node, or of another. */
+static bool is_held(const struct weir_kube_feed *f,
+		    const struct weir_gateway_verdict *v,
+		    const struct weir_listener_spec *spec)
+{
+	return is_among(f->control->conflicts, f->control->n_conflicts, v,
+			spec) ||
+	       is_among(f->held, f->n_held, v, spec);
+}
+
+/* A port that a socket of a node holds at the Gateway's address is not taken
  * from it; compile cannot know. */
 static void write_gateway(const struct look *l, struct weir_buf *out)
 {
@@ -282,7 +292,7 @@ static void write_gateway(const struct look *l, struct weir_buf *out)
 	_cleanup_free_ struct weir_listener_verdict *listeners = NULL;
 
 	if (l->object->kind != WEIR_KIND_GATEWAY ||
-	    l->f->control->n_conflicts == 0) {
+	    l->f->control->n_conflicts + l->f->n_held == 0) {
 		weir_status_gateway(&v, l->is_programmed, out);
 		return;
 	}
@@ -294,7 +304,7 @@ static void write_gateway(const struct look *l, struct weir_buf *out)
 	for (uint32_t i = 0; i < v.n_listeners; i++) {
 		listeners[i] = v.listeners[i];
 		if (i < spec->n_listeners &&
-		    is_held(l->f->control, &v, &spec->listeners[i])) {
+		    is_held(l->f, &v, &spec->listeners[i])) {
 			listeners[i].accepted = &held;
 			v.programmed = &not_usable;
 		}
@@ -465,7 +475,7 @@ static bool is_paced(const struct look *l, struct record *record)
 static void compare(struct look *l, const struct weir_kube_meta *meta)
 {
 	struct record *record = get_record(l->f, key_of(l->f, l->object));
-	uint64_t seen[4] = {l->f->control->conflicts_hash};
+	uint64_t seen[4] = {l->f->control->conflicts_hash ^ l->f->held_hash};
 
 	if (!record) {
 		return;

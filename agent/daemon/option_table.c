@@ -31,6 +31,7 @@
 	}
 
 static const char *const attach_words[] = {"auto", "tcx", "clsact", NULL};
+static const char *const announce_words[] = {"auto", "never", "off", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug",
 					  NULL};
 static const char *const io_words[] = {"epoll", "uring", "auto", NULL};
@@ -109,6 +110,16 @@ const struct weir_option weir_option_table[] = {
 	 AT(external),
 	 .example = "'eth*'",
 	 .help = "interfaces that lead off the node (may be repeated)"},
+	{.name = "announce",
+	 .metavar = "auto|never|off",
+	 .kind = WEIR_OPTION_WORD,
+	 .words = announce_words,
+	 AT(kernel.lan),
+	 .example = "auto",
+	 .help = "whether this node answers ARP and neighbour solicitations "
+		 "for addresses of Gateways: auto, for those it is chosen for "
+		 "(for all with a directory); never; off leaves it to the "
+		 "kernel"},
 	{.name = "ignore-interface",
 	 .metavar = "GLOB",
 	 .kind = WEIR_OPTION_LIST,

@@ -413,6 +413,7 @@ static void set_defaults(struct weir_options *o)
 		.max_rules = 65536,
 	};
 	weir_kernel_config_default(&o->kernel);
+	o->kernel.lan = WEIR_LAN_CHOSEN;
 	weir_proxy_limits_default(&o->limits);
 	weir_ip_parse(WEIR_STR("127.0.0.1"), &o->metrics_addr);
 }
@@ -461,6 +462,10 @@ static int finish(struct weir_options *o,
 	}
 	if (!o->manifests && o->action == WEIR_ACTION_RUN) {
 		use_node_name(o);
+	}
+	/* Nobody to choose among. */
+	if (o->manifests && o->kernel.lan == WEIR_LAN_CHOSEN) {
+		o->kernel.lan = WEIR_LAN_ALWAYS;
 	}
 	if (o->role != WEIR_ROLE_PARENT && o->n_fds == 0) {
 		snprintf(error, WEIR_OPTIONS_ERROR_MAX,

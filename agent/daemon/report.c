@@ -142,6 +142,45 @@ static void add_conflicts(struct weir_buf *b, const struct weir_control *c)
 	weir_buf_addz(b, "]");
 }
 
+struct address_list {
+	const struct weir_control *c;
+	struct weir_buf *json;
+	const char *comma;
+};
+
+static void add_address(void *arg, const struct weir_lan_state *s)
+{
+	struct address_list *list = arg;
+	struct weir_buf *b = list->json;
+	const struct weir_feed *feed = list->c->feed;
+	struct weir_str owner = feed->owner(feed, &s->ip);
+	char text[WEIR_ADDR_TEXT_MAX];
+
+	weir_buf_printf(b, "%s{\"address\":\"%s\",\"answers\":%s,", list->comma,
+			weir_ip_format(&s->ip, text),
+			s->is_answering ? "true" : "false");
+	list->comma = ",";
+	weir_buf_printf(b, "\"of_node\":%s,", s->is_of_node ? "true" : "false");
+	add_text(b, "interface", s->interface);
+	weir_buf_addz(b, ",\"owner\":");
+	if (owner.n) {
+		weir_buf_add_json(b, owner);
+	} else {
+		weir_buf_addz(b, "null");
+	}
+	weir_buf_addz(b, "}");
+}
+
+/* Who answers for Gateways' addresses on the LAN. */
+static void add_addresses(struct weir_buf *b, const struct weir_control *c)
+{
+	struct address_list list = {.c = c, .json = b, .comma = ""};
+
+	weir_buf_addz(b, "\"addresses\":[");
+	weir_kernel_lan_each(c->kernel, add_address, &list);
+	weir_buf_addz(b, "]");
+}
+
 struct severity_counts {
 	size_t n[3];
 };
@@ -214,6 +253,8 @@ void weir_report_status(const struct weir_control *c, struct weir_buf *b)
 	add_objects(b, c);
 	weir_buf_addz(b, ",");
 	add_plan(b, c);
+	weir_buf_addz(b, ",");
+	add_addresses(b, c);
 	weir_buf_addz(b, ",");
 	add_conflicts(b, c);
 	weir_buf_printf(

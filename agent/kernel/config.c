@@ -26,6 +26,7 @@ void weir_kernel_config_default(struct weir_kernel_config *config)
 		.max_refs = 16384,
 		.max_flows = 65536,
 		.max_sockets = 32768,
+		.lan = WEIR_LAN_ALWAYS,
 		.wants_accounting = true,
 		.wants_peer_names = true,
 	};

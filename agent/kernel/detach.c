@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "lan.h"
 #include "log.h"
 #include "private.h"
 
@@ -66,6 +67,9 @@ static int detach_version(const struct weir_kernel_config *config,
 			  pin_path);
 	}
 	r = is_here ? weir_routes_detach(config) : 0;
+	if (r == 0 && is_here) {
+		r = weir_lan_detach();
+	}
 	if (r < 0) {
 		return r;
 	}

@@ -21,6 +21,7 @@
 
 #include "addr.h"
 #include "cleanup.h"
+#include "lan.h"
 #include "log.h"
 #include "private.h"
 #include "tables.h"
@@ -333,6 +334,10 @@ int weir_kernel_open(const struct weir_kernel_config *config,
 	if (r < 0) {
 		return r;
 	}
+	r = weir_lan_start(kernel);
+	if (r < 0) {
+		return r;
+	}
 	r = weir_packet_start(kernel);
 	if (r < 0) {
 		return r;
@@ -355,6 +360,7 @@ void weir_kernel_close(struct weir_kernel **kernelp)
 	weir_loop_disarm(kernel->loop, &kernel->recheck);
 	weir_loop_disarm(kernel->loop, &kernel->expire);
 	weir_packet_stop(kernel);
+	weir_lan_stop(kernel);
 	weir_routes_free(kernel);
 	weir_tables_free(&kernel->tables);
 	for (int i = 0; i < _WEIR_PROGRAM_MAX; i++) {
@@ -401,11 +407,18 @@ int weir_kernel_publish(struct weir_kernel *kernel,
 	}
 	/* Last: an address becomes local when everything behind it is there.
 	 * One that goes has lost its frontends by now. */
+	r = weir_lan_add(kernel, weir_plan_at(p, p->local_addrs),
+			 p->local_addrs.n);
+	if (r < 0) {
+		return r;
+	}
 	r = weir_routes_apply(kernel, weir_plan_at(p, p->local_addrs),
 			      p->local_addrs.n);
 	if (r < 0) {
 		return r;
 	}
+	weir_lan_keep(kernel, weir_plan_at(p, p->local_addrs),
+		      p->local_addrs.n);
 	kernel->generation = p->generation;
 	__atomic_store_n(&meta->generation, p->generation, __ATOMIC_RELEASE);
 	return 0;

@@ -15,6 +15,16 @@
 
 enum weir_attach { WEIR_ATTACH_AUTO, WEIR_ATTACH_TCX, WEIR_ATTACH_CLSACT };
 
+/* Who answers ARP and neighbour solicitations for local addresses of the plan
+ * on the LANs that this node is on. */
+enum weir_lan_mode {
+	WEIR_LAN_CHOSEN, /* this node for those that weir_kernel_lan_decide()
+			  * says */
+	WEIR_LAN_NEVER,  /* this node for none */
+	WEIR_LAN_OFF,    /* left to the kernel */
+	WEIR_LAN_ALWAYS, /* this node for all */
+};
+
 /* What newer kernels have, to be done without as on an older one: so those
  * paths are tested on any kernel. */
 #define WEIR_WITHOUT_RETVAL 1u      /* bpf_set_retval: 5.18 */
@@ -59,8 +69,9 @@ struct weir_kernel_config {
 	bool wants_accounting; /* sockops */
 	bool wants_peer_names; /* getpeername and recvfrom show the frontend */
 	uint32_t without;      /* WEIR_WITHOUT_* */
-	const pid_t *self;     /* processes whose sockets bypass the hooks */
-	size_t n_self;         /* at most WEIR_SELF_MAX */
+	enum weir_lan_mode lan;
+	const pid_t *self; /* processes whose sockets bypass the hooks */
+	size_t n_self;     /* at most WEIR_SELF_MAX */
 };
 
 void weir_kernel_config_default(struct weir_kernel_config *config);
@@ -98,6 +109,28 @@ int weir_kernel_publish(struct weir_kernel *kernel,
 bool weir_kernel_is_settled(const struct weir_kernel *kernel);
 /* Generation published in full; 0: none. */
 uint64_t weir_kernel_generation(const struct weir_kernel *kernel);
+/* Decides for each local address whether this node answers for it; told how it
+ * was (is_ours NULL: nothing changes).  may_yield: it stops when another host
+ * says that an address is his.  until_ms: of weir_now_ms(), when it stops
+ * unless it is said again, also where the agent is dead; UINT64_MAX: never.
+ * Only with WEIR_LAN_CHOSEN. */
+void weir_kernel_lan_decide(struct weir_kernel *kernel,
+			    bool (*is_ours)(void *arg, const struct weir_ip *ip,
+					    bool was_ours),
+			    void *arg, bool may_yield, uint64_t until_ms);
+/* As said last, also by an earlier agent; 0: never. */
+uint64_t weir_kernel_lan_until(const struct weir_kernel *kernel);
+struct weir_lan_state {
+	struct weir_ip ip;
+	bool is_answering;     /* this node, now */
+	bool is_of_node;       /* an interface of the node has it: its kernel */
+	const char *interface; /* facing its LAN; NULL: any external */
+};
+/* Nothing where WEIR_LAN_OFF or the packet plane is off. */
+void weir_kernel_lan_each(const struct weir_kernel *kernel,
+			  void (*fn)(void *arg,
+				     const struct weir_lan_state *state),
+			  void *arg);
 /* A local address whose port a host socket holds: calls fn per frontend that
  * is not taken because of it. */
 void weir_kernel_conflicts(struct weir_kernel *kernel,

@@ -50,10 +50,10 @@ const char *const weir_map_names[_WEIR_MAP_MAX] = {
 	[WEIR_MAP_CONN] = "weir_conn",       [WEIR_MAP_SK] = "weir_sk",
 	[WEIR_MAP_UDP] = "weir_udp",         [WEIR_MAP_FLOW] = "weir_flow",
 	[WEIR_MAP_SIEVE] = "weir_sieve",     [WEIR_MAP_FRAG] = "weir_frag",
-	[WEIR_MAP_IF] = "weir_if",           [WEIR_MAP_COUNT] = "weir_count",
-	[WEIR_MAP_SOCK] = "weir_sock",       [WEIR_MAP_SELF] = "weir_self",
-	[WEIR_MAP_SKIPCG] = "weir_skipcg",   [WEIR_MAP_SKIPNS] = "weir_skipns",
-	[WEIR_MAP_META] = "weir_meta",
+	[WEIR_MAP_IF] = "weir_if",           [WEIR_MAP_LAN] = "weir_lan",
+	[WEIR_MAP_COUNT] = "weir_count",     [WEIR_MAP_SOCK] = "weir_sock",
+	[WEIR_MAP_SELF] = "weir_self",       [WEIR_MAP_SKIPCG] = "weir_skipcg",
+	[WEIR_MAP_SKIPNS] = "weir_skipns",   [WEIR_MAP_META] = "weir_meta",
 };
 
 const char *const weir_program_names[_WEIR_PROGRAM_MAX] = {
@@ -103,6 +103,8 @@ static uint32_t wanted_size(const struct weir_kernel_config *c,
 		return c->max_flows / 16 + 64;
 	case WEIR_MAP_IF:
 		return 4096;
+	case WEIR_MAP_LAN:
+		return c->max_frontends; /* each address has one at least */
 	default:
 		return 0; /* as declared */
 	}
@@ -114,6 +116,7 @@ static const char *option_of(enum weir_map_index map)
 	case WEIR_MAP_FE:
 	case WEIR_MAP_SVC:
 	case WEIR_MAP_WEYL1:
+	case WEIR_MAP_LAN:
 		return "max_frontends";
 	case WEIR_MAP_ROW:
 		return "max_slots";

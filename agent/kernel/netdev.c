@@ -17,6 +17,7 @@
 #include <bpf/libbpf.h>
 
 #include "cleanup.h"
+#include "lan.h"
 #include "log.h"
 
 /* What bpftool generates casts const away. */
@@ -319,6 +320,7 @@ static void publish(struct weir_netdevs *s, struct weir_netdev *d,
 				  : 0),
 	};
 
+	memcpy(v.mac, d->mac, sizeof(v.mac));
 	if (d->is_published && memcmp(&d->published, &v, sizeof(v)) == 0) {
 		return;
 	}
@@ -367,11 +369,12 @@ static int rescan(struct weir_netdevs *s, size_t max)
 	_cleanup_free_ struct weir_netdev *devs = NULL;
 	const char *pin_path = s->kernel->pin_path;
 	struct weir_ip ip4, ip6;
-	size_t n, n_tried = 0, n_pending = 0;
+	_cleanup_free_ struct weir_netaddr *nets = NULL;
+	size_t n, n_nets, n_tried = 0, n_pending = 0;
 	int failed = 0;
 	int r;
 
-	r = weir_netdev_read(s->request_fd, &devs, &n);
+	r = weir_netdev_read(s->request_fd, &devs, &n, &nets, &n_nets);
 	if (r < 0) {
 		return r;
 	}
@@ -424,6 +427,10 @@ static int rescan(struct weir_netdevs *s, size_t max)
 	s->devs = TAKE_PTR(devs);
 	s->n = n;
 	s->n_pending = n_pending;
+	weir_free_ptr(&s->nets);
+	s->nets = TAKE_PTR(nets);
+	s->n_nets = n_nets;
+	weir_lan_refresh(s->kernel);
 	return failed;
 }
 
@@ -583,6 +590,7 @@ void weir_packet_stop(struct weir_kernel *kernel)
 	weir_packet__destroy(s->skel);
 	weir_wire__destroy(s->wire);
 	weir_free_ptr(&s->devs);
+	weir_free_ptr(&s->nets);
 	weir_free_ptr(&kernel->packet);
 }
 

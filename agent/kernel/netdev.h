@@ -23,6 +23,8 @@ struct weir_netdev {
 	char kind[16]; /* "veth", ...; empty: a driver's own */
 	uint16_t type; /* ARPHRD_* */
 	uint32_t master;
+	uint8_t mac[6];
+	bool is_up;
 	bool has_peer_elsewhere; /* its other end is in another namespace */
 	bool has_default_route;
 	bool is_external;
@@ -38,6 +40,13 @@ struct weir_netdev {
 	bool is_published;
 };
 
+/* An address of an interface, and how much of it names the network. */
+struct weir_netaddr {
+	uint32_t ifindex;
+	struct weir_ip ip;
+	uint8_t len; /* of 128 */
+};
+
 struct weir_netdevs {
 	struct weir_kernel *kernel;
 	struct weir_packet *skel; /* generated */
@@ -49,6 +58,8 @@ struct weir_netdevs {
 	struct weir_netdev *devs;
 	size_t n;
 	size_t n_pending;
+	struct weir_netaddr *nets;
+	size_t n_nets;
 	struct weir_flows *flows; /* flows.c */
 };
 
@@ -79,9 +90,12 @@ int weir_attached_each(const char *pin_path,
 /* ---- netlink.c */
 
 /* Reads links, addresses and default routes.  -EBUSY: they do not hold still.
- * devs is sorted by ifindex; the
- * caller owns it.  What weir did is zero. */
-int weir_netdev_read(int fd, struct weir_netdev **ret_devs, size_t *ret_n);
+ * devs is sorted by ifindex; the caller owns both.  What weir did is zero. */
+int weir_netdev_read(int fd, struct weir_netdev **ret_devs, size_t *ret_n,
+		     struct weir_netaddr **ret_nets, size_t *ret_n_nets);
+/* Is ip in the network of the address? */
+bool weir_netaddr_covers(const struct weir_netaddr *net,
+			 const struct weir_ip *ip);
 const struct weir_netdev *weir_netdev_find(const struct weir_netdev *devs,
 					   size_t n, uint32_t ifindex);
 /* Sets is_external of all: leads off the node. */

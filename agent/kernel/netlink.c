@@ -15,6 +15,9 @@ struct devs {
 	struct weir_netdev *p;
 	size_t n;
 	size_t cap;
+	struct weir_netaddr *nets;
+	size_t n_nets;
+	size_t cap_nets;
 };
 
 static void copy_text(char *out, size_t size, const struct rtattr *a)
@@ -51,6 +54,7 @@ static int take_link(void *arg, const struct nlmsghdr *h)
 	const struct ifinfomsg *info = weir_rtnl_fixed(h, sizeof(*info));
 	struct devs *d = arg;
 	struct weir_netdev *dev;
+	const struct rtattr *mac;
 
 	if (h->nlmsg_type != RTM_NEWLINK || !info || info->ifi_index <= 0 ||
 	    (info->ifi_flags & IFF_LOOPBACK)) {
@@ -70,6 +74,12 @@ static int take_link(void *arg, const struct nlmsghdr *h)
 			  IFLA_INFO_KIND));
 	dev->master = weir_rtnl_u32(
 		weir_rtnl_attr(h, sizeof(*info), IFLA_MASTER), 0);
+	mac = weir_rtnl_attr(h, sizeof(*info), IFLA_ADDRESS);
+	if (mac && mac->rta_len == RTA_LENGTH(sizeof(dev->mac))) {
+		memcpy(dev->mac, (const char *)mac + RTA_LENGTH(0),
+		       sizeof(dev->mac));
+	}
+	dev->is_up = (info->ifi_flags & IFF_RUNNING) != 0;
 	dev->has_peer_elsewhere = weir_rtnl_attr(h, sizeof(*info),
 						 IFLA_LINK_NETNSID) != NULL;
 	return 0;
@@ -98,6 +108,38 @@ const struct weir_netdev *weir_netdev_find(const struct weir_netdev *devs,
 	return n ? bsearch(&key, devs, n, sizeof(*devs), dev_cmp) : NULL;
 }
 
+static int add_net(struct devs *d, uint32_t ifindex, const struct weir_ip *ip,
+		   unsigned int len)
+{
+	if (d->n_nets == d->cap_nets) {
+		size_t cap = d->cap_nets ? d->cap_nets * 2 : 32;
+		struct weir_netaddr *v = reallocarray(d->nets, cap, sizeof(*v));
+
+		if (!v) {
+			return -ENOMEM;
+		}
+		d->nets = v;
+		d->cap_nets = cap;
+	}
+	d->nets[d->n_nets++] = (struct weir_netaddr){
+		.ifindex = ifindex, .ip = *ip, .len = (uint8_t)len};
+	return 0;
+}
+
+bool weir_netaddr_covers(const struct weir_netaddr *net,
+			 const struct weir_ip *ip)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int bits = net->len > i * 32 ? net->len - i * 32u : 0;
+		uint32_t mask = bits >= 32 ? UINT32_MAX : ~(UINT32_MAX >> bits);
+
+		if ((net->ip.a[i] ^ ip->a[i]) & htonl(mask)) {
+			return false;
+		}
+	}
+	return weir_ip_is_v4(&net->ip) == weir_ip_is_v4(ip);
+}
+
 /* The first usable address of each family: what the kernel itself would take
  * as source first. */
 static int take_addr(void *arg, const struct nlmsghdr *h)
@@ -108,6 +150,7 @@ static int take_addr(void *arg, const struct nlmsghdr *h)
 	struct devs *d = arg;
 	struct weir_netdev *dev;
 	const struct rtattr *a;
+	struct weir_ip ip = {};
 
 	if (h->nlmsg_type != RTM_NEWADDR || !ifa ||
 	    ifa->ifa_scope != RT_SCOPE_UNIVERSE) {
@@ -119,22 +162,30 @@ static int take_addr(void *arg, const struct nlmsghdr *h)
 	}
 	if (ifa->ifa_family == AF_INET) {
 		a = weir_rtnl_attr(h, sizeof(*ifa), IFA_LOCAL);
-		if (a && !dev->addr4.a[2] &&
-		    !(ifa->ifa_flags & IFA_F_SECONDARY)) {
-			dev->addr4.a[2] = htonl(0xFFFF);
-			dev->addr4.a[3] = weir_rtnl_u32(a, 0);
+		if (!a || ifa->ifa_prefixlen > 32) {
+			return 0;
 		}
-		return 0;
+		ip.a[2] = htonl(0xFFFF);
+		ip.a[3] = weir_rtnl_u32(a, 0);
+		if (!dev->addr4.a[2] && !(ifa->ifa_flags & IFA_F_SECONDARY)) {
+			dev->addr4 = ip;
+		}
+		return add_net(d, ifa->ifa_index, &ip,
+			       ifa->ifa_prefixlen + 96u);
 	}
 	a = weir_rtnl_attr(h, sizeof(*ifa), IFA_ADDRESS);
-	if (ifa->ifa_family == AF_INET6 && a && a->rta_len >= RTA_LENGTH(16) &&
-	    !(weir_rtnl_u32(weir_rtnl_attr(h, sizeof(*ifa), IFA_FLAGS),
+	if (ifa->ifa_family != AF_INET6 || !a || a->rta_len < RTA_LENGTH(16) ||
+	    ifa->ifa_prefixlen > 128) {
+		return 0;
+	}
+	memcpy(&ip, (const char *)a + RTA_LENGTH(0), 16);
+	if (!(weir_rtnl_u32(weir_rtnl_attr(h, sizeof(*ifa), IFA_FLAGS),
 			    ifa->ifa_flags) &
 	      unusable) &&
 	    !dev->addr6.a[0]) {
-		memcpy(&dev->addr6, (const char *)a + RTA_LENGTH(0), 16);
+		dev->addr6 = ip;
 	}
-	return 0;
+	return add_net(d, ifa->ifa_index, &ip, ifa->ifa_prefixlen);
 }
 
 static void mark_default(struct devs *d, uint32_t ifindex)
@@ -180,9 +231,11 @@ static int take_route(void *arg, const struct nlmsghdr *h)
 static void devs_fini(struct devs *d)
 {
 	weir_free_ptr(&d->p);
+	weir_free_ptr(&d->nets);
 }
 
-static int read_once(int fd, struct weir_netdev **ret_devs, size_t *ret_n)
+static int read_once(int fd, struct weir_netdev **ret_devs, size_t *ret_n,
+		     struct weir_netaddr **ret_nets, size_t *ret_n_nets)
 {
 	struct ifinfomsg link = {.ifi_family = AF_UNSPEC};
 	struct ifaddrmsg addr = {.ifa_family = AF_UNSPEC};
@@ -211,15 +264,18 @@ static int read_once(int fd, struct weir_netdev **ret_devs, size_t *ret_n)
 	}
 	*ret_n = d.n;
 	*ret_devs = TAKE_PTR(d.p);
+	*ret_n_nets = d.n_nets;
+	*ret_nets = TAKE_PTR(d.nets);
 	return 0;
 }
 
-int weir_netdev_read(int fd, struct weir_netdev **ret_devs, size_t *ret_n)
+int weir_netdev_read(int fd, struct weir_netdev **ret_devs, size_t *ret_n,
+		     struct weir_netaddr **ret_nets, size_t *ret_n_nets)
 {
 	int r = -EAGAIN;
 
 	for (int i = 0; i < WEIR_RTNL_TRIES && r == -EAGAIN; i++) {
-		r = read_once(fd, ret_devs, ret_n);
+		r = read_once(fd, ret_devs, ret_n, ret_nets, ret_n_nets);
 	}
 	return r == -EAGAIN ? -EBUSY : r;
 }

@@ -15,6 +15,7 @@
  *   kernel.c   the public calls
  *   netdev.c, tcx.c   interfaces, and the packet plane's programs on them
  *   routes.c   local routes
+ *   lan.c, lan_tell.c   who answers for them on a LAN (lan.h)
  *   flows.c    expiry of flows
  */
 #ifndef WEIR_KERNEL_PRIVATE_H
@@ -47,6 +48,7 @@ enum weir_map_index {
 	WEIR_MAP_SIEVE,
 	WEIR_MAP_FRAG,
 	WEIR_MAP_IF,
+	WEIR_MAP_LAN,
 	WEIR_MAP_COUNT,
 	WEIR_MAP_SOCK,
 	WEIR_MAP_SELF,
@@ -92,6 +94,7 @@ enum weir_program_index {
 	_WEIR_PROGRAM_MAX
 };
 
+struct weir_lans;
 struct weir_netdevs;
 struct weir_routes;
 struct weir_tables;
@@ -115,6 +118,7 @@ struct weir_kernel {
 	struct weir_netdevs *packet;         /* netdev.c; NULL: off */
 	int packet_error;                    /* why it is off, -errno */
 	struct weir_routes *routes;          /* routes.c */
+	struct weir_lans *lan;               /* lan.c; NULL: off */
 	struct weir_timer recheck;           /* host sockets on our addresses */
 	struct weir_timer expire; /* associations of datagram sockets */
 	struct weir_udp_key expire_at;

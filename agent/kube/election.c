@@ -84,6 +84,7 @@ int weir_lease_read(struct weir_str json, struct weir_lease *ret_lease)
 	struct weir_str spec = weir_jview_member(json, "spec");
 	struct weir_str applied = weir_jview_text(weir_jview_path(
 		metadata, "annotations", "weir.dev/applied", NULL));
+	struct weir_str announces;
 	struct weir_lease l = {0};
 	uint64_t seconds;
 
@@ -102,7 +103,15 @@ int weir_lease_read(struct weir_str json, struct weir_lease *ret_lease)
 	l.duration_ms = (uint32_t)(seconds < 3600 ? seconds : 3600) * 1000;
 	l.transitions = weir_jview_u64(
 		weir_jview_member(spec, "leaseTransitions"));
+	copy_text(
+		weir_jview_path(metadata, "annotations", "weir.dev/held", NULL),
+		l.held, sizeof(l.held));
+	announces = weir_jview_text(weir_jview_path(
+		metadata, "annotations", "weir.dev/announces", NULL));
+	l.may_announce = !weir_str_is(announces, "no");
 	l.record = weir_str_hash(spec, weir_str_hash(applied, 1));
+	l.record = weir_str_hash(weir_str_of(l.held),
+				 l.record + l.may_announce);
 	weir_applied_read(applied, l.applied);
 	*ret_lease = l;
 	return 0;
@@ -135,7 +144,15 @@ static void add_metadata(const struct weir_lease_text *t, struct weir_buf *out)
 	if (t->applied) {
 		weir_buf_addz(out, ",\"annotations\":{\"weir.dev/applied\":\"");
 		weir_applied_write(t->applied, out);
-		weir_buf_addz(out, "\"}");
+		weir_buf_addz(out, "\"");
+		if (t->is_mute) {
+			weir_buf_addz(out, ",\"weir.dev/announces\":\"no\"");
+		}
+		if (t->held && *t->held) {
+			weir_buf_addz(out, ",\"weir.dev/held\":");
+			weir_buf_add_json(out, weir_str_of(t->held));
+		}
+		weir_buf_addz(out, "}");
 	}
 	weir_buf_addz(out, "}");
 }

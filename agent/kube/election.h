@@ -6,6 +6,7 @@
 #define WEIR_KUBE_ELECTION_H
 
 #include "buf.h"
+#include "lease.h"
 #include "object.h"
 
 #define WEIR_LEASE_NAME_MAX 254
@@ -21,6 +22,8 @@ struct weir_lease {
 	uint64_t record;
 	uint64_t applied[_WEIR_KIND_MAX];
 	char acquired[40]; /* as written */
+	char held[WEIR_LEASE_HELD_MAX];
+	bool may_announce;
 };
 
 /* 0, or -EBADMSG. */
@@ -37,6 +40,8 @@ struct weir_lease_text {
 	const char *acquired;    /* NULL: now */
 	uint64_t now_us;         /* of the wall clock */
 	const uint64_t *applied; /* of all kinds; NULL: not said */
+	const char *held;        /* shorter than WEIR_LEASE_HELD_MAX; NULL */
+	bool is_mute;            /* takes no part in announcing addresses */
 };
 
 /* The Lease as JSON: to create, to replace, or to merge. */

@@ -17,6 +17,7 @@
 #include "object.h"
 
 #define WEIR_LEASE_DURATION_MS 15000
+#define WEIR_LEASE_HELD_MAX 1024 /* bytes of weir_kube_members_say() */
 #define WEIR_LEASE_RENEW_MS 5000 /* a third of it */
 /* Between two acknowledgements, for each live member: all together write no
  * more than 50 a second. */
@@ -30,6 +31,7 @@ struct weir_kube_members_options {
 	const char *ns;       /* of the Leases */
 	const char *node;     /* unique: the node's name */
 	bool may_write;       /* takes part in the election */
+	bool is_mute;         /* answers for no address on a LAN */
 	uint32_t duration_ms; /* 0: WEIR_LEASE_DURATION_MS */
 	/* is_writer, the members or what they applied changed. */
 	void (*on_change)(void *arg);
@@ -39,6 +41,10 @@ struct weir_kube_members_options {
 struct weir_kube_member {
 	struct weir_str node;
 	bool is_live;
+	bool is_present;   /* is_live, or nobody can know (contact, below) */
+	bool is_confirmed; /* seen to live, not only to have lived */
+	bool may_announce;
+	const char *held; /* as it said by weir_kube_members_say() */
 	uint64_t applied[_WEIR_KIND_MAX];
 };
 
@@ -57,6 +63,14 @@ bool weir_kube_members_is_writer(const struct weir_kube_members *members);
  * kind, the own one included. */
 bool weir_kube_members_have(const struct weir_kube_members *members,
 			    enum weir_kind kind, uint64_t version);
+/* Says something short about this node to the others, with its Lease: ports
+ * that sockets of the node hold.  Shorter than WEIR_LEASE_HELD_MAX. */
+void weir_kube_members_say(struct weir_kube_members *members, const char *held);
+/* True while this agent's own Lease is renewed and the others' are seen: what
+ * it knows of them is what they know of it.  *ret_until_ms: of weir_now_ms(),
+ * until when its Lease holds for all others. */
+bool weir_kube_members_contact(const struct weir_kube_members *members,
+			       uint64_t *ret_until_ms);
 /* Lets go of both Leases, so that nobody waits for them to lapse: fn is called
  * when that is done, or after a second.  Nothing but free may follow. */
 void weir_kube_members_leave(struct weir_kube_members *members,

@@ -4,7 +4,7 @@
  * watched, which tells who lives, what was applied, and who writes; the own two
  * are written when they are due.
  */
-#include "lease.h"
+#include "members.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,62 +29,6 @@
 #define STEADY_MS 10000 /* a watch that lived so long was a good one */
 #define AGENT_PREFIX "weir-agent-"
 #define WRITER_NAME "weir-writer"
-
-struct member {
-	struct weir_kube_member public;
-	char *node;
-	struct weir_lease_watch watch;
-	uint64_t version; /* resourceVersion of the Lease */
-	uint32_t mark;
-};
-
-struct weir_kube_members {
-	struct weir_kube_members_options options;
-	char *ns;
-	char *node;
-	char *own_name; /* of the Lease */
-	uint32_t duration_ms;
-	uint64_t random;
-
-	/* What others say. */
-	struct weir_kube_request *reading;
-	struct weir_scan scan;
-	struct weir_timer retry;
-	uint32_t failures;
-	uint64_t read_begun_ms;
-	bool has_begun; /* its answer is good */
-	uint64_t seen;  /* resourceVersion */
-	bool is_watching;
-	bool writer_was_listed;
-	uint32_t mark;
-	struct member *members; /* sorted by node */
-	size_t n_members;
-	size_t cap;
-	struct weir_kube_member *list; /* what callers see */
-	size_t list_cap;
-
-	/* What we say. */
-	struct weir_kube_request *own;
-	uint64_t applied[_WEIR_KIND_MAX];
-	uint64_t own_written_ms; /* the last write was begun */
-	uint32_t own_failures;
-	bool is_member; /* it has applied a plan */
-	bool is_own_due;
-	struct weir_timer ack;
-
-	struct weir_election election;
-	struct weir_kube_request *electing;
-	uint64_t elect_begun_ms;
-	bool was_writer;
-
-	struct weir_timer tick;
-	struct weir_timer change;
-	bool has_warned;
-
-	void (*on_left)(void *arg);
-	void *left_arg;
-	struct weir_timer leave;
-};
 
 static void read_again(struct weir_kube_members *m);
 static void elect(struct weir_kube_members *m);
@@ -165,6 +109,7 @@ static struct member *add_member(struct weir_kube_members *m, const char *node,
 static void drop_member(struct weir_kube_members *m, size_t at)
 {
 	weir_free_ptr(&m->members[at].node);
+	weir_free_ptr(&m->members[at].held);
 	memmove(&m->members[at], &m->members[at + 1],
 		(m->n_members - at - 1) * sizeof(*m->members));
 	m->n_members--;
@@ -178,6 +123,7 @@ static void see_member(struct weir_kube_members *m,
 	uint64_t now = weir_now_ms();
 	size_t at;
 	struct member *member = find_member(m, node, &at);
+	bool is_news;
 
 	if (!member) {
 		member = add_member(m, node, at);
@@ -187,14 +133,22 @@ static void see_member(struct weir_kube_members *m,
 	}
 	member->mark = m->mark;
 	member->version = lease->version;
+	/* Of those in the first list some may be long dead. */
+	is_news = m->was_listed || member->watch.seen_ms;
 	if (!weir_lease_observe(&member->watch, lease, now)) {
 		return;
 	}
-	if (!member->public.is_live ||
+	if (!member->public.is_live || member->public.is_confirmed != is_news ||
+	    member->public.may_announce != lease->may_announce ||
+	    strcmp(member->held ? member->held : "", lease->held) != 0 ||
 	    memcmp(member->public.applied, lease->applied,
 		   sizeof(lease->applied)) != 0) {
 		changed(m);
 	}
+	member->public.is_confirmed = is_news;
+	member->public.may_announce = lease->may_announce;
+	weir_free_ptr(&member->held);
+	member->held = lease->held[0] ? strdup(lease->held) : NULL;
 	member->public.is_live = weir_lease_is_live(&member->watch, now);
 	memcpy(member->public.applied, lease->applied, sizeof(lease->applied));
 }
@@ -299,6 +253,7 @@ static void end_list(struct weir_kube_members *m)
 		weir_election_observe(&m->election, NULL, weir_now_ms());
 	}
 	m->is_watching = true;
+	m->was_listed = true;
 	elect(m);
 }
 
@@ -420,6 +375,11 @@ static void on_own_written(void *arg, const struct weir_kube_reply *reply)
 
 	m->own = NULL;
 	if (weir_kube_is_ok(reply)) {
+		if (!weir_members_are_fresh(m, weir_now_ms())) {
+			m->contact_since_ms = weir_now_ms();
+			changed(m);
+		}
+		m->own_renewed_ms = m->own_written_ms;
 		m->own_failures = 0;
 		m->has_warned = false;
 		if (m->is_own_due) {
@@ -480,7 +440,9 @@ static void write_own(struct weir_kube_members *m)
 					     .role = "agent",
 					     .duration_ms = m->duration_ms,
 					     .now_us = wall_us(),
-					     .applied = m->applied};
+					     .applied = m->applied,
+					     .held = m->held,
+					     .is_mute = m->options.is_mute};
 
 	if (m->own || !m->is_member || m->on_left) {
 		return;
@@ -657,7 +619,9 @@ void weir_kube_members_free(struct weir_kube_members **members)
 	weir_scan_fini(&m->scan);
 	for (size_t i = 0; i < m->n_members; i++) {
 		weir_free_ptr(&m->members[i].node);
+		weir_free_ptr(&m->members[i].held);
 	}
+	weir_free_ptr(&m->held);
 	weir_free_ptr(&m->members);
 	weir_free_ptr(&m->list);
 	weir_free_ptr(&m->ns);
@@ -689,27 +653,20 @@ void weir_kube_members_applied(struct weir_kube_members *members,
 	}
 }
 
+void weir_kube_members_say(struct weir_kube_members *members, const char *held)
+{
+	if (strcmp(members->held ? members->held : "", held) == 0 ||
+	    strlen(held) >= WEIR_LEASE_HELD_MAX) {
+		return;
+	}
+	weir_free_ptr(&members->held);
+	members->held = *held ? strdup(held) : NULL;
+	own_is_due(members);
+}
+
 bool weir_kube_members_is_writer(const struct weir_kube_members *members)
 {
 	return weir_election_is_writer(&members->election, weir_now_ms());
-}
-
-bool weir_kube_members_have(const struct weir_kube_members *members,
-			    enum weir_kind kind, uint64_t version)
-{
-	if (kind >= _WEIR_KIND_MAX || !members->is_member ||
-	    members->applied[kind] < version) {
-		return false;
-	}
-	for (size_t i = 0; i < members->n_members; i++) {
-		const struct member *m = &members->members[i];
-
-		if (m->public.is_live && strcmp(m->node, members->node) != 0 &&
-		    m->public.applied[kind] < version) {
-			return false;
-		}
-	}
-	return true;
 }
 
 /* After the requests, or when time is up. */
@@ -776,25 +733,4 @@ void weir_kube_members_leave(struct weir_kube_members *members,
 	}
 	weir_loop_arm(m->options.loop, &m->leave,
 		      m->own || m->electing ? LEAVE_MS : 0);
-}
-
-const struct weir_kube_member *
-weir_kube_members_list(struct weir_kube_members *members, size_t *ret_n)
-{
-	*ret_n = 0;
-	if (members->n_members > members->list_cap) {
-		void *v = reallocarray(members->list, members->n_members,
-				       sizeof(*members->list));
-
-		if (!v) {
-			return NULL;
-		}
-		members->list = v;
-		members->list_cap = members->n_members;
-	}
-	for (size_t i = 0; i < members->n_members; i++) {
-		members->list[i] = members->members[i].public;
-	}
-	*ret_n = members->n_members;
-	return members->list;
 }

@@ -106,7 +106,7 @@ tap_ok $? 'stopped: --detach with another directory finds nothing, no error'
 tap_ok $? 'and touches nothing'
 detach
 tap_ok $? '--detach'
-[ -z "$(routes)" ] && [ ! -e "$netns_pins/v2" ]
+[ -z "$(routes)" ] && [ ! -e "$netns_pins/v3" ]
 tap_ok $? 'removes routes and pins'
 detach && grep -qF "nothing of weir is pinned at $netns_pins" "$netns_work/out"
 tap_ok $? 'and may be repeated'

@@ -73,7 +73,7 @@ refuses 2 "--cgroup $netns_cgroup/none: No such file" $(agent_flags) \
 	--cgroup "$netns_cgroup/none"
 tap_ok $? 'an absent cgroup'
 [ "$(find "$netns_work" -name second)" = "" ] &&
-	"$agent_bin" --version | grep -q '^weir-agent .*ABI 2'
+	"$agent_bin" --version | grep -q '^weir-agent .*ABI 3'
 tap_ok $? '--version'
 "$agent_bin" --probe | jq -e .features >/dev/null
 tap_ok $? '--probe prints JSON'

@@ -162,7 +162,7 @@ tap_run 'with their bytes, both ways' moved_bytes
 tap_ok $? 'TCX: two links on an interface'
 netns_add p1c
 netns_pod 1 p1c 12
-wait_until 2 test -e "$netns_pins/weir/v2/tc-$(ifindex_of p1c)-in"
+wait_until 2 test -e "$netns_pins/weir/v3/tc-$(ifindex_of p1c)-in"
 tap_ok $? 'a new interface is followed'
 packet_all p1c -n 10 "tcp:$packet_v4:9000"
 tap_ok $? 'and served'
@@ -175,8 +175,8 @@ packet_all p1c -n 10 "tcp:$packet_v4:9000"
 tap_ok $? 'also when it is renamed'
 ip -n "$node1" link del renamed
 gone() {
-	! [ -e "$netns_pins/weir/v2/tc-$index-in" ] &&
-		! bpftool map lookup pinned "$netns_pins/weir/v2/weir_if" key \
+	! [ -e "$netns_pins/weir/v3/tc-$index-in" ] &&
+		! bpftool map lookup pinned "$netns_pins/weir/v3/weir_if" key \
 			$((index & 255)) $((index >> 8)) 0 0 >/dev/null 2>&1
 }
 wait_until 2 gone

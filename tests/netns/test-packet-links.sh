@@ -91,7 +91,7 @@ served() { # TEXT NS BACKEND URL
 }
 
 entries() {
-	bpftool map dump pinned "$netns_pins/weir/v2/weir_flow" 2>/dev/null |
+	bpftool map dump pinned "$netns_pins/weir/v3/weir_flow" 2>/dev/null |
 		grep -c '"to"'
 }
 
@@ -138,7 +138,7 @@ tap_ok $? 'bridge: the proxy prefix stays closed'
 
 # A port that leaves its bridge is an interface like any other.
 index=$(ip -n "$node1" -j link show b1b | jq '.[0].ifindex')
-pin=$netns_pins/weir/v2/tc-$index
+pin=$netns_pins/weir/v3/tc-$index
 [ ! -e "$pin-in" ] && [ -e "$pin-out" ]
 tap_ok $? 'bridge: a port has the way back alone'
 ip -n "$node1" link set b1b nomaster
@@ -160,7 +160,7 @@ packet_start
 # -------------------------------------------------------------------- VLAN
 if vlan_site 2>/dev/null; then
 	by_vlan
-	wait_until 2 test -e "$netns_pins/weir/v2/tc-$(ip -n "$node1" -j \
+	wait_until 2 test -e "$netns_pins/weir/v3/tc-$(ip -n "$node1" -j \
 		link show eth0.7 | jq '.[0].ifindex')-in"
 	served 'VLAN' out p1a "tcp:$packet_v4:9010"
 	served 'VLAN' out p1a "udp:$packet_v6:9016"
@@ -175,7 +175,7 @@ fi
 
 # ------------------------------------------------------------------ tunnel
 if tunnel_site; then
-	wait_until 2 test -e "$netns_pins/weir/v2/tc-$(ip -n "$node1" -j \
+	wait_until 2 test -e "$netns_pins/weir/v3/tc-$(ip -n "$node1" -j \
 		link show tun0 | jq '.[0].ifindex')-in"
 	for proto in tcp udp; do
 		served 'tunnel, from behind it' far p1a "$proto:$packet_v4:9010"

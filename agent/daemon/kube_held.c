@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A port of a Gateway that a socket of some node holds is not taken there
+ * (AddressNotUsable); the agent that writes status runs on another one.  So
+ * each agent says what it could not take in an annotation of its Lease:
+ * "192.0.2.1:80/tcp,[2001:db8::1]:53/udp".
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "addr.h"
+#include "cleanup.h"
+#include "kube.h"
+
+#define HELD_MAX 4096 /* of all nodes; a Lease has room for some twenty */
+
+void weir_kube_held_say(struct weir_kube_feed *f)
+{
+	const struct weir_control *c = f->control;
+	_cleanup_buf_ struct weir_buf text = {0};
+
+	for (size_t i = 0; i < c->n_conflicts; i++) {
+		const struct weir_conflict *x = &c->conflicts[i];
+		char addr[WEIR_ADDR_TEXT_MAX];
+
+		/* The first ones are enough to say that something is wrong. */
+		if (text.n + sizeof(addr) + 8 > WEIR_LEASE_HELD_MAX) {
+			break;
+		}
+		weir_buf_printf(&text, "%s%s/%s", i ? "," : "",
+				weir_addr_format(&x->addr, x->port_be, addr),
+				x->proto == IPPROTO_UDP ? "udp" : "tcp");
+	}
+	weir_buf_add(&text, "", 1);
+	if (!text.error) {
+		weir_kube_members_say(f->members, text.p);
+	}
+}
+
+static void add(struct weir_kube_feed *f, const struct weir_conflict *x)
+{
+	if (f->n_held == f->cap_held) {
+		size_t cap = f->cap_held ? f->cap_held * 2 : 8;
+		void *v = cap > HELD_MAX ? NULL
+					 : reallocarray(f->held, cap,
+							sizeof(*f->held));
+
+		if (!v) {
+			return;
+		}
+		f->held = v;
+		f->cap_held = cap;
+	}
+	f->held[f->n_held++] = *x;
+}
+
+/* What is not understood is nothing. */
+static void read_one(struct weir_kube_feed *f, struct weir_str word)
+{
+	ptrdiff_t slash = weir_str_find(word, '/');
+	struct weir_conflict x = {0};
+	struct weir_str proto;
+
+	if (slash < 0) {
+		return;
+	}
+	proto = weir_str_skip(word, (size_t)slash + 1);
+	word.n = (size_t)slash;
+	x.proto = weir_str_is(proto, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
+	if ((weir_str_is(proto, "udp") || weir_str_is(proto, "tcp")) &&
+	    weir_addr_parse(word, &x.addr, &x.port_be) == 0) {
+		add(f, &x);
+	}
+}
+
+bool weir_kube_held_read(struct weir_kube_feed *f)
+{
+	const struct weir_kube_member *v;
+	uint64_t hash = 0;
+	size_t n;
+
+	v = weir_kube_members_list(f->members, &n);
+	f->n_held = 0;
+	for (size_t i = 0; v && i < n; i++) {
+		struct weir_str text = weir_str_of(v[i].held);
+
+		if (!v[i].is_live || !text.n ||
+		    weir_str_is(v[i].node, f->options->node_name)) {
+			continue;
+		}
+		hash = weir_str_hash(text, hash + 1);
+		while (text.n) {
+			ptrdiff_t comma = weir_str_find(text, ',');
+			size_t len = comma < 0 ? text.n : (size_t)comma;
+
+			read_one(f, (struct weir_str){text.p, len});
+			text = weir_str_skip(text, len + 1);
+		}
+	}
+	if (hash == f->held_hash) {
+		return false;
+	}
+	f->held_hash = hash;
+	return true;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside agent/kube/members*.c: what is known of the Leases. */
+#ifndef WEIR_KUBE_MEMBERS_H
+#define WEIR_KUBE_MEMBERS_H
+
+#include "election.h"
+#include "lease.h"
+#include "scan.h"
+
+struct member {
+	struct weir_kube_member public;
+	char *node;
+	struct weir_lease_watch watch;
+	uint64_t version; /* resourceVersion of the Lease */
+	uint32_t mark;
+	char *held; /* NULL: none */
+};
+
+struct weir_kube_members {
+	struct weir_kube_members_options options;
+	char *ns;
+	char *node;
+	char *own_name; /* of the Lease */
+	uint32_t duration_ms;
+	uint64_t random;
+
+	/* What others say. */
+	struct weir_kube_request *reading;
+	struct weir_scan scan;
+	struct weir_timer retry;
+	uint32_t failures;
+	uint64_t read_begun_ms;
+	bool has_begun; /* its answer is good */
+	uint64_t seen;  /* resourceVersion */
+	bool is_watching;
+	bool was_listed; /* once at least */
+	bool writer_was_listed;
+	uint32_t mark;
+	struct member *members; /* sorted by node */
+	size_t n_members;
+	size_t cap;
+	struct weir_kube_member *list; /* what callers see */
+	size_t list_cap;
+
+	/* What we say. */
+	struct weir_kube_request *own;
+	uint64_t applied[_WEIR_KIND_MAX];
+	uint64_t own_written_ms; /* the last write was begun */
+	uint32_t own_failures;
+	bool is_member; /* it has applied a plan */
+	bool is_own_due;
+	uint64_t own_renewed_ms;   /* the last write that succeeded was begun */
+	uint64_t contact_since_ms; /* they have succeeded without a gap */
+	char *held;                /* what is said about this node, NULL */
+	struct weir_timer ack;
+
+	struct weir_election election;
+	struct weir_kube_request *electing;
+	uint64_t elect_begun_ms;
+	bool was_writer;
+
+	struct weir_timer tick;
+	struct weir_timer change;
+	bool has_warned;
+
+	void (*on_left)(void *arg);
+	void *left_arg;
+	struct weir_timer leave;
+};
+
+/* The own Lease is renewed often enough: within two thirds of its duration, as
+ * for the writer. */
+bool weir_members_are_fresh(const struct weir_kube_members *members,
+			    uint64_t now_ms);
+
+#endif
