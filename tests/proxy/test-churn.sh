@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Plans that change every 150 ms, and endpoints that come and go, while clients
+# pipeline sixteen requests at a time and while WebSockets begin, talk and end:
+# nothing fails.  (Keep-alive and new connections: test-swap.sh, and the kernel
+# planes with them: tests/netns/test-stress.sh.)
+set -u
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+mkdir "$dir/site"
+cp "$here/site/site.yaml" "$dir/site/"
+
+# route NAME WEIGHT-A WEIGHT-B: of the host NAME, to NAME-a and NAME-b
+route() {
+	cat >"$dir/site/route-$1.yaml.new" <<-YAML
+	apiVersion: gateway.networking.k8s.io/v1
+	kind: HTTPRoute
+	metadata: {name: $1, namespace: default}
+	spec:
+	  parentRefs: [{name: gw, sectionName: http}]
+	  hostnames: [$1]
+	  rules:
+	  - backendRefs:
+	    - {name: $1-a, port: 80, weight: $2}
+	    - {name: $1-b, port: 80, weight: $3}
+	YAML
+	mv "$dir/site/route-$1.yaml.new" "$dir/site/route-$1.yaml"
+}
+
+# service NAME PORT ENDPOINTS...
+service() {
+	local name=$1 port=$2 list
+	shift 2
+	list=$(printf '{addresses: [%s], conditions: {ready: true}},' "$@")
+	cat >"$dir/site/$name.yaml.new" <<-YAML
+	apiVersion: v1
+	kind: Service
+	metadata: {name: $name, namespace: default}
+	spec: {ports: [{name: p, port: 80, targetPort: $port}]}
+	---
+	apiVersion: discovery.k8s.io/v1
+	kind: EndpointSlice
+	metadata: {name: $name-1, namespace: default, labels: {kubernetes.io/service-name: $name}}
+	addressType: IPv4
+	ports: [{name: p, port: $port, protocol: TCP}]
+	endpoints: [${list%,}]
+	YAML
+	mv "$dir/site/$name.yaml.new" "$dir/site/$name.yaml"
+}
+
+service churn-a 9110 127.0.1.2
+service churn-b 9110 127.0.1.3
+service ws-a 9102 127.0.1.2
+service ws-b 9102 127.0.1.3
+route churn 1 1
+route ws 1 1
+backend A=http:127.0.1.2:9110 B=http:127.0.1.3:9110
+python3 "$here/clients/churn.py" serve 127.0.1.2:9102 127.0.1.3:9102 >"$dir/ws" 2>&1 3>&- &
+others+=($!)
+for _ in $(seq 250); do
+	grep -q ready "$dir/ws" && break
+	sleep 0.02
+done
+proxy "$dir/site" workers=2
+
+python3 "$here/clients/churn.py" load 127.0.0.30:8080 8 >"$dir/load" 2>"$dir/load.err" 3>&- &
+load=$!
+plans=0
+while kill -0 "$load" 2>/dev/null; do
+	i=$((plans % 4))
+	route churn $((i % 2)) $(((i + 1) % 2))
+	route ws $(((i + 1) % 2)) $((i % 2))
+	if ((i < 2)); then
+		service churn-a 9110 127.0.1.2
+		service ws-a 9102 127.0.1.3
+	else
+		service churn-a 9110 127.0.1.3 127.0.1.2
+		service ws-a 9102 127.0.1.2 127.0.1.3
+	fi
+	: >"$dir/out"
+	echo reload >&3
+	await 'acked' && plans=$((plans + 1))
+	sleep 0.15
+done
+wait "$load"
+ok "pipelining and WebSockets: no failure" [ $? = 0 ]
+sed 's/^/# /' "$dir/load" "$dir/load.err" | cut -c1-600
+ok "under $plans plans" [ "$plans" -ge 10 ]
+value() { sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p" "$dir/load"; }
+ok "$(value answers) answers on $(value connections) connections, by both backends" \
+	[ "$(value answers)" -ge 1000 -a "$(value connections)" = 8 -a "$(grep -c '"A", "B"' "$dir/load")" = 1 ]
+ok "$(value messages) messages in $(value sessions) WebSockets" \
+	[ "$(value messages)" -ge 300 -a "$(value sessions)" -ge 32 ]
+ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
+plan
