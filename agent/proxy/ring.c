@@ -23,6 +23,7 @@
 #define SMALL_READS 4 /* after so many an end is not one of bulk any more */
 #define SLOTS 512     /* for sends */
 #define SLOT_BYTES 2048
+#define BUSY_EVENTS 4 /* fewer in a turn: what is to be sent goes at once */
 #define EPOLL_EVENTS 256
 #define EVENTS_MAX (CQ_ENTRIES + SLOTS + EPOLL_EVENTS)
 
@@ -67,6 +68,7 @@ struct weir_ring {
 	char *slot_bytes;
 	uint16_t free_slot; /* index + 1 */
 	uint16_t turn_slots;
+	bool is_busy; /* enough happens in this turn to put sends off */
 	struct slot slots[SLOTS];
 	struct epoll_event events[EVENTS_MAX];
 };
@@ -410,7 +412,7 @@ bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
 		return append(ring, &ring->slots[end->slot - 1], iov, n_iov,
 			      size);
 	}
-	if (size > SLOT_BYTES || !ring->free_slot) {
+	if (size > SLOT_BYTES || !ring->free_slot || !ring->is_busy) {
 		return false;
 	}
 	sqe = weir_ring_queue_next(&ring->q);
@@ -654,6 +656,7 @@ int weir_ring_wait(struct weir_ring *ring, int ms,
 		n += r > 0 ? (uint32_t)r : 0;
 		ring->has_epoll_events = false;
 	}
+	ring->is_busy = n >= BUSY_EVENTS;
 	*ret_events = ring->events;
 	return (int)n;
 }
