@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "diaglog.h"
 #include "fdutil.h"
+#include "giveback.h"
 
 /* A forgotten id: longer than any reader keeps an old plan. */
 #define QUARANTINE_MS 10000
@@ -20,6 +21,7 @@
 #define CONFLICT_MS 2000        /* is the port free by now? */
 #define NOT_COMPILED UINT64_MAX /* store_version: compile in any case */
 #define TRIM_MS 300             /* quiet time before memory is given back */
+#define REST_MS 10000           /* more of it: what is used again soon */
 
 static void compile_if_changed(struct weir_control *c);
 static void tell_in_force(struct weir_control *c);
@@ -393,6 +395,7 @@ static void compile_if_changed(struct weir_control *c)
 	c->store_version = version;
 	c->pending_us = 0;
 	weir_loop_arm(c->loop, &c->trim_timer, TRIM_MS);
+	weir_loop_disarm(c->loop, &c->rest_timer);
 	weir_diaglog_update(c);
 	if (r == 0) {
 		send_next(c);
@@ -491,8 +494,19 @@ static void on_memory(struct weir_timer *timer)
 
 static void on_trim(struct weir_timer *timer)
 {
-	(void)timer;
+	struct weir_control *c = timer->arg;
+
 	malloc_trim(0);
+	weir_loop_arm(c->loop, &c->rest_timer, REST_MS);
+}
+
+static void on_rest(struct weir_timer *timer)
+{
+	struct weir_control *c = timer->arg;
+
+	weir_sealed_rest(&c->current);
+	weir_counters_rest(c->counters);
+	weir_give_back();
 }
 
 void weir_control_reload(struct weir_control *c)
@@ -543,6 +557,7 @@ static void init(struct weir_control *c, const struct weir_control_parts *parts)
 	c->conflict_timer = (struct weir_timer){.fn = on_conflict_timer,
 						.arg = c};
 	c->trim_timer = (struct weir_timer){.fn = on_trim, .arg = c};
+	c->rest_timer = (struct weir_timer){.fn = on_rest, .arg = c};
 	c->memory_timer = (struct weir_timer){.fn = on_memory, .arg = c};
 	/* As long as the proxy may answer on one, and a little. */
 	c->udp.rest_ms = c->options->limits.udp_idle_ms + 5000;
@@ -636,6 +651,7 @@ void weir_control_stop(struct weir_control *c)
 	weir_loop_disarm(c->loop, &c->answer_timer);
 	weir_loop_disarm(c->loop, &c->retry_timer);
 	weir_loop_disarm(c->loop, &c->conflict_timer);
+	weir_loop_disarm(c->loop, &c->rest_timer);
 	weir_loop_disarm(c->loop, &c->trim_timer);
 	weir_loop_disarm(c->loop, &c->memory_timer);
 	c->feed->stop(c->feed);

@@ -76,6 +76,7 @@ struct weir_control {
 	struct weir_timer retry_timer;
 	struct weir_timer conflict_timer;
 	struct weir_timer trim_timer;
+	struct weir_timer rest_timer;
 	struct weir_memory memory; /* for the next compilation */
 	struct weir_timer memory_timer;
 	struct weir_control_stats stats;

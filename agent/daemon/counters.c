@@ -73,6 +73,13 @@ int weir_counters_map(const struct weir_options *o, int fd,
 	return 0;
 }
 
+void weir_counters_rest(const struct weir_counters *counters)
+{
+	if (counters->stats) {
+		madvise(counters->stats, counters->size, MADV_DONTNEED);
+	}
+}
+
 void weir_counters_unmap(struct weir_counters *c)
 {
 	if (c->stats) {

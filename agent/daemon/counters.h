@@ -26,6 +26,8 @@ int weir_counters_new(const struct weir_options *options, int *ret_fd);
 int weir_counters_map(const struct weir_options *options, int fd,
 		      struct weir_counters *ret_counters);
 void weir_counters_unmap(struct weir_counters *counters);
+/* Not looked at for a while: what was looked at stays in the memfd alone. */
+void weir_counters_rest(const struct weir_counters *counters);
 /* After the death of a proxy: nothing is in flight any more, what was open is
  * closed. */
 void weir_counters_settle(struct weir_counters *counters);

@@ -313,11 +313,57 @@ static void write_gateway(const struct look *l, struct weir_buf *out)
 	weir_status_gateway(&v, l->is_programmed, out);
 }
 
+/* Kinds of the Gateway API that the server does not have, and all that may not
+ * be read: what is said of them is not heard.  The reason; NULL: nothing. */
+static const char *find_lack(const struct weir_kube_feed *f,
+			     struct weir_buf *message)
+{
+	_cleanup_buf_ struct weir_buf missing = {0};
+	_cleanup_buf_ struct weir_buf forbidden = {0};
+
+	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
+		struct weir_kube_kind_report r;
+		struct weir_buf *b;
+
+		weir_kube_source_report(f->source, (enum weir_kind)k, &r);
+		if (r.state == WEIR_KUBE_FORBIDDEN) {
+			b = &forbidden;
+		} else if (r.state == WEIR_KUBE_MISSING &&
+			   strcmp(weir_kind_group((enum weir_kind)k),
+				  weir_kind_group(WEIR_KIND_GATEWAY)) == 0) {
+			b = &missing;
+		} else {
+			continue;
+		}
+		weir_buf_printf(b, "%s%s", b->n ? ", " : "",
+				weir_kind_text((enum weir_kind)k));
+	}
+	if (forbidden.n) {
+		weir_buf_printf(message, "weir may not read %.*s",
+				(int)forbidden.n, forbidden.p);
+	}
+	if (missing.n) {
+		weir_buf_printf(message, "%sthere is no CRD of %.*s",
+				forbidden.n ? "; " : "", (int)missing.n,
+				missing.p);
+	}
+	return forbidden.n ? "Forbidden" : missing.n ? "MissingCRDs" : NULL;
+}
+
+static void write_class(const struct look *l, struct weir_buf *out)
+{
+	_cleanup_buf_ struct weir_buf message = {0};
+	const char *reason = find_lack(l->f, &message);
+
+	weir_status_class(l->verdict, weir_str_of(l->f->bundle), reason,
+			  weir_buf_str(&message), out);
+}
+
 static void write_desired(const struct look *l, struct weir_buf *out)
 {
 	switch (l->object->kind) {
 	case WEIR_KIND_GATEWAY_CLASS:
-		weir_status_class(l->verdict, weir_str_of(l->f->bundle), out);
+		write_class(l, out);
 		break;
 	case WEIR_KIND_GATEWAY:
 	case WEIR_KIND_LISTENER_SET:
@@ -490,7 +536,12 @@ static void compare(struct look *l, const struct weir_kube_meta *meta)
 		seen[3] = l->is_programmed;
 	}
 	if (l->object->kind == WEIR_KIND_GATEWAY_CLASS) {
-		seen[0] = weir_str_hash(weir_str_of(l->f->bundle), 2);
+		_cleanup_buf_ struct weir_buf lack = {0};
+
+		find_lack(l->f, &lack);
+		seen[0] = weir_str_hash(
+			weir_buf_str(&lack),
+			weir_str_hash(weir_str_of(l->f->bundle), 2));
 	}
 	seen[0] = weir_hash64(seen, sizeof(seen), 0);
 	if (record->seen != seen[0]) {

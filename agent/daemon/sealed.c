@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "cleanup.h"
 #include "fdutil.h"
@@ -16,6 +17,20 @@ void weir_sealed_fini(struct weir_sealed *b)
 	weir_close(&b->eps_fd);
 	weir_close(&b->secrets_fd);
 	*b = WEIR_SEALED_NONE;
+}
+
+static void rest(const void *p, size_t n)
+{
+	if (p) {
+		madvise((void *)(uintptr_t)p, n, MADV_DONTNEED);
+	}
+}
+
+void weir_sealed_rest(const struct weir_sealed *b)
+{
+	rest(b->rules, b->rules_size);
+	rest(b->eps, b->eps_size);
+	rest(b->secrets, b->secrets_size);
 }
 
 bool weir_sealed_is_same(void *a, uint64_t *generation, size_t n, const void *b,

@@ -35,6 +35,8 @@ struct weir_sealed_from {
 };
 
 void weir_sealed_fini(struct weir_sealed *blocks);
+/* Not read for a while: its pages stay in the memfds alone. */
+void weir_sealed_rest(const struct weir_sealed *blocks);
 /* Do two blocks say the same, whatever their generations?  generation: inside
  * a, which is of n bytes; it is left as it was. */
 bool weir_sealed_is_same(void *a, uint64_t *generation, size_t n, const void *b,

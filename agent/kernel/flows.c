@@ -157,6 +157,12 @@ static int step(struct weir_flows *s)
 	uint32_t next = 0;
 	int r;
 
+	if (s->is_tallying || s->wants_tally) {
+		r = weir_rest_wake(s->kernel);
+		if (r < 0) {
+			return r;
+		}
+	}
 	if (!s->is_walking) {
 		begin_walk(s);
 	}

@@ -343,6 +343,7 @@ int weir_kernel_open(const struct weir_kernel_config *config,
 		return r;
 	}
 	weir_udp_start(kernel);
+	weir_rest_start(kernel);
 	kernel->recheck.fn = recheck;
 	kernel->recheck.arg = kernel;
 	weir_loop_arm(loop, &kernel->recheck, RECHECK_MS);
@@ -359,6 +360,7 @@ void weir_kernel_close(struct weir_kernel **kernelp)
 	}
 	weir_loop_disarm(kernel->loop, &kernel->recheck);
 	weir_loop_disarm(kernel->loop, &kernel->expire);
+	weir_loop_disarm(kernel->loop, &kernel->rest);
 	weir_packet_stop(kernel);
 	weir_lan_stop(kernel);
 	weir_routes_free(kernel);
@@ -401,7 +403,10 @@ int weir_kernel_publish(struct weir_kernel *kernel,
 	struct weir_meta *meta = kernel->map_mem[WEIR_MAP_META];
 	int r;
 
-	r = weir_tables_publish(kernel->tables, view, ret_what);
+	r = weir_rest_wake(kernel);
+	if (r == 0) {
+		r = weir_tables_publish(kernel->tables, view, ret_what);
+	}
 	if (r < 0) {
 		return r;
 	}
@@ -462,7 +467,8 @@ bool weir_kernel_refstat(struct weir_kernel *kernel, uint32_t stat,
 {
 	const struct weir_refstat *stats = kernel->map_mem[WEIR_MAP_REFSTAT];
 
-	if (stat == 0 || stat >= kernel->map_size[WEIR_MAP_REFSTAT]) {
+	if (stat == 0 || stat >= kernel->map_size[WEIR_MAP_REFSTAT] ||
+	    weir_rest_wake(kernel) < 0) {
 		return false;
 	}
 	*ret_stat = stats[stat];
@@ -474,7 +480,8 @@ bool weir_kernel_epstat(struct weir_kernel *kernel, uint32_t id,
 {
 	const struct weir_epstat *stats = kernel->map_mem[WEIR_MAP_EPSTAT];
 
-	if (id == 0 || id >= kernel->map_size[WEIR_MAP_EPSTAT]) {
+	if (id == 0 || id >= kernel->map_size[WEIR_MAP_EPSTAT] ||
+	    weir_rest_wake(kernel) < 0) {
 		return false;
 	}
 	*ret_stat = stats[id];

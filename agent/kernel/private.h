@@ -124,6 +124,9 @@ struct weir_kernel {
 	struct weir_udp_key expire_at;
 	bool has_expire_at;
 	uint64_t generation; /* published in full */
+	struct weir_timer rest;
+	uint64_t used_ms; /* the tables, last */
+	bool is_resting;
 };
 
 /* ---- config.c */
@@ -147,6 +150,13 @@ uint32_t weir_config_max_proxy(uint32_t prefix_bits);
 int weir_exclude_apply(struct weir_kernel *kernel);
 int weir_exclude_set_self(struct weir_kernel *kernel, const pid_t *pids,
 			  size_t n);
+
+/* ---- rest.c */
+
+void weir_rest_start(struct weir_kernel *kernel);
+/* Before map_mem of any table or statistic is read or written, and until the
+ * loop is returned to.  0, or -errno: it must not be touched. */
+int weir_rest_wake(struct weir_kernel *kernel);
 
 /* ---- load.c */
 

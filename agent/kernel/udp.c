@@ -30,6 +30,9 @@ static void count_closed(struct weir_kernel *kernel,
 	struct weir_refstat *refs = kernel->map_mem[WEIR_MAP_REFSTAT];
 	struct weir_epstat *eps = kernel->map_mem[WEIR_MAP_EPSTAT];
 
+	if (weir_rest_wake(kernel) < 0) {
+		return;
+	}
 	if (val->stat && val->stat < kernel->map_size[WEIR_MAP_REFSTAT]) {
 		__atomic_fetch_add(&refs[val->stat].closed, 1,
 				   __ATOMIC_RELAXED);

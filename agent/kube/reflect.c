@@ -52,6 +52,11 @@ static void settle(struct weir_reflector *r)
 	}
 }
 
+static bool is_lack(enum weir_kube_state state)
+{
+	return state == WEIR_KUBE_FORBIDDEN || state == WEIR_KUBE_MISSING;
+}
+
 static void set_state(struct weir_reflector *r, enum weir_kube_state state,
 		      const char *message)
 {
@@ -59,6 +64,10 @@ static void set_state(struct weir_reflector *r, enum weir_kube_state state,
 				  (state == WEIR_KUBE_MISSING && *message))) {
 		weir_warn("%s is %s: %s", weir_kind_text(r->kind),
 			  weir_kube_state_text(state), message);
+	}
+	/* Told to the user: kube_status.c. */
+	if (r->state != state && (is_lack(r->state) || is_lack(state))) {
+		weir_source_changed(r->source);
 	}
 	r->state = state;
 	snprintf(r->message, sizeof(r->message), "%s", message);

@@ -51,7 +51,8 @@ static void add_good(struct list *l, const char *type, const char *good,
 /* --------------------------------------------------------- Gateway, class */
 
 void weir_status_class(const struct weir_class_verdict *v,
-		       struct weir_str bundle, struct weir_buf *out)
+		       struct weir_str bundle, const char *lack_reason,
+		       struct weir_str lack_message, struct weir_buf *out)
 {
 	struct list l = {.out = out, .generation = v->id.generation};
 
@@ -74,6 +75,8 @@ void weir_status_class(const struct weir_class_verdict *v,
 			(struct weir_str){text,
 					  is_known || n < 0 ? 0 : (size_t)n});
 	}
+	add_condition(&l, WEIR_STATUS_WATCHED, !lack_reason,
+		      lack_reason ? lack_reason : "AllWatched", lack_message);
 	end_conditions(&l);
 	weir_buf_addz(out, ",\"supportedFeatures\":[");
 	for (size_t i = 0; weir_status_features[i]; i++) {

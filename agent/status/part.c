@@ -5,7 +5,8 @@
 #include "node.h"
 #include "status.h"
 
-static const char *const class_types[] = {"Accepted", "SupportedVersion", NULL};
+static const char *const class_types[] = {"Accepted", "SupportedVersion",
+					  WEIR_STATUS_WATCHED, NULL};
 static const char *const gateway_types[] = {
 	"Accepted", "Programmed", "ResolvedRefs",
 	"InsecureFrontendValidationMode", NULL};

@@ -22,9 +22,12 @@ void weir_status_route(const struct weir_route_verdict *v,
 		       const struct weir_object *object, struct weir_buf *out);
 void weir_status_policy(const struct weir_policy_verdict *v,
 			struct weir_buf *out);
-/* bundle: version of the CRDs ("v1.7.0"); empty: not known, not said. */
+/* bundle: version of the CRDs ("v1.7.0"); empty: not known, not said.
+ * lack_reason: why not all kinds are watched, with lack_message; NULL: all are.
+ */
 void weir_status_class(const struct weir_class_verdict *v,
-		       struct weir_str bundle, struct weir_buf *out);
+		       struct weir_str bundle, const char *lack_reason,
+		       struct weir_str lack_message, struct weir_buf *out);
 
 /* is_applied: every live agent has this generation. */
 void weir_status_king(const struct weir_king_verdict *v, bool is_applied,
@@ -51,6 +54,9 @@ int weir_status_merge(enum weir_kind kind, int64_t generation,
 extern const char *const weir_status_features[];
 
 /* ------------------------------------------- within agent/status */
+
+/* Condition of a GatewayClass: is there anything that weir is not told of? */
+#define WEIR_STATUS_WATCHED "weir.dev/KindsWatched"
 
 /* Types of conditions that are ours at a place; each ends with NULL. */
 enum weir_status_place {

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 
 cluster_begin status -nodes 1
-tap_plan 32
+tap_plan 34
 
 controller=weir.dev/gateway-controller
 json() { # KIND NAME JSONPATH
@@ -79,6 +79,8 @@ becomes 'a class of ours is accepted' gatewayclass weir \
 is 'the version of the CRDs is known' \
 	"$(json gatewayclass weir ".status$(condition SupportedVersion reason)")" \
 	SupportedVersion
+is 'and that it is told of everything' \
+	"$(json gatewayclass weir ".status$(condition weir.dev/KindsWatched status)")" True
 features=$(kubectl get gatewayclass weir -o jsonpath='{range .status.supportedFeatures[*]}{.name}{"\n"}{end}')
 [[ -n $features && $features == "$(sort <<<"$features")" ]]
 tap_ok $? 'features are claimed in order'
@@ -241,6 +243,10 @@ tap_ok $? 'and the API server answers'
 on 1 bash -c '"$WEIR_BUILD/weirctl" status --admin "$NODE_DIR/admin.sock"' |
 	grep -q '^server     https://.*, this agent writes status$'
 tap_ok $? 'weirctl status names the server'
+
+kubectl delete crd udproutes.gateway.networking.k8s.io >/dev/null
+becomes 'a class says of what weir is not told' gatewayclass weir \
+	".status$(condition weir.dev/KindsWatched message)" 'there is no CRD of UDPRoute'
 
 # ------------------------------------------------------------------- the end
 kubectl delete gateway gw --wait=false >/dev/null

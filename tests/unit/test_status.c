@@ -278,18 +278,23 @@ static void a_class_claims_its_features_in_order(void)
 		   "%s is out of order", weir_status_features[i]);
 	}
 	site_init(&s, site_yaml);
-	weir_status_class(&s.out.verdicts.classes[0], WEIR_STR("v1.5.0"), &out);
+	weir_status_class(&s.out.verdicts.classes[0], WEIR_STR("v1.5.0"),
+			  "Forbidden", WEIR_STR("weir may not read Secret"),
+			  &out);
 	status = parse(&out);
 	check_condition(status, "Accepted", "True/Accepted", 3);
 	check_condition(status, "SupportedVersion", "False/UnsupportedVersion",
 			3);
+	check_condition(status, WEIR_STATUS_WATCHED, "False/Forbidden", 3);
 	f = get(status, "supportedFeatures");
 	ok(named(f, "name", "Gateway") != NULL, "Gateway is claimed");
 	cJSON_Delete(status);
 	out.n = 0;
-	weir_status_class(&s.out.verdicts.classes[0], WEIR_STR("v1.7.0"), &out);
+	weir_status_class(&s.out.verdicts.classes[0], WEIR_STR("v1.7.0"), NULL,
+			  WEIR_STR(""), &out);
 	status = parse(&out);
 	check_condition(status, "SupportedVersion", "True/SupportedVersion", 3);
+	check_condition(status, WEIR_STATUS_WATCHED, "True/AllWatched", 3);
 	cJSON_Delete(status);
 }
 
@@ -313,9 +318,10 @@ static cJSON *add_object(cJSON *list)
 
 static void random_conditions(cJSON *map)
 {
-	static const char *const types[] = {
-		"Accepted",      "Programmed", "ResolvedRefs", "Conflicted",
-		"example.com/x", "Ready",      "Partial"};
+	/* With three of ours no more than the eight that a list may hold. */
+	static const char *const types[] = {"Accepted",     "Programmed",
+					    "ResolvedRefs", "Conflicted",
+					    "Ready",        "example.com/x"};
 	cJSON *list = cJSON_AddArrayToObject(map, "conditions");
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -523,7 +529,8 @@ static void merging_changes_our_part_only(void)
 
 	site_init(&s, site_yaml);
 	v = &s.out.verdicts;
-	weir_status_class(&v->classes[0], WEIR_STR("v1.7.0"), &class);
+	weir_status_class(&v->classes[0], WEIR_STR("v1.7.0"), NULL,
+			  WEIR_STR(""), &class);
 	weir_status_gateway(&v->gateways[0], true, &gateway);
 	weir_status_route(&v->routes[0],
 			  weir_store_find(s.store, WEIR_KIND_HTTP_ROUTE,
