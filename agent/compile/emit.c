@@ -323,6 +323,37 @@ static struct weir_span emit_tables(struct emit *e,
 	return weir_writer_add(&e->w, tables, n_tiers, sizeof(*tables));
 }
 
+static bool has_same_entries(const struct ir_vhost *x, const struct ir_vhost *y)
+{
+	const struct ir_entry *a = x->entries;
+	const struct ir_entry *b = y->entries;
+
+	while (a && b && a->match == b->match && a->rule == b->rule &&
+	       a->tier == b->tier) {
+		a = a->next;
+		b = b->next;
+	}
+	return !a && !b;
+}
+
+/* Routes and KIngresses have the same at each of their hosts. */
+static struct weir_span emit_shared_tables(struct emit *e,
+					   const struct ir_vhost *vhost)
+{
+	struct ir_rule *rule = vhost->entries ? vhost->entries->rule : NULL;
+	struct weir_span span;
+
+	if (rule && rule->tabled && has_same_entries(rule->tabled, vhost)) {
+		return rule->tables;
+	}
+	span = emit_tables(e, vhost, false);
+	if (rule) {
+		rule->tabled = vhost;
+		rule->tables = span;
+	}
+	return span;
+}
+
 static int compare_vhosts(const void *a, const void *b)
 {
 	const struct ir_vhost *x = *(const struct ir_vhost *const *)a;
@@ -376,7 +407,7 @@ static void emit_listener(struct emit *e, const struct ir_listener *l,
 	for (uint32_t i = 0; i < span.n; i++) {
 		struct weir_vhost v = {
 			.hostname = name(e, sorted[i]->hostname),
-			.tables = emit_tables(e, sorted[i], false)};
+			.tables = emit_shared_tables(e, sorted[i])};
 
 		if (sorted[i]->n_grpc) {
 			v.grpc = emit_tables(e, sorted[i], true);

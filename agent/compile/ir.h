@@ -156,6 +156,10 @@ struct ir_rule {
 	uint8_t split; /* enum ir_split, of the route itself */
 	bool needs_prefix;
 	bool is_planned; /* plane and reason are decided by some frontend */
+	/* A host whose first entry is of this rule, and its tables in the plan:
+	 * other hosts with the same entries share them. */
+	const struct ir_vhost *tabled;
+	struct weir_span tables;
 	struct weir_str matched_prefix;
 	struct ir_rule *variant; /* same rule for another matched prefix */
 	struct ir_rule *next_all;

@@ -30,6 +30,15 @@ struct king_gateways {
 	bool is_private_named; /* weir.dev/private-mode: gateway */
 };
 
+/* A rule as it is served: its paths, once for all places. */
+struct king_served {
+	struct ir_match **matches;
+	struct ir_rule **rules;
+	struct ir_rule **redirects; /* NULL: none */
+	size_t n;
+	bool is_external;
+};
+
 /* One KIngress on its way. */
 struct king {
 	struct ir *c;
@@ -40,7 +49,8 @@ struct king {
 	bool no_forwarded;
 	bool has_public;
 	bool has_private;
-	bool is_said; /* what is wrong with its paths */
+	bool is_said;               /* what is wrong with its paths */
+	struct king_served *served; /* by rule, at the gateways */
 	size_t rule;
 	uint32_t number; /* of the path, over all rules */
 };

@@ -131,21 +131,12 @@ void weir_ir_king_claim(struct ir *c, const struct weir_object *ingress)
 
 /* ------------------------------------------------------------------- rules */
 
-/* A rule as it is served: its paths, once for all places. */
-struct served {
-	struct ir_match **matches;
-	struct ir_rule **rules;
-	struct ir_rule **redirects; /* NULL: none */
-	size_t n;
-	bool is_external;
-};
-
-static bool build(struct king *k, struct served *ret_s)
+static bool build(struct king *k, struct king_served *ret_s)
 {
 	const struct weir_king_spec *spec = k->ingress->kingress;
 	const struct weir_king_rule *rule = &spec->rules[k->rule];
-	struct served s = {.n = rule->n_paths,
-			   .is_external = !rule->is_cluster_local};
+	struct king_served s = {.n = rule->n_paths,
+				.is_external = !rule->is_cluster_local};
 
 	if (!weir_ir_king_is_within(k)) {
 		return false;
@@ -174,7 +165,7 @@ static bool build(struct king *k, struct served *ret_s)
 }
 
 static void enter(struct king *k, struct ir_listener *l, struct weir_str host,
-		  const struct served *s, struct ir_rule *const *rules)
+		  const struct king_served *s, struct ir_rule *const *rules)
 {
 	struct ir_vhost *vhost = weir_ir_vhost(k->c, l, host);
 
@@ -242,7 +233,7 @@ static struct ir_listener *tls_listener(struct king *k, struct king_gateway *g,
 }
 
 static void serve_tls(struct king *k, struct weir_str host,
-		      const struct served *s)
+		      const struct king_served *s)
 {
 	const struct ir_cert *cert = host.n ? cert_for(k, host) : NULL;
 
@@ -263,7 +254,7 @@ static void serve_tls(struct king *k, struct weir_str host,
 /* -------------------------------------------------------------------- serve */
 
 static void serve_host(struct king *k, struct weir_str host,
-		       const struct served *s)
+		       const struct king_served *s)
 {
 	struct king_gateway *v = k->gateways->v;
 
@@ -277,7 +268,7 @@ static void serve_host(struct king *k, struct weir_str host,
 	serve_tls(k, host, s);
 }
 
-static void serve_rule(struct king *k, const struct served *s)
+static void serve_rule(struct king *k, const struct king_served *s)
 {
 	const struct weir_strs *hosts =
 		&k->ingress->kingress->rules[k->rule].hosts;
@@ -304,15 +295,17 @@ static void serve_rule(struct king *k, const struct served *s)
 
 void weir_ir_king_gateway(struct king *k)
 {
-	for (k->rule = 0; k->rule < k->ingress->kingress->n_rules; k->rule++) {
+	size_t n = k->ingress->kingress->n_rules;
+
+	k->served = weir_ir_alloc(k->c, n, sizeof(*k->served));
+	for (k->rule = 0; k->served && k->rule < n; k->rule++) {
 		const struct weir_king_rule *rule =
 			&k->ingress->kingress->rules[k->rule];
-		struct served s;
 
 		if ((k->has_private ||
 		     (k->has_public && !rule->is_cluster_local)) &&
-		    build(k, &s)) {
-			serve_rule(k, &s);
+		    build(k, &k->served[k->rule])) {
+			serve_rule(k, &k->served[k->rule]);
 		}
 	}
 }

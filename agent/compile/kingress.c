@@ -321,10 +321,22 @@ static void fill_listener(struct king *k, struct weir_str name,
 	const struct weir_king_rule *rule =
 		&k->ingress->kingress->rules[k->rule];
 	struct ir_vhost *vhost = weir_ir_vhost(k->c, l, WEIR_STR(""));
+	const struct king_served *s = k->served ? &k->served[k->rule] : NULL;
 	bool was_quiet = k->c->is_quiet;
 
 	l->flags = WEIR_LISTENER_FIRST_MATCH;
 	if (!weir_ir_king_is_within(k)) {
+		return;
+	}
+	/* A rule that decides connections here decides requests there. */
+	for (size_t i = 0;
+	     vhost && s && k->split != IR_SPLIT_CONNECTION && i < s->n; i++) {
+		if (s->matches[i] && s->rules[i]) {
+			weir_ir_add_entry(k->c, vhost, s->matches[i],
+					  s->rules[i], 0, 0);
+		}
+	}
+	if (vhost && vhost->n_entries) {
 		return;
 	}
 	k->c->is_quiet |= k->is_said;

@@ -5,7 +5,10 @@
  * HTTPRoutes of one rule and two backends, each with its own hostname or its
  * own path; each backend has a Service and an EndpointSlice of its own.
  *
- *	bench-compile [ROUTES [ENDPOINTS-PER-SERVICE [ROUNDS]]]
+ * And KIngresses (as many as routes) as Serving makes them, with a placeholder
+ * and a revision each, at two gateways, once with what an agent remembers.
+ *
+ *	bench-compile [ROUTES [ENDPOINTS-PER-SERVICE [ROUNDS [KINGRESSES]]]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,6 +228,89 @@ static void run(bool by_path, unsigned routes, unsigned endpoints,
 	weir_free_ptr(&ms);
 }
 
+static void add_gateway(struct weir_store *store, const char *name,
+			unsigned address)
+{
+	_cleanup_buf_ struct weir_buf b = {0};
+
+	weir_buf_printf(&b,
+			"{apiVersion: v1, kind: Service, metadata: {name: %s, "
+			"namespace: weir-system}, spec: {clusterIP: "
+			"10.97.0.%u, ports: [{name: http, port: 80}]}}\n",
+			name, address);
+	add(store, &b);
+}
+
+static void add_kingress(struct weir_store *store, unsigned i)
+{
+	static const char path[] =
+		"http: {paths: [{splits: [{serviceName: svc-%05u-a, "
+		"serviceNamespace: default, servicePort: 80, appendHeaders: "
+		"{Knative-Serving-Revision: svc-%05u-a, "
+		"Knative-Serving-Namespace: default}}]}]}";
+	_cleanup_buf_ struct weir_buf b = {0};
+
+	weir_buf_printf(&b,
+			"{apiVersion: v1, kind: Service, metadata: {name: "
+			"app-%u, labels: {serving.knative.dev/route: app-%u}}, "
+			"spec: {clusterIP: 10.98.%u.%u, ports: [{name: http, "
+			"port: 80}]}}\n---\n"
+			"{apiVersion: networking.internal.knative.dev/"
+			"v1alpha1, kind: Ingress, metadata: {name: app-%u, "
+			"annotations: {networking.knative.dev/ingress.class: "
+			"weir.ingress.networking.knative.dev}}, spec: {rules: "
+			"[{hosts: [app-%u.default, app-%u.default.svc, "
+			"app-%u.default.svc.cluster.local], visibility: "
+			"ClusterLocal, ",
+			i, i, i / 250, i % 250, i, i, i, i);
+	weir_buf_printf(&b, path, i, i);
+	weir_buf_printf(&b, "}, {hosts: [app-%u.default.example.com], ", i);
+	weir_buf_printf(&b, path, i, i);
+	weir_buf_printf(&b, "}]}}\n");
+	add(store, &b);
+}
+
+static void run_knative(unsigned kingresses, unsigned rounds)
+{
+	struct weir_compile_options options = {.node_name = WEIR_STR("")};
+	double *ms = calloc(rounds, sizeof(*ms));
+	struct weir_store *store = NULL;
+	struct weir_compiled before;
+	struct weir_compiled out;
+	size_t size = 0;
+
+	if (!ms || weir_store_new(&store) < 0) {
+		exit(1);
+	}
+	add_gateway(store, "knative-public", 1);
+	add_gateway(store, "knative-private", 2);
+	for (unsigned i = 0; i < kingresses; i++) {
+		add_service(store, i, 'a', 1);
+		add_kingress(store, i);
+	}
+	if (weir_compile(store, &options, &before) < 0) {
+		exit(1);
+	}
+	options.memory.before = before.rules;
+	for (unsigned i = 0; i < rounds; i++) {
+		double begin = now_ms();
+
+		if (weir_compile(store, &options, &out) < 0) {
+			exit(1);
+		}
+		ms[i] = now_ms() - begin;
+		size = out.rules_size + out.eps_size;
+		weir_compiled_fini(&out);
+	}
+	qsort(ms, rounds, sizeof(*ms), compare);
+	printf("%u KIngresses: full median %.2f ms, min %.2f, max %.2f, plan "
+	       "%zu bytes\n",
+	       kingresses, ms[rounds / 2], ms[0], ms[rounds - 1], size);
+	weir_compiled_fini(&before);
+	weir_store_free(&store);
+	weir_free_ptr(&ms);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned routes = argc > 1 ? (unsigned)atoi(argv[1]) : 5000;
@@ -233,5 +319,6 @@ int main(int argc, char **argv)
 
 	run(false, routes, endpoints, rounds);
 	run(true, routes, endpoints, rounds);
+	run_knative(argc > 4 ? (unsigned)atoi(argv[4]) : routes, rounds);
 	return 0;
 }

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Many KIngresses without Serving: how soon one more is served and Ready; memory.
+
+Makes N of what Serving makes of a Knative Service (KIngress, placeholder with its
+ClusterIP, Services of a revision with EndpointSlices), whose endpoint is one echo
+server, then K more KIngresses one by one: created -> first 200, asked every 2 ms on
+one node after the other at the private gateway; created -> Ready, as a watch sees it.
+So the API server, the agents and the one who asks are all that works.
+"""
+import argparse
+import os
+import subprocess
+import threading
+import time
+
+from kube import KINGRESSES, NAMESPACE, api, ask, begin, condition, enter_node, memory, nodes, row, until, weir_processes
+
+CLASS = "weir.ingress.networking.knative.dev"
+SERVICES = f"/api/v1/namespaces/{NAMESPACE}/services"
+SLICES = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+GATEWAYS = "/api/v1/namespaces/weir-system/services"
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--services", type=int, default=1000)
+parser.add_argument("--count", type=int, default=30)
+parser.add_argument("--workers", type=int, default=4, help="creating at once")
+parser.add_argument("--echo", required=True, help="weir-echo")
+options = parser.parse_args()
+ready, added, lock = {}, {}, threading.Lock()
+
+
+def on_kingress(kind, o, now):
+    name = o["metadata"]["name"]
+    if kind == "ADDED":
+        added.setdefault(name, now)
+    if kind != "DELETED" and condition(o):
+        ready.setdefault(name, now)
+
+
+def service(name, port="http", **spec):
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"ports": [{"name": port, "port": 80, "targetPort": 8080}], **spec}}
+
+
+def revision(name):
+    api.call("POST", SERVICES, service(f"{name}-00001", clusterIP="None"))
+    api.call("POST", SLICES, {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": f"{name}-00001-x", "namespace": NAMESPACE,
+                     "labels": {"kubernetes.io/service-name": f"{name}-00001"}},
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [os.environ["NODE_IP"]], "conditions": {"ready": True}}]})
+
+
+def placeholder(name):
+    o = service(name)
+    o["metadata"]["labels"] = {"serving.knative.dev/route": name}
+    api.call("POST", SERVICES, o)
+
+
+def kingress(name, revision_of):
+    split = {"serviceNamespace": NAMESPACE, "serviceName": f"{revision_of}-00001", "servicePort": 80, "percent": 100,
+             "appendHeaders": {"Knative-Serving-Namespace": NAMESPACE, "Knative-Serving-Revision": f"{revision_of}-00001"}}
+
+    def rule(visibility, *hosts):
+        return {"hosts": list(hosts), "visibility": visibility, "http": {"paths": [{"splits": [split]}]}}
+
+    inside = f"{name}.{NAMESPACE}"
+    return {"apiVersion": "networking.internal.knative.dev/v1alpha1", "kind": "Ingress",
+            "metadata": {"name": name, "namespace": NAMESPACE, "annotations": {"networking.knative.dev/ingress.class": CLASS}},
+            "spec": {"httpOption": "Enabled",
+                     "rules": [rule("ClusterLocal", inside, f"{inside}.svc", f"{inside}.svc.cluster.local"),
+                               rule("ExternalIP", f"{inside}.example.com")]}}
+
+
+def one(name, node, gateway):
+    """Seconds until the first 200 on a node, and until Ready."""
+    served = []
+
+    def poll():
+        enter_node(node)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if ask(gateway, f"{name}.{NAMESPACE}", timeout=5)[0] == 200:
+                served.append(time.time())
+                return
+            time.sleep(0.002)
+
+    poller = threading.Thread(target=poll)
+    o = kingress(name, "backend")
+    began = time.time()
+    poller.start()
+    api.call("POST", KINGRESSES, o)
+    poller.join()
+    until(lambda: name in ready, 60, 0.002, f"{name} Ready")
+    return served[0] - began, ready[name] - began
+
+
+def alone(label, text, gateway):
+    served, done = [], []
+    for i in range(options.count):
+        s, r = one(f"one-{label}-{i}", nodes()[i % len(nodes())], gateway)
+        served.append(s)
+        done.append(r)
+        time.sleep(0.3)
+    row(f"{text}: created -> first 200", served)
+    row(f"{text}: created -> Ready", done)
+    for i in range(options.count):
+        api.delete(f"{KINGRESSES}/one-{label}-{i}")
+
+
+def sizes(text):
+    for n in nodes():
+        parts = {role: memory(pid) for role, pid in weir_processes(n).items()}
+        shown = ", ".join(f"{role} {rss:.1f} ({anon:.1f})" for role, (rss, anon) in sorted(parts.items()))
+        both = sum(parts[r][0] for r in parts if r != "parent"), sum(parts[r][1] for r in parts if r != "parent")
+        print(f"{text}: node {n}: RSS MiB (anonymous): {shown}; agent and proxy {both[0]:.1f} ({both[1]:.1f})", flush=True)
+
+
+def make(some):
+    for name in some:
+        revision(name)
+        placeholder(name)
+        api.call("POST", KINGRESSES, kingress(name, name))
+
+
+begin()
+echo = subprocess.Popen([options.echo, "--name", "backend", f"http:{os.environ['NODE_IP']}:8080"])
+try:
+    revision("backend")
+    api.watch(KINGRESSES, on_kingress)
+    gateway = api.get(f"{GATEWAYS}/knative-private")["spec"]["clusterIP"]
+    time.sleep(1)
+    sizes("no others")
+    alone("0", "0 others", gateway)
+    names = [f"s{i}" for i in range(options.services)]
+    began = time.time()
+    workers = [threading.Thread(target=make, args=(names[i::options.workers],)) for i in range(options.workers)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    made = time.time()
+    until(lambda: all(n in ready for n in names), 600, 0.2, "all KIngresses Ready")
+    print(f"{len(names)} KIngresses: all made after {made - began:.1f} s, all Ready after {max(ready[n] for n in names) - began:.1f} s")
+    row("  each: seen -> Ready", [ready[n] - added[n] for n in names])
+    time.sleep(3)
+    sizes(f"{len(names)} others")
+    alone(str(len(names)), f"{len(names)} others", gateway)
+    sizes(f"{len(names)} others, after")
+finally:
+    echo.terminate()
