@@ -46,18 +46,6 @@ static void add_raw(struct weir_buf *b, const char *name, struct weir_str text)
 	weir_buf_printf(b, ",\"%s\":\"%.*s\"", name, WEIR_STR_ARG(text));
 }
 
-/* Not within a character: its bytes after the first are 10xxxxxx. */
-static struct weir_str cut(struct weir_str message)
-{
-	if (message.n > MESSAGE_MAX) {
-		message.n = MESSAGE_MAX;
-		while (message.n && (message.p[message.n] & 0xc0) == 0x80) {
-			message.n--;
-		}
-	}
-	return message;
-}
-
 void weir_kube_event(struct weir_kube_feed *f, enum weir_kind kind,
 		     struct weir_str object, bool is_warning,
 		     const char *reason, struct weir_str message)
@@ -76,7 +64,7 @@ void weir_kube_event(struct weir_kube_feed *f, enum weir_kind kind,
 		return;
 	}
 	weir_kube_now(now);
-	message = cut(message);
+	message = weir_str_cut(message, MESSAGE_MAX);
 	weir_buf_printf(&b,
 			"{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\""
 			":{\"generateName\":\"%.*s.\",\"namespace\":\"%.*s\"},"

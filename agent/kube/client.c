@@ -305,9 +305,7 @@ static void explain(const struct weir_kube_request *q, int status,
 	if (message.n == 0 && body.n && body.p[0] != '{') {
 		message = body; /* "404 page not found" */
 	}
-	if (message.n > 400) {
-		message.n = 400;
-	}
+	message = weir_str_cut(message, 400);
 	weir_buf_printf(out, "HTTP %d", status);
 	if (message.n) {
 		weir_buf_printf(out, ": %.*s", WEIR_STR_ARG(message));

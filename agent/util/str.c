@@ -60,6 +60,18 @@ struct weir_str weir_str_skip(struct weir_str s, size_t n)
 	return (struct weir_str){s.p ? s.p + n : NULL, s.n - n};
 }
 
+struct weir_str weir_str_cut(struct weir_str s, size_t n)
+{
+	if (s.n <= n) {
+		return s;
+	}
+	/* Bytes of a character after its first are 10xxxxxx (RFC 3629). */
+	while (n && (s.p[n] & 0xc0) == 0x80) {
+		n--;
+	}
+	return (struct weir_str){s.p, n};
+}
+
 struct weir_str weir_str_trim(struct weir_str s)
 {
 	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {

@@ -12,6 +12,8 @@
 #	on NODE CMD...              CMD in the network and cgroup of a node;
 #	                            0: a client outside
 #	in_pod POD CMD...           CMD in a pod of the present namespace
+#	cluster_prefer              its programs of now, and this shell, come before
+#	                            other work of the machine, if REALTIME is set
 #
 # wait_until and tap_... are those of tests/netns/lib.sh.
 
@@ -35,8 +37,16 @@ cluster_begin() { # NAME FLAG...
 	cluster_start "$1"
 	shift
 	cluster_needs podinit kube rig
+	local status preferring
+	while sleep 0.5; do
+		cluster_prefer
+	done &
+	preferring=$!
 	rig up "$@" | sed 's/^/# /'
-	[[ ${PIPESTATUS[0]} == 0 ]] || {
+	status=${PIPESTATUS[0]}
+	kill $preferring
+	wait $preferring 2>/dev/null
+	((status == 0)) || {
 		echo "Bail out! the cluster does not come up"
 		exit 1
 	}
@@ -82,6 +92,15 @@ on() { # NODE CMD...
 	local node=$1
 	shift
 	rig exec -node "$node" -- "$@"
+}
+# Niceness counts within a session only (sched(7), autogroup).
+cluster_prefer() {
+	local pid root
+	[[ -n ${REALTIME:-} ]] || return 0
+	root=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)
+	for pid in $(find "$root/$CLUSTER" -name cgroup.procs -exec cat {} + 2>/dev/null) $$; do
+		echo -15 >"/proc/$pid/autogroup"
+	done 2>/dev/null
 }
 in_pod() { # POD CMD...
 	local pod=$1

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 
 cluster_begin status -nodes 1
-tap_plan 34
+tap_plan 37
 
 controller=weir.dev/gateway-controller
 json() { # KIND NAME JSONPATH
@@ -247,6 +247,81 @@ tap_ok $? 'weirctl status names the server'
 kubectl delete crd udproutes.gateway.networking.k8s.io >/dev/null
 becomes 'a class says of what weir is not told' gatewayclass weir \
 	".status$(condition weir.dev/KindsWatched message)" 'there is no CRD of UDPRoute'
+
+# ------------------------- a write that cannot succeed is not tried for ever
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-status}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [gateway.networking.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [httproutes/status]}
+  validations: [{expression: "object.metadata.name != 'denied'", message: not this one}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-status}
+spec: {policyName: no-status, validationActions: [Deny]}
+END
+is_denied() {
+	! kubectl patch httproute denied --subresource=status --type=merge --dry-run=server -p \
+		'{"status":{"parents":[]}}' >/dev/null 2>&1
+}
+route_named() { # NAME PATH
+	cat <<-END
+		apiVersion: gateway.networking.k8s.io/v1
+		kind: HTTPRoute
+		metadata: {name: $1, namespace: default}
+		spec:
+		  parentRefs: [{name: gw}]
+		  rules: [{matches: [{path: {type: PathPrefix, value: $2}}], backendRefs: [{name: web, port: 80}]}]
+	END
+}
+failures() {
+	metric 'weir_kube_status_updates_total{group="gateway.networking.k8s.io",kind="HTTPRoute",result="failed"}'
+}
+# A policy is in force a moment after it is there.
+until {
+	route_named denied /first | kubectl apply -f - >/dev/null
+	is_denied
+}; do
+	kubectl delete httproute denied >/dev/null
+	sleep 0.5
+done
+kubectl delete httproute denied >/dev/null
+before=$(failures)
+route_named denied /first | kubectl apply -f - >/dev/null
+sleep 21 # tried at 0, 5 and 15 s
+n=$(($(failures) - before))
+echo "# $n tries in 21 s"
+((n >= 1 && n <= 3))
+tap_ok $? 'one that is refused is tried ever more rarely'
+kubectl delete validatingadmissionpolicybinding no-status >/dev/null
+until ! is_denied; do
+	sleep 0.2
+done
+route_named denied /second | kubectl apply -f - >/dev/null
+becomes 'but at once when there is something new to say' httproute denied \
+	".status.parents[0]$(condition Accepted observedGeneration)" 2
+
+# ----------------------------------------------- observedGeneration, everywhere
+unobserved() { # conditions of ours without the generation that they are about
+	kubectl get gatewayclass,gateway,httproute -A -o json | jq -r --arg c "$controller" '
+		.items[] | . as $o |
+		(if .kind == "HTTPRoute" then (.status.parents // [])[] | select(.controllerName == $c) | .conditions[]
+		 elif .kind == "GatewayClass" and .spec.controllerName != $c then empty
+		 else .status.conditions[]?, (.status.listeners // [])[].conditions[] end) |
+		select(.type != "example.com/x" and .observedGeneration != $o.metadata.generation) |
+		"\($o.kind) \($o.metadata.name) \(.type)"'
+}
+is_observed() {
+	[[ -z "$(unobserved)" ]]
+}
+wait_until 10 is_observed
+r=$?
+unobserved | head -n 5 | sed 's/^/# /'
+tap_ok $r 'each condition says which generation it is about'
 
 # ------------------------------------------------------------------- the end
 kubectl delete gateway gw --wait=false >/dev/null

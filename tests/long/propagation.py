@@ -107,12 +107,14 @@ class Watch(threading.Thread):
 		self.start()
 
 	def run(self):
+		text = b""
 		while n := int(self.stream.readline(), 16):
-			text = self.stream.read(n + 2)
+			text += self.stream.read(n + 2)[:-2]
 			at = now()
-			if b'"type":"ADDED"' in text[:40]:
-				name = text.split(b'"name":"', 1)[1].split(b'"', 1)[0].decode()
-				self.seen[name] = at
+			*events, text = text.split(b"\n")
+			for event in map(json.loads, events):
+				if event["type"] == "ADDED":
+					self.seen[event["object"]["metadata"]["name"]] = at
 
 
 class Client(threading.Thread):

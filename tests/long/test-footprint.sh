@@ -20,15 +20,6 @@ cluster_begin footprint -light
 tap_plan 7
 rig crds experimental >/dev/null
 
-# With REALTIME=1, as in test-propagation.sh.
-prefer() {
-	local pid
-	[[ -z ${REALTIME:-} ]] || for pid in $(rig status | awk '{print $3}') $$; do
-		echo -15 >"/proc/$pid/autogroup"
-	done 2>/dev/null
-}
-prefer
-
 metric() { # NAME
 	on 1 curl -s -m 5 http://127.0.0.1:9707/metrics |
 		awk -v name="$1" '$1 == name { print $2 }'
@@ -42,7 +33,7 @@ begin() {
 		--node-name node-1 --cgroup "$NODE_CGROUP" --pin-dir "$NODE_BPFFS/weir" \
 		--admin "$NODE_DIR/admin.sock"' "$WEIR_BUILD/weir-agent"
 	wait_until 60 is weir_ready 1
-	prefer
+	cluster_prefer
 }
 # role and pid of each process
 processes() {

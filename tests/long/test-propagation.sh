@@ -25,15 +25,6 @@ rig crds experimental >/dev/null
 pki=$cluster_state/pki
 work=$(mktemp -d "/tmp/$CLUSTER.XXXXXX")
 
-# Niceness counts within a session only (sched(7), autogroup).
-prefer() {
-	local pid
-	[[ -z ${REALTIME:-} ]] || for pid in $(rig status | awk '{print $3}') $$; do
-		echo -15 >"/proc/$pid/autogroup"
-	done 2>/dev/null
-}
-prefer
-
 metric() { # NAME
 	on 1 curl -s http://127.0.0.1:9707/metrics |
 		awk -v name="$1" '$1 == name { print $2 }'

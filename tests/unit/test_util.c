@@ -62,6 +62,12 @@ static void strings_compare_bytewise(void)
 	ok(weir_str_ends(WEIR_STR("a.b.c"), WEIR_STR(".c")), "ends");
 	ok(weir_str_is(weir_str_trim(WEIR_STR(" \tx y\t ")), "x y"), "trim");
 	ok(weir_str_skip(WEIR_STR("abc"), 9).n == 0, "skip past the end");
+	for (size_t n = 0; n < 9; n++) {
+		static const size_t want[] = {0, 1, 1, 1, 4, 4, 6, 7, 7};
+
+		ok(weir_str_cut(WEIR_STR("a\u20ac\u00e9z"), n).n == want[n],
+		   "cut at %zu", n);
+	}
 }
 
 static void hashes_depend_on_every_byte_and_the_length(void)
