@@ -170,7 +170,7 @@ test: ## every test: lint, unit, fuzz corpora, kernel and proxy tiers (root)
 	$(Q)scripts/test --build $(B)
 
 test-long: test-tools ## what takes minutes: a million streams, 1 GiB bodies, slow clients
-	$(Q)scripts/setup test
+	$(Q)scripts/setup test long
 	$(Q)scripts/run-tests --build $(B) tests/long/test-*.sh
 
 STREAMS ?= 1000000
