@@ -63,18 +63,21 @@ static int detach(struct weir_options *o)
 /* Everything that needs a right is open already; drop them all first. */
 static int run_proxy(struct weir_options *o)
 {
+	char reporter[300];
 	struct weir_proxy_config config = {
 		.ipc_fd = o->fds[WEIR_PROXY_FD_IPC],
 		.stats_fd = o->fds[WEIR_PROXY_FD_STATS],
 		.listeners = o->fds + WEIR_PROXY_FD_LISTENERS,
 		.n_workers = o->workers,
 		.io = o->io,
+		.reporter = reporter,
 		.has_access_log = o->fds[WEIR_PROXY_FD_LOG] >= 0,
 		.access_log_fd = o->fds[WEIR_PROXY_FD_LOG],
 		.limits = o->limits,
 	};
 	int r;
 
+	snprintf(reporter, sizeof(reporter), "weir-%s", o->node_name);
 	if (o->n_fds != WEIR_PROXY_FD_LISTENERS + (size_t)o->workers * 2) {
 		return WEIR_EXIT_CONFIG;
 	}

@@ -9,6 +9,7 @@
 #include "addr.h"
 #include "cleanup.h"
 #include "index.h"
+#include "revision.h"
 #include "writer.h"
 
 /* Places in the proxy prefix: index i is its i-th address, and the smallest
@@ -91,12 +92,32 @@ static void emit_groups(struct emit *e)
 		struct weir_group out = {.key = g->key,
 					 .object = g->object,
 					 .port = g->port,
-					 .port_name = text(e, g->port_name)};
+					 .port_name = text(e, g->port_name),
+					 .flags = g->flags};
 
 		((struct weir_group *)weir_writer_at(&e->w,
 						     span))[g->index] = out;
 	}
 	e->head.groups = span;
+}
+
+static void emit_revisions(struct emit *e)
+{
+	struct ir *c = e->c;
+	struct weir_span span = weir_writer_reserve(
+		&e->w, c->n_revisions, sizeof(struct weir_revision));
+	uint32_t i = 0;
+
+	for (const struct ir_revision *r = c->revisions; span.n && r;
+	     r = r->next, i++) {
+		struct weir_revision out = {.ns = text(e, r->ns),
+					    .name = name(e, r->name),
+					    .pods = r->pods->index};
+
+		((struct weir_revision *)weir_writer_at(&e->w, span))[i] = out;
+	}
+	e->head.revisions = span;
+	e->head.autoscaler = c->autoscaler ? c->autoscaler->index + 1 : 0;
 }
 
 static void emit_regexes(struct emit *e)
@@ -167,7 +188,8 @@ static struct weir_span emit_refs(struct emit *e, const struct ir_rule *rule,
 			.state = r->state,
 			.proto = r->proto,
 			.index = r->index,
-			.tls = r->tls};
+			.tls = r->tls,
+			.revision = r->revision};
 	}
 	return weir_writer_add(&e->w, v, rule->n_refs, sizeof(*v));
 }
@@ -635,6 +657,7 @@ static int emit_rules_block(struct ir *c, void **ret_block, size_t *ret_size)
 	weir_writer_init(&e.w, sizeof(struct weir_plan));
 	emit_objects(&e);
 	emit_groups(&e);
+	emit_revisions(&e);
 	emit_regexes(&e);
 	emit_rules(&e);
 	emit_fronts(&e);
@@ -656,6 +679,8 @@ static int emit_rules_block(struct ir *c, void **ret_block, size_t *ret_size)
 	((struct weir_plan *)block)->frontends = e.head.frontends;
 	((struct weir_plan *)block)->rules = e.head.rules;
 	((struct weir_plan *)block)->groups = e.head.groups;
+	((struct weir_plan *)block)->revisions = e.head.revisions;
+	((struct weir_plan *)block)->autoscaler = e.head.autoscaler;
 	((struct weir_plan *)block)->regexes = e.head.regexes;
 	((struct weir_plan *)block)->local_addrs = e.head.local_addrs;
 	((struct weir_plan *)block)->proxied = e.head.proxied;

@@ -80,13 +80,15 @@ static void renew_port(struct patch *p, const struct weir_object *service,
 		       const struct weir_service_port *port)
 {
 	const struct weir_group *g = weir_plan_at(p->rules, p->rules->groups);
-	uint64_t key = weir_ir_group_key(service, port);
+	const uint64_t keys[] = {weir_ir_group_key(service, port),
+				 weir_ir_pods_key(service, port)};
 
 	for (uint32_t i = 0; i < p->rules->groups.n; i++) {
-		struct ir_group fresh = {0};
+		struct ir_group fresh = {.flags = (uint8_t)g[i].flags};
 
 		/* A key is a hash. */
-		if (g[i].key != key || g[i].port != port->port ||
+		if (g[i].key != keys[g[i].flags & WEIR_GROUP_PODS] ||
+		    g[i].port != port->port ||
 		    !weir_str_eq(weir_plan_str(p->rules, g[i].port_name),
 				 port->name) ||
 		    !is_service(p->rules, g[i].object, service)) {
@@ -187,6 +189,7 @@ static int patch(struct patch *p, const struct weir_object *const *slices,
 	for (uint32_t i = 0; i < n; i++) {
 		p->sets[i].before = weir_eps_of(before, i, &p->sets[i].n);
 	}
+	weir_ir_activators(&p->c);
 	for (size_t i = 0; i < n_slices; i++) {
 		int r = renew_service(p, slices[i]);
 

@@ -56,6 +56,7 @@ struct ir_group {
 	struct weir_str port_name;
 	uint32_t index; /* among all groups */
 	uint8_t proto;  /* IPPROTO_* */
+	uint8_t flags;  /* WEIR_GROUP_* */
 	const struct ir_endpoint *endpoints;
 	uint32_t n_endpoints;
 	struct ir_group *next;     /* of the same Service */
@@ -70,9 +71,10 @@ struct ir_service {
 	uint64_t hash;        /* of namespace and name */
 	struct weir_str name; /* the object's: one cache miss less */
 	uint32_t object_id;
-	uint32_t slices; /* first of its EndpointSlices + 1, see slice_next */
-	bool is_known;   /* object_id and is_knative are set */
-	bool is_knative; /* placeholder of a Knative Route */
+	uint32_t slices;   /* first of its EndpointSlices + 1, see slice_next */
+	bool is_known;     /* object_id and is_knative are set */
+	bool is_knative;   /* placeholder of a Knative Route */
+	uint32_t revision; /* of a revision's public Service: its place + 1 */
 	struct ir_group *groups;
 	struct ir_front *fronts; /* at its ClusterIPs */
 };
@@ -103,6 +105,7 @@ struct ir_filters {
 };
 
 struct ir_tls_claim;
+struct ir_revision;
 
 /* A BackendTLSPolicy. */
 struct ir_policy {
@@ -130,7 +133,8 @@ struct ir_ref {
 	uint32_t tls; /* place of the policy + 1; 0: none */
 	const struct ir_tls_claim *claims; /* policies about its Service */
 	bool is_split;                     /* weight counts percents */
-	bool is_bare; /* a split without any EndpointSlice of its port */
+	bool is_bare;      /* a split without any EndpointSlice of its port */
+	uint32_t revision; /* place + 1; 0: not woken by weir */
 	uint8_t state;
 	uint8_t proto;
 	uint16_t index;
@@ -394,9 +398,12 @@ struct ir {
 	bool has_cluster_ips;
 	struct ir_former *served_formers;
 	struct ir_sleeper *sleepers;
-	struct weir_map activators; /* address hash -> 1 */
-	bool has_activators;
-	bool has_consumers;              /* fronts with a consumer_ns */
+	struct weir_map activators;    /* address hash -> 1 */
+	struct ir_revision *revisions; /* in the order of their places */
+	struct ir_revision *last_revision;
+	uint32_t n_revisions;
+	const struct ir_group *autoscaler; /* where there are any */
+	bool has_consumers;                /* fronts with a consumer_ns */
 	struct ir_grpc_port *grpc_ports; /* of Services: those of GRPCRoutes */
 	size_t n_grpc_ports;
 	bool has_grpc_ports; /* they are known */
@@ -646,6 +653,14 @@ void weir_ir_fill_group(struct ir *c, const struct ir_service *service,
 /* What weir_ir_group() gives it for a key. */
 uint64_t weir_ir_group_key(const struct weir_object *service,
 			   const struct weir_service_port *port);
+/* The same of a revision's private Service, with those that are not ready
+ * (WEIR_GROUP_PODS). */
+struct ir_group *weir_ir_pods(struct ir *c, struct ir_service *service,
+			      const struct weir_service_port *port);
+uint64_t weir_ir_pods_key(const struct weir_object *service,
+			  const struct weir_service_port *port);
+/* Addresses of Knative's activator: before any group is filled. */
+void weir_ir_activators(struct ir *c);
 /* Some slice of the Service has the port, whether an endpoint is ready or
  * not. */
 bool weir_ir_has_slice_port(const struct ir *c,
@@ -654,7 +669,7 @@ bool weir_ir_has_slice_port(const struct ir *c,
 /* The Service of Knative's activator. */
 bool weir_ir_is_activator(struct weir_str ns, struct weir_str name);
 /* Nothing, or Knative's activator, serves it. */
-bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group);
+bool weir_ir_group_is_asleep(const struct ir_group *group);
 /* HTTP/2 without TLS, by appProtocol or Knative's port name. */
 bool weir_ir_port_is_h2c(const struct weir_service_port *port, bool is_knative);
 

@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 
 #include "king.h"
+#include "revision.h"
 
 /* "<name>.<ns>", "<name>.<ns>.svc" or "<name>.<ns>.svc.<domain>": the name. */
 static struct weir_str name_in_host(struct weir_str host, struct weir_str ns)
@@ -267,6 +268,7 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 		}
 		r->group = weir_ir_group(c, service, port);
 		r->state = r->group ? WEIR_REF_OK : WEIR_REF_UNREADY;
+		r->revision = weir_ir_revision(c, ingress, service, port);
 		r->is_bare = r->group && r->group->n_endpoints == 0 &&
 			     !weir_ir_has_slice_port(c, service, port);
 	}

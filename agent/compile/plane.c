@@ -70,7 +70,7 @@ static enum weir_reason look_at_refs(struct ir *c, const struct ir_rule *rule)
 		/* A sleeping revision is woken by the activator, which needs
 		 * the headers. */
 		if (r->is_split &&
-		    (!r->group || weir_ir_group_is_asleep(c, r->group))) {
+		    (!r->group || weir_ir_group_is_asleep(r->group))) {
 			note_sleeper(c, rule);
 			return WEIR_REASON_NEEDS_SERVE_MODE;
 		}

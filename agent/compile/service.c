@@ -11,8 +11,6 @@
 
 #define SERVING_GROUP "serving.knative.dev"
 #define ROUTE_LABEL "serving.knative.dev/route"
-#define ACTIVATOR_NS "knative-serving"
-#define ACTIVATOR_NAME "activator-service"
 #define SKS_LABEL "networking.internal.knative.dev/serverlessservice"
 
 /* Knative's placeholder of a Route or of one of its tags (serving
@@ -149,6 +147,7 @@ void weir_ir_services(struct ir *c)
 		c->service_places[at] = (uint32_t)i + 1;
 	}
 	join_slices(c);
+	weir_ir_activators(c);
 }
 
 struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
@@ -250,19 +249,33 @@ bool weir_ir_has_slice_port(const struct ir *c,
 	return false;
 }
 
+static uint64_t address_hash(const struct weir_ip *ip)
+{
+	return weir_hash64(ip, sizeof(*ip), 7);
+}
+
+static bool is_of_activator(const struct ir *c, const struct weir_ip *ip)
+{
+	return c->activators.n && weir_ir_get(&c->activators, address_hash(ip));
+}
+
 /* Ready ones; if there are none at all, those that still serve while they
- * terminate (KEP-1669). */
-static bool is_wanted(const struct weir_slice_endpoint *e, bool are_last)
+ * terminate (KEP-1669).  Of pods to be woken all that are to stay. */
+static bool is_wanted(const struct weir_slice_endpoint *e, bool are_last,
+		      bool are_pods)
 {
 	if (e->n_addresses == 0) {
 		return false;
+	}
+	if (are_pods) {
+		return !e->is_terminating;
 	}
 	return are_last ? e->is_serving && e->is_terminating : e->is_ready;
 }
 
 static size_t collect(const struct ir *c, const struct ir_service *service,
 		      const struct weir_service_port *port, bool are_last,
-		      struct ir_endpoint *out)
+		      bool are_pods, struct ir_endpoint *out)
 {
 	size_t count = 0;
 
@@ -275,7 +288,7 @@ static size_t collect(const struct ir *c, const struct ir_service *service,
 				&slice->endpoints[k];
 			struct ir_endpoint *o;
 
-			if (!is_wanted(e, are_last)) {
+			if (!is_wanted(e, are_last, are_pods)) {
 				continue;
 			}
 			/* The addresses of one endpoint are fungible; all
@@ -287,32 +300,34 @@ static size_t collect(const struct ir *c, const struct ir_service *service,
 			if (c->node.n && weir_str_eq(e->node, c->node)) {
 				o->flags |= WEIR_ENDPOINT_LOCAL;
 			}
+			if (!are_last && !e->is_ready) {
+				o->flags |= WEIR_ENDPOINT_UNREADY;
+			}
+			if (is_of_activator(c, &o->addr)) {
+				o->flags |= WEIR_ENDPOINT_ACTIVATOR;
+			}
 		}
 	}
 	return count;
 }
 
-static uint64_t address_hash(const struct weir_ip *ip)
-{
-	return weir_hash64(ip, sizeof(*ip), 7);
-}
-
 bool weir_ir_is_activator(struct weir_str ns, struct weir_str name)
 {
-	return weir_str_is(ns, ACTIVATOR_NS) &&
-	       weir_str_is(name, ACTIVATOR_NAME);
+	return weir_str_is(ns, WEIR_SERVING_NS) &&
+	       weir_str_is(name, WEIR_SERVING_ACTIVATOR);
 }
 
 /* Serving's activator stands in for a revision that sleeps: where the public
  * Service's endpoints are the activator's, nothing can go straight to pods. */
-static void load_activators(struct ir *c)
+void weir_ir_activators(struct ir *c)
 {
-	const struct ir_service *s = find_service(c, WEIR_STR(ACTIVATOR_NS),
-						  WEIR_STR(ACTIVATOR_NAME));
+	size_t n;
+	const struct weir_object *const *v = weir_store_slices(
+		c->store, WEIR_STR(WEIR_SERVING_NS),
+		WEIR_STR(WEIR_SERVING_ACTIVATOR), &n);
 
-	c->has_activators = true;
-	for (uint32_t i = s ? s->slices : 0; i; i = c->slice_next[i - 1]) {
-		const struct weir_slice_spec *slice = c->slices[i - 1]->slice;
+	for (size_t i = 0; i < n; i++) {
+		const struct weir_slice_spec *slice = v[i]->slice;
 
 		for (size_t k = 0; k < slice->n_endpoints; k++) {
 			const struct weir_slice_endpoint *e =
@@ -326,14 +341,10 @@ static void load_activators(struct ir *c)
 	}
 }
 
-bool weir_ir_group_is_asleep(struct ir *c, const struct ir_group *group)
+bool weir_ir_group_is_asleep(const struct ir_group *group)
 {
-	if (!c->has_activators) {
-		load_activators(c);
-	}
-	for (uint32_t i = 0; c->activators.n && i < group->n_endpoints; i++) {
-		if (weir_ir_get(&c->activators,
-				address_hash(&group->endpoints[i].addr))) {
+	for (uint32_t i = 0; i < group->n_endpoints; i++) {
+		if (group->endpoints[i].flags & WEIR_ENDPOINT_ACTIVATOR) {
 			return true;
 		}
 	}
@@ -355,9 +366,9 @@ void weir_ir_fill_group(struct ir *c, const struct ir_service *service,
 	if (!v) {
 		return;
 	}
-	count = collect(c, service, port, false, v);
-	if (count == 0) {
-		count = collect(c, service, port, true, v);
+	count = collect(c, service, port, false, g->flags & WEIR_GROUP_PODS, v);
+	if (count == 0 && !(g->flags & WEIR_GROUP_PODS)) {
+		count = collect(c, service, port, true, false, v);
 	}
 	g->endpoints = v;
 	g->n_endpoints = (uint32_t)sort_endpoints(v, count);
@@ -379,15 +390,24 @@ uint64_t weir_ir_group_key(const struct weir_object *service,
 	return group_key(service_hash(service->ns, service->name), port);
 }
 
-struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
-			       const struct weir_service_port *port)
+uint64_t weir_ir_pods_key(const struct weir_object *service,
+			  const struct weir_service_port *port)
+{
+	return weir_ir_group_key(service, port) ^ WEIR_GROUP_PODS;
+}
+
+static struct ir_group *find_or_add_group(struct ir *c,
+					  struct ir_service *service,
+					  const struct weir_service_port *port,
+					  uint8_t flags)
 {
 	bool is_udp = weir_str_is(port->protocol, "UDP");
 	uint8_t proto = is_udp ? IPPROTO_UDP : IPPROTO_TCP;
 	struct ir_group *g;
 
 	for (g = service->groups; g; g = g->next) {
-		if (g->port == port->port && g->proto == proto) {
+		if (g->port == port->port && g->proto == proto &&
+		    g->flags == flags) {
 			return g;
 		}
 	}
@@ -395,11 +415,12 @@ struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 	if (!g) {
 		return NULL;
 	}
-	g->key = group_key(service->hash, port);
+	g->key = group_key(service->hash, port) ^ flags;
 	g->object = service->object_id;
 	g->port = port->port;
 	g->port_name = port->name;
 	g->proto = proto;
+	g->flags = flags;
 	g->index = c->n_groups++;
 	g->next = service->groups;
 	service->groups = g;
@@ -407,4 +428,16 @@ struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 	c->groups_tail = &g->next_all;
 	weir_ir_fill_group(c, service, port, g);
 	return g;
+}
+
+struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
+			       const struct weir_service_port *port)
+{
+	return find_or_add_group(c, service, port, 0);
+}
+
+struct ir_group *weir_ir_pods(struct ir *c, struct ir_service *service,
+			      const struct weir_service_port *port)
+{
+	return find_or_add_group(c, service, port, WEIR_GROUP_PODS);
 }

@@ -119,6 +119,7 @@ void weir_counters_settle(struct weir_counters *c)
 	t->pool_idle = 0;
 	t->udp_associations = 0;
 	t->held = 0;
+	t->autoscaler_up = 0;
 	FOR_PRESENT(i, c, c->rules, in_flight, WEIR_IDS_RULE)
 	{
 		c->rules[i].in_flight = 0;

@@ -256,6 +256,18 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 	single(b, "weir_proxy_held", "gauge",
 	       "Requests that wait for an endpoint (Knative).",
 	       (double)t->held);
+	single(b, "weir_proxy_activated_total", "counter",
+	       "Requests for Knative revisions that slept, or had the "
+	       "activator before them.",
+	       (double)t->activated);
+	single(b, "weir_proxy_early_pods_total", "counter",
+	       "Pods of these that answered before they were Ready.",
+	       (double)t->early_pods);
+	single(b, "weir_proxy_autoscaler_reports_total", "counter",
+	       "Messages to Knative's autoscaler.", (double)t->reports);
+	single(b, "weir_proxy_autoscaler_connected", "gauge",
+	       "1 while Knative's autoscaler hears them.",
+	       (double)t->autoscaler_up);
 	name = "weir_proxy_access_log_lines_total";
 	family(b, name, "counter",
 	       "Lines of the access log, by what became of them.");

@@ -440,8 +440,10 @@ static void add_totals(struct weir_buf *b, const struct weir_proxy_totals *t)
 		    {"pool_idle", t->pool_idle}, {"pool_hits", t->pool_hits},
 		    {"pool_misses", t->pool_misses},
 		    {"udp_associations", t->udp_associations},
-		    {"held", t->held}, {"log_lines", t->log_lines},
-		    {"log_lost", t->log_lost});
+		    {"held", t->held}, {"activated", t->activated},
+		    {"early_pods", t->early_pods}, {"reports", t->reports},
+		    {"autoscaler_up", t->autoscaler_up},
+		    {"log_lines", t->log_lines}, {"log_lost", t->log_lost});
 	weir_buf_addz(b, ",\"reasons\":{");
 	for (int i = 0; i < _WEIR_PROXY_REASON_MAX; i++) {
 		weir_buf_addz(b, i ? "," : "");

@@ -6,8 +6,7 @@
 		.plural = (name), .versions = (list), __VA_ARGS__              \
 	}
 
-/* Versions are those that the model decodes.  Revisions are not read:
- * nothing in a plan comes from them. */
+/* Versions are those that the model decodes. */
 static const struct weir_kube_rule rules[_WEIR_KIND_MAX] = {
 	[WEIR_KIND_NAMESPACE] = RULE("namespaces", "v1"),
 	[WEIR_KIND_GATEWAY_CLASS] = RULE("gatewayclasses", "v1|v1beta1"),
@@ -33,6 +32,7 @@ static const struct weir_kube_rule rules[_WEIR_KIND_MAX] = {
 			       .is_of_node = true),
 	[WEIR_KIND_KSERVICE] = RULE("services", "v1"),
 	[WEIR_KIND_KROUTE] = RULE("routes", "v1"),
+	[WEIR_KIND_KREVISION] = RULE("revisions", "v1"),
 	[WEIR_KIND_KINGRESS] = RULE("ingresses", "v1alpha1"),
 };
 

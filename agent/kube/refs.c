@@ -123,6 +123,23 @@ static void placeholders(const struct visit *v,
 	}
 }
 
+/* The Service of a revision's pods (serving names.PrivateService; longer names
+ * become hashes, and are left to the activator). */
+static void pods(const struct visit *v, const struct weir_king_split *split)
+{
+	char name[64];
+
+	if (split->service.n + sizeof(WEIR_KNATIVE_PODS) > sizeof(name)) {
+		return;
+	}
+	memcpy(name, split->service.p, split->service.n);
+	memcpy(name + split->service.n, WEIR_KNATIVE_PODS,
+	       sizeof(WEIR_KNATIVE_PODS) - 1);
+	tell(v, WEIR_KIND_SERVICE, split->service_ns,
+	     (struct weir_str){name, split->service.n +
+					     sizeof(WEIR_KNATIVE_PODS) - 1});
+}
+
 static void kingress(const struct visit *v, const struct weir_king_spec *spec)
 {
 	for (size_t i = 0; i < spec->n_rules; i++) {
@@ -136,6 +153,7 @@ static void kingress(const struct visit *v, const struct weir_king_spec *spec)
 				tell(v, WEIR_KIND_SERVICE,
 				     path->splits[s].service_ns,
 				     path->splits[s].service);
+				pods(v, &path->splits[s]);
 			}
 		}
 	}
@@ -143,6 +161,10 @@ static void kingress(const struct visit *v, const struct weir_king_spec *spec)
 		tell(v, WEIR_KIND_SECRET, spec->tls[i].secret_ns,
 		     spec->tls[i].secret);
 	}
+	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_SERVING_NS),
+	     WEIR_STR(WEIR_SERVING_ACTIVATOR));
+	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_SERVING_NS),
+	     WEIR_STR(WEIR_SERVING_AUTOSCALER));
 	/* The placeholder, whose address is taken, and the gateways. */
 	tell(v, WEIR_KIND_SERVICE, v->object->ns, v->object->name);
 	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_KNATIVE_NS),

@@ -70,7 +70,7 @@ static const struct weir_kind_rule rules[] = {
 	{WEIR_KIND_POD, "v1", weir_fields_pod, weir_decode_pod},
 	{WEIR_KIND_KSERVICE, "v1", weir_fields_knative, NULL},
 	{WEIR_KIND_KROUTE, "v1", weir_fields_knative, NULL},
-	{WEIR_KIND_KREVISION, "v1", weir_fields_knative, NULL},
+	{WEIR_KIND_KREVISION, "v1", weir_fields_knative, weir_decode_revision},
 	{WEIR_KIND_KINGRESS, "v1alpha1", weir_fields_kingress,
 	 weir_decode_kingress},
 };
@@ -337,12 +337,14 @@ static void check_annotations(struct weir_decode *d,
 	for (; c; c = c->next) {
 		if (weir_str_starts(c->key, WEIR_STR("weir.dev/")) &&
 		    !weir_str_is(c->key, "weir.dev/split") &&
+		    !weir_str_is(c->key, "weir.dev/activation") &&
 		    !weir_str_is(c->key, "weir.dev/forwarded")) {
 			weir_decode_report(d, WEIR_DIAG_WARNING, c, NULL,
 					   "UnknownAnnotation",
 					   "unknown and ignored, expected "
-					   "weir.dev/split or "
-					   "weir.dev/forwarded");
+					   "weir.dev/split, "
+					   "weir.dev/forwarded or "
+					   "weir.dev/activation");
 		}
 	}
 }

@@ -113,5 +113,6 @@ void weir_decode_backend_tls(struct weir_decode *d,
 extern const struct weir_field weir_fields_knative[];
 extern const struct weir_field weir_fields_kingress[];
 void weir_decode_kingress(struct weir_decode *d, const struct weir_node *root);
+void weir_decode_revision(struct weir_decode *d, const struct weir_node *root);
 
 #endif

@@ -239,6 +239,40 @@ static struct weir_str hash_of(struct weir_decode *d,
 	return weir_decode_text(d, (struct weir_str){hex, sizeof(hex)});
 }
 
+/* The kubelet's own business: queue-proxy does not know of their outcome
+ * (serving activator/net/revision_backends.go, enableProbeOptimisation). */
+static bool has_kubelet_probe(const struct weir_node *container)
+{
+	const struct weir_node *ready = weir_node_get(container,
+						      "readinessProbe");
+
+	return weir_node_get(container, "startupProbe") ||
+	       (ready && weir_node_get(ready, "exec"));
+}
+
+/* Of its spec, which is a Pod's, two things: what is wrong with the rest is
+ * Knative's to say. */
+void weir_decode_revision(struct weir_decode *d, const struct weir_node *root)
+{
+	const struct weir_node *spec = weir_node_get(root, "spec");
+	const struct weir_node *n = weir_node_get(spec, "containerConcurrency");
+	const struct weir_node *list = weir_node_get(spec, "containers");
+	struct weir_revision_spec *r = weir_decode_new(d, sizeof(*r));
+
+	if (!r) {
+		return;
+	}
+	d->object->revision = r;
+	if (n && n->type == WEIR_NODE_INT && n->number > 0) {
+		r->concurrency = n->number < UINT32_MAX ? (uint32_t)n->number
+							: UINT32_MAX;
+	}
+	for (const struct weir_node *c = list ? list->child : NULL; c;
+	     c = c->next) {
+		r->has_kubelet_probe |= has_kubelet_probe(c);
+	}
+}
+
 void weir_decode_kingress(struct weir_decode *d, const struct weir_node *root)
 {
 	const struct weir_node *node = weir_node_get(root, "spec");

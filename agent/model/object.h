@@ -392,6 +392,12 @@ struct weir_pod_spec {
 /* The Services at whose addresses the hosts of KIngresses are served, for
  * clients outside and inside the cluster, where an administrator made them. */
 #define WEIR_KNATIVE_NS "weir-system"
+/* Serving's own Services, and what the names of those end in that select the
+ * pods of a revision. */
+#define WEIR_SERVING_NS "knative-serving"
+#define WEIR_SERVING_ACTIVATOR "activator-service"
+#define WEIR_SERVING_AUTOSCALER "autoscaler"
+#define WEIR_KNATIVE_PODS "-private"
 #define WEIR_KNATIVE_PUBLIC "knative-public"
 #define WEIR_KNATIVE_PRIVATE "knative-private"
 
@@ -436,6 +442,11 @@ struct weir_king_spec {
 	bool is_redirected;   /* httpOption: Redirected */
 };
 
+struct weir_revision_spec {
+	uint32_t concurrency;   /* of a pod; 0: no limit */
+	bool has_kubelet_probe; /* queue-proxy does not know when it is ready */
+};
+
 /* --------------------------------------------------------------- any object */
 
 struct weir_owner {
@@ -470,6 +481,7 @@ struct weir_object {
 		const struct weir_slice_spec *slice;
 		const struct weir_pod_spec *pod;
 		const struct weir_king_spec *kingress;
+		const struct weir_revision_spec *revision;
 		const void *spec;
 	};
 };

@@ -200,7 +200,14 @@ static bool ref_ok(struct check *c, const struct weir_ref *r)
 			? index_ok(r->group, c->rules->groups)
 			: true) &&
 	       EACH(c, r->filters, struct weir_filter, filter_ok) &&
-	       text_ok(c, r->detail) && r->tls <= c->rules->backend_tls.n;
+	       text_ok(c, r->detail) && r->tls <= c->rules->backend_tls.n &&
+	       r->revision <= c->rules->revisions.n;
+}
+
+static bool revision_ok(struct check *c, const struct weir_revision *r)
+{
+	return text_ok(c, r->ns) && text_ok(c, r->name) &&
+	       index_ok(r->pods, c->rules->groups);
 }
 
 static bool san_ok(struct check *c, const struct weir_san *s)
@@ -286,6 +293,8 @@ static bool rules_ok(struct check *c, const struct weir_plan *p)
 	    !span_ok(c, p->rules, sizeof(struct weir_rule), 8) ||
 	    !span_ok(c, p->groups, sizeof(struct weir_group), 8) ||
 	    !span_ok(c, p->regexes, sizeof(struct weir_span), 8) ||
+	    !span_ok(c, p->revisions, sizeof(struct weir_revision), 8) ||
+	    p->autoscaler > p->groups.n ||
 	    !span_ok(c, p->backend_tls, sizeof(struct weir_backend_tls), 8)) {
 		return false;
 	}
@@ -297,6 +306,7 @@ static bool rules_ok(struct check *c, const struct weir_plan *p)
 		    backend_tls_ok) &&
 	       EACH(c, p->clients, struct weir_client_addr, client_ok) &&
 	       EACH(c, p->groups, struct weir_group, group_ok) &&
+	       EACH(c, p->revisions, struct weir_revision, revision_ok) &&
 	       EACH(c, p->rules, struct weir_rule, rule_ok) &&
 	       EACH(c, p->frontends, struct weir_frontend, frontend_ok) &&
 	       EACH(c, p->local_addrs, struct weir_local_addr, local_ok) &&

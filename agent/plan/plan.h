@@ -30,7 +30,7 @@
 
 #define WEIR_PLAN_MAGIC 0x52494557u /* "WEIR" */
 #define WEIR_EPS_MAGIC 0x50454557u  /* "WEEP" */
-#define WEIR_PLAN_VERSION 2
+#define WEIR_PLAN_VERSION 3
 #define WEIR_NONE 0xFFFFFFFFu /* no index */
 
 struct weir_span {
@@ -291,8 +291,8 @@ struct weir_ref {
 	uint8_t state;            /* enum weir_ref_state */
 	uint8_t proto;            /* enum weir_backend_proto */
 	uint16_t index;           /* of the backendRef in the rule */
-	uint32_t tls; /* place in weir_plan.backend_tls + 1; 0: no TLS */
-	uint32_t pad;
+	uint32_t tls;      /* place in weir_plan.backend_tls + 1; 0: no TLS */
+	uint32_t revision; /* place in weir_plan.revisions + 1; 0: none */
 };
 
 /* A set of interchangeable endpoints: Service and port. */
@@ -301,6 +301,20 @@ struct weir_group {
 	uint32_t object; /* Service */
 	uint32_t port;   /* Service port, host order */
 	struct weir_span port_name;
+	uint32_t flags; /* WEIR_GROUP_* */
+	uint32_t pad;
+};
+#define WEIR_GROUP_PODS                                                        \
+	1u /* of a revision's private Service, those that are not ready too:   \
+	    * of no weir_ref */
+
+/* A Knative revision that the proxy may wake by itself, without the activator:
+ * of unlimited concurrency, and ready when its queue-proxy says so. */
+struct weir_revision {
+	struct weir_span ns;
+	struct weir_span name;
+	uint32_t pods; /* group, with WEIR_GROUP_PODS */
+	uint32_t pad;
 };
 
 enum weir_san_type { WEIR_SAN_HOSTNAME, WEIR_SAN_URI, _WEIR_SAN_MAX };
@@ -362,15 +376,21 @@ struct weir_plan {
 				   * secrets block */
 	struct weir_span cas;     /* struct weir_plan_cert, likewise */
 	struct weir_span backend_tls; /* struct weir_backend_tls */
-	struct weir_span clients;     /* struct weir_client_addr, by address
-				       * (bytewise), of namespaces that are some
-				       * frontend's consumer_ns */
+	struct weir_span revisions;   /* struct weir_revision */
+	uint32_t autoscaler;          /* group of Knative's + 1; 0: none */
+	uint32_t pad;
+	struct weir_span clients; /* struct weir_client_addr, by address
+				   * (bytewise), of namespaces that are some
+				   * frontend's consumer_ns */
 };
 
 #define WEIR_ENDPOINT_LOCAL 1u /* its node is this node */
 #define WEIR_ENDPOINT_TERMINATING                                              \
 	2u /* chosen only because no other is left                             \
 	    */
+
+#define WEIR_ENDPOINT_ACTIVATOR 4u /* stands in for a revision that sleeps */
+#define WEIR_ENDPOINT_UNREADY 8u   /* with WEIR_GROUP_PODS only */
 
 struct weir_endpoint {
 	struct weir_ip addr;

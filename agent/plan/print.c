@@ -309,6 +309,9 @@ static void print_rule(struct weir_buf *out, const struct weir_plan *plan,
 		if (ref[i].tls) {
 			print_backend_tls(out, plan, ref[i].tls - 1);
 		}
+		if (ref[i].revision) {
+			weir_buf_addz(out, " woken");
+		}
 		weir_buf_addz(out, "\n");
 		print_filters(out, plan, "    ", ref[i].filters);
 	}
@@ -443,15 +446,18 @@ static void print_group(struct weir_buf *out, const struct weir_plan_view *view,
 		weir_buf_addz(out, " port ");
 		put(out, plan, g->port_name);
 	}
-	weir_buf_addz(out, "\n");
+	weir_buf_addz(out, g->flags & WEIR_GROUP_PODS ? " pods\n" : "\n");
 	e = weir_eps_of(view->eps, index, &n);
 	for (uint32_t i = 0; i < n; i++) {
 		weir_buf_printf(
-			out, "  endpoint %s%s%s\n",
+			out, "  endpoint %s%s%s%s%s\n",
 			weir_addr_format(&e[i].addr, e[i].port_be, text),
 			e[i].flags & WEIR_ENDPOINT_LOCAL ? " local" : "",
 			e[i].flags & WEIR_ENDPOINT_TERMINATING ? " terminating"
-							       : "");
+							       : "",
+			e[i].flags & WEIR_ENDPOINT_ACTIVATOR ? " activator"
+							     : "",
+			e[i].flags & WEIR_ENDPOINT_UNREADY ? " unready" : "");
 	}
 }
 

@@ -295,6 +295,7 @@ static void put_group(struct json *j, const struct weir_group *g)
 	object(j, "object", g->object);
 	number(j, "port", g->port);
 	span(j, "portName", g->port_name);
+	truth(j, "pods", g->flags & WEIR_GROUP_PODS);
 	e = weir_eps_of(j->eps, (uint32_t)(g - first), &n);
 	key(j, "endpoints");
 	weir_buf_addz(j->out, "[");
@@ -306,6 +307,8 @@ static void put_group(struct json *j, const struct weir_group *g)
 		number(j, "id", e[i].stat);
 		truth(j, "local", e[i].flags & WEIR_ENDPOINT_LOCAL);
 		truth(j, "terminating", e[i].flags & WEIR_ENDPOINT_TERMINATING);
+		truth(j, "activator", e[i].flags & WEIR_ENDPOINT_ACTIVATOR);
+		truth(j, "unready", e[i].flags & WEIR_ENDPOINT_UNREADY);
 		weir_buf_addz(j->out, "}");
 	}
 	weir_buf_addz(j->out, "]");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "access.h"
+#include "activate.h"
 #include "addr.h"
 #include "cleanup.h"
 #include "h2.h"
@@ -70,6 +71,7 @@ void weir_client_end_request(struct weir_worker *w, struct weir_client *c)
 		weir_count_duration(counters, w->now_us - c->started_us);
 	}
 	weir_hold_end(w, c);
+	weir_activate_end(w, c);
 	c->is_in_request = false;
 	c->rule = NULL;
 	c->ref = NULL;

@@ -104,6 +104,7 @@ enum weir_phase {
 };
 
 struct weir_hold_queue;
+struct weir_rev;
 
 struct weir_client {
 	struct weir_end end;
@@ -157,6 +158,7 @@ struct weir_client {
 	const struct weir_frontend *frontend;
 	const struct weir_rule *rule;
 	const struct weir_ref *ref;
+	struct weir_rev *rev; /* it is activated here, and counted there */
 	uint32_t first_endpoint;
 	uint32_t backend_cert; /* of its listener: weir_listener */
 	uint64_t started_us;

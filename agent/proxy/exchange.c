@@ -39,6 +39,11 @@ enum weir_step weir_exchange_connect(struct weir_worker *w,
 		r = weir_upstream_acquire(w, c, e, c->is_raw || c->has_retried,
 					  must_be_live);
 		if (r == 0) {
+			if (c->hold && c->backend_at) {
+				/* It begins now to wait for the backend. */
+				c->backend_at = w->now_ms +
+						c->rule->backend_timeout_ms;
+			}
 			weir_hold_end(w, c);
 			c->connect_at =
 				c->up->is_connecting

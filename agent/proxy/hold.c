@@ -3,8 +3,11 @@
 
 #include <stdlib.h>
 
+#include "activate.h"
 #include "cleanup.h"
 #include "worker.h"
+
+#define RETRY_MS 100
 
 static uint64_t key_of(const struct weir_client *c)
 {
@@ -49,15 +52,30 @@ static struct weir_hold_queue *queue_for(struct weir_worker *w, uint64_t key)
 static bool may_wait(const struct weir_worker *w, const struct weir_client *c)
 {
 	return c->rule && c->rule->flags & WEIR_RULE_HOLD && c->ref->detail.n &&
-	       !w->is_draining && !c->attempts && !c->has_retried;
+	       !w->is_draining && (!c->attempts || c->rev) && !c->has_retried;
 }
 
 static enum weir_step no_endpoint(struct weir_worker *w, struct weir_client *c)
 {
+	if (c->rev) {
+		return weir_answer(w, c, 504, WEIR_PROXY_HOLD_TIMEOUT,
+				   "the revision did not wake in time");
+	}
 	return c->attempts ? weir_answer(w, c, 503, WEIR_PROXY_CONNECT_FAILED,
 					 "no endpoint could be connected")
 			   : weir_answer(w, c, 503, WEIR_PROXY_NO_ENDPOINT,
 					 "the chosen backend has no endpoint");
+}
+
+/* A pod that answered may have gone before its connection came: others, or the
+ * same, are tried once more. */
+static void set_deadline(const struct weir_worker *w, struct weir_client *c)
+{
+	c->connect_at = c->hold_at;
+	if (c->attempts && c->connect_at > w->now_ms + RETRY_MS) {
+		c->connect_at = w->now_ms + RETRY_MS;
+	}
+	c->attempts = 0;
 }
 
 enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
@@ -68,7 +86,7 @@ enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
 		return no_endpoint(w, c);
 	}
 	if (c->hold) {
-		c->connect_at = c->hold_at;
+		set_deadline(w, c);
 		return WEIR_STEP_WAIT;
 	}
 	q = queue_for(w, key_of(c));
@@ -77,9 +95,10 @@ enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
 				   "too many requests wait for an endpoint");
 	}
 	if (!c->hold_at) {
-		c->hold_at = w->now_ms + w->limits->hold_lag_ms;
+		c->hold_at = w->now_ms + (c->rev ? w->limits->hold_timeout_ms
+						 : w->limits->hold_lag_ms);
 	}
-	c->connect_at = c->hold_at;
+	set_deadline(w, c);
 	c->hold = q;
 	c->hold_next = NULL;
 	c->hold_pprev = q->tail;
@@ -89,6 +108,9 @@ enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
 	w->holds.n++;
 	weir_count_reason(&w->counters, WEIR_PROXY_HELD);
 	weir_count(&w->counters.shared->totals.held, 1);
+	if (c->rev) {
+		weir_activate_waits(w, c, true);
+	}
 	return WEIR_STEP_WAIT;
 }
 
@@ -98,6 +120,9 @@ void weir_hold_end(struct weir_worker *w, struct weir_client *c)
 
 	if (!q) {
 		return;
+	}
+	if (c->rev) {
+		weir_activate_waits(w, c, false);
 	}
 	*c->hold_pprev = c->hold_next;
 	if (c->hold_next) {

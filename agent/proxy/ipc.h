@@ -134,9 +134,13 @@ struct weir_proxy_totals {
 	uint64_t pool_hits;
 	uint64_t pool_misses;
 	uint64_t udp_associations;
-	uint64_t held;      /* requests that wait for an endpoint, now */
-	uint64_t log_lines; /* of the access log, given to its writer */
-	uint64_t log_lost;  /* no room, or not written */
+	uint64_t held;          /* requests that wait for an endpoint, now */
+	uint64_t activated;     /* requests for revisions that slept */
+	uint64_t early_pods;    /* that answered before they were Ready */
+	uint64_t reports;       /* to Knative's autoscaler */
+	uint64_t autoscaler_up; /* it is connected, now */
+	uint64_t log_lines;     /* of the access log, given to its writer */
+	uint64_t log_lost;      /* no room, or not written */
 };
 
 struct weir_proxy_stats {

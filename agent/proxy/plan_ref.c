@@ -8,6 +8,7 @@
 #include "certs.h"
 #include "cleanup.h"
 #include "fdutil.h"
+#include "revision.h"
 
 static void destroy(struct weir_plan_ref **refp)
 {
@@ -25,6 +26,7 @@ static void destroy(struct weir_plan_ref **refp)
 		weir_close(&ref->udp[i].fd);
 	}
 	weir_free_ptr(&ref->udp);
+	weir_revs_free(&ref->revs, ref->n_revs);
 	weir_free_ptr(refp);
 }
 
@@ -76,6 +78,20 @@ int weir_plan_ref_new(const int fds[static WEIR_IPC_BLOCKS],
 	}
 	*ret_ref = TAKE_PTR(ref);
 	return 0;
+}
+
+int weir_plan_ref_find_revs(struct weir_plan_ref *ref,
+			    const struct weir_plan_ref *before,
+			    uint32_t n_workers)
+{
+	int r = weir_revs_new(ref->view.rules, n_workers,
+			      before ? before->revs : NULL,
+			      before ? before->n_revs : 0, &ref->revs);
+
+	if (r == 0) {
+		ref->n_revs = ref->view.rules->revisions.n;
+	}
+	return r;
 }
 
 int weir_plan_ref_add_udp(struct weir_plan_ref *ref,

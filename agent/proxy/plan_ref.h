@@ -22,6 +22,8 @@ struct weir_udp_fd {
 	struct weir_ip addr;
 };
 
+struct weir_rev;
+
 struct weir_plan_ref {
 	atomic_uint refs;
 	uint32_t n_udp;
@@ -40,6 +42,8 @@ struct weir_plan_ref {
 	struct weir_ip prefix4;
 	struct weir_ip prefix6;
 	struct weir_udp_fd *udp; /* owned */
+	struct weir_rev **revs;  /* of weir_plan.revisions */
+	uint32_t n_revs;
 };
 
 struct weir_plan_use {
@@ -56,6 +60,11 @@ int weir_plan_ref_new(const int fds[static WEIR_IPC_BLOCKS],
 		      const struct weir_ipc *msg,
 		      const struct weir_plan_ref *before,
 		      struct weir_plan_ref **ret_ref);
+/* Finds its revisions among those of the plan before, or makes them.  0 or
+ * -ENOMEM. */
+int weir_plan_ref_find_revs(struct weir_plan_ref *ref,
+			    const struct weir_plan_ref *before,
+			    uint32_t n_workers);
 /* Adds a datagram socket, which is consumed on success. */
 int weir_plan_ref_add_udp(struct weir_plan_ref *ref,
 			  const struct weir_ipc_udp *at, int *fd);

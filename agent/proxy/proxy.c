@@ -21,6 +21,7 @@
 #include "lines.h"
 #include "log.h"
 #include "loop.h"
+#include "waker.h"
 #include "worker.h"
 
 struct proxy {
@@ -31,9 +32,10 @@ struct proxy {
 	int signal_fd;
 	bool is_stopping;
 	uint64_t acked;
-	struct weir_lines *access;     /* NULL: no access log */
-	struct weir_counters counters; /* mapped for it */
+	struct weir_lines *access; /* NULL: no access log */
+	struct weir_counters counters;
 	struct weir_peers *peers;      /* NULL: no limit */
+	struct weir_waker *waker;      /* NULL: nobody to report to */
 	struct weir_plan_ref *last;    /* given to the workers */
 	struct weir_plan_ref *partial; /* its sockets are still arriving */
 };
@@ -55,6 +57,9 @@ static int publish(struct proxy *p)
 	for (uint32_t i = 0; i < p->n_started; i++) {
 		weir_worker_publish(p->workers[i],
 				    weir_plan_ref_get(p->partial));
+	}
+	if (p->waker) {
+		weir_waker_publish(p->waker, weir_plan_ref_get(p->partial));
 	}
 	weir_plan_ref_put(&p->last);
 	p->last = TAKE_PTR(p->partial);
@@ -81,6 +86,10 @@ static int take_plan(struct proxy *p, const struct weir_ipc *msg,
 	}
 	if (!p->partial && first == WEIR_IPC_BLOCKS) {
 		r = weir_plan_ref_new(fds, msg, p->last, &p->partial);
+		if (r == 0) {
+			r = weir_plan_ref_find_revs(p->partial, p->last,
+						    p->config->n_workers);
+		}
 		if (r < 0) {
 			return r;
 		}
@@ -191,31 +200,48 @@ static void loop(struct proxy *p)
 static int start_access_log(struct proxy *p)
 {
 	int fd = p->config->access_log_fd;
-	int r;
 
 	if (!p->config->has_access_log) {
 		return 0;
-	}
-	r = weir_counters_init(&p->counters, p->config->stats_fd);
-	if (r < 0) {
-		weir_close(&fd);
-		return r;
 	}
 	return weir_lines_new(&fd, p->config->n_workers,
 			      &p->counters.shared->totals.log_lost, &p->access);
 }
 
+/* From the waker's thread, which does nothing before it has a plan. */
+static void on_news(void *arg)
+{
+	const struct proxy *p = arg;
+
+	for (uint32_t i = 0; i < p->n_started; i++) {
+		weir_worker_news(p->workers[i]);
+	}
+}
+
+static int start_waker(struct proxy *p)
+{
+	const struct weir_waker_config config = {
+		.reporter = p->config->reporter,
+		.totals = &p->counters.shared->totals,
+		.on_news = on_news,
+		.arg = p};
+
+	return p->config->reporter ? weir_waker_new(&config, &p->waker) : 0;
+}
+
 static int start_workers(struct proxy *p)
 {
 	const struct weir_proxy_config *config = p->config;
+	int r = start_waker(p);
 
+	if (r < 0) {
+		return r;
+	}
 	p->workers = calloc(config->n_workers, sizeof(*p->workers));
 	if (!p->workers) {
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < config->n_workers; i++) {
-		int r;
-
 		p->workers[i] = calloc(1, sizeof(**p->workers));
 		if (!p->workers[i]) {
 			return -ENOMEM;
@@ -223,6 +249,7 @@ static int start_workers(struct proxy *p)
 		r = weir_worker_init(p->workers[i], config, i, p->control_fd);
 		if (r == 0) {
 			p->workers[i]->peers = p->peers;
+			p->workers[i]->waker = p->waker;
 			p->workers[i]->access =
 				p->access ? weir_lines_ring(p->access, i)
 					  : NULL;
@@ -248,6 +275,10 @@ static void stop_workers(struct proxy *p)
 	}
 	for (uint32_t i = 0; i < p->n_started; i++) {
 		pthread_join(p->workers[i]->thread, NULL);
+	}
+	/* It reports until the last request has ended, and wakes them. */
+	weir_waker_free(&p->waker);
+	for (uint32_t i = 0; i < p->n_started; i++) {
 		weir_worker_fini(p->workers[i]);
 		weir_free_ptr(&p->workers[i]);
 	}
@@ -285,7 +316,13 @@ int weir_proxy_run(const struct weir_proxy_config *config)
 	(void)signal(SIGPIPE, SIG_IGN);
 	p.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p.control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = p.signal_fd < 0 || p.control_fd < 0 ? -errno : start_access_log(&p);
+	r = p.signal_fd < 0 || p.control_fd < 0 ? -errno : 0;
+	if (r == 0) {
+		r = weir_counters_init(&p.counters, config->stats_fd);
+	}
+	if (r == 0) {
+		r = start_access_log(&p);
+	}
 	if (r == 0 && config->limits.max_client_connections) {
 		r = weir_peers_new(config->limits.max_client_connections,
 				   config->limits.max_connections, &p.peers);

@@ -57,6 +57,8 @@ struct weir_proxy_config {
 	uint32_t n_listeners; /* per worker; 0: the two above */
 	uint32_t n_workers;
 	enum weir_io_backend io;
+	const char *reporter; /* whose counts Knative's autoscaler is told, in
+			       * place of its activator's; NULL: none */
 	bool has_access_log;
 	int access_log_fd; /* taken, if has_access_log */
 	struct weir_proxy_limits limits;

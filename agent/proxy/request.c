@@ -6,6 +6,7 @@
 #include "worker.h"
 
 #include "access.h"
+#include "activate.h"
 #include "rewrite.h"
 
 static uint32_t reason_of(enum weir_http1_error e)
@@ -107,6 +108,8 @@ static enum weir_step forward(struct weir_worker *w, struct weir_client *c,
 	if (!rw->keeps_upgrade) {
 		c->request_flags &= ~WEIR_HEAD_UPGRADE;
 	}
+	weir_activate_begin(w, c, h);
+	rw->is_reported = c->rev != NULL;
 	weir_rewrite_request(rw, h, &o);
 	c->in->start += (uint32_t)size;
 	if (o.is_full) {

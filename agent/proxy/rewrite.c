@@ -349,6 +349,9 @@ void weir_rewrite_request(const struct weir_rewrite *rw,
 		put_mods(*it, o);
 	}
 	put_framing(o, h->framing, h->length);
+	if (rw->is_reported) {
+		WEIR_OUT_LIT(o, "K-Proxy-Request: activator\r\n");
+	}
 	if (rw->wants_trailers) {
 		WEIR_OUT_LIT(o, "TE: trailers\r\n");
 	}

@@ -44,7 +44,8 @@ struct weir_rewrite {
 	struct weir_ip peer;        /* the client */
 	bool keeps_upgrade;         /* pass Upgrade on */
 	bool wants_trailers;        /* say so to the backend (TE) */
-	bool is_https;              /* what the client speaks */
+	bool is_reported; /* "K-Proxy-Request: activator": activate.h */
+	bool is_https;    /* what the client speaks */
 };
 
 /* The request for the upstream, from a parsed head. */

@@ -11,10 +11,12 @@
 #include <sys/socket.h>
 
 #include "access.h"
+#include "activate.h"
 #include "addr.h"
 #include "cleanup.h"
 #include "h2.h"
 #include "hold.h"
+#include "revision.h"
 #include "tls.h"
 #include "worker.h"
 
@@ -235,6 +237,9 @@ const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 	const struct weir_group *group;
 	uint32_t n;
 
+	if (c->rev && weir_activate_goes_on(w, c)) {
+		return weir_activate_pick(w, c);
+	}
 	eps = weir_eps_of(view->eps, c->ref->group, &n);
 	if (n == 0) {
 		eps = weir_hold_endpoints(w, c, &n);
@@ -608,6 +613,13 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 void weir_upstream_failed(struct weir_worker *w, struct weir_client *c)
 {
 	note_failed(w, c->up);
+	if (c->rev) {
+		/* It answered once; it is asked again. */
+		weir_rev_set_early(
+			c->rev,
+			weir_rev_pod(&c->up->ep->addr, c->up->ep->port_be),
+			false);
+	}
 	weir_upstream_release(w, c, false);
 	c->connect_at = 0;
 	c->attempts++;

@@ -409,6 +409,10 @@ static void turn(struct weir_worker *w, int ms)
 	    atomic_load_explicit(&w->wants_drain, memory_order_relaxed)) {
 		begin_drain(w);
 	}
+	if (atomic_load_explicit(&w->has_news, memory_order_relaxed) &&
+	    atomic_exchange(&w->has_news, false)) {
+		weir_hold_drive_all(w);
+	}
 	hear_idle(w, events, n);
 	run_queue(w);
 	for (int i = 0; i < n; i++) {
@@ -472,6 +476,12 @@ void weir_worker_wake(struct weir_worker *w)
 	uint64_t one = 1;
 
 	(void)!write(w->wake.fd, &one, sizeof(one));
+}
+
+void weir_worker_news(struct weir_worker *w)
+{
+	atomic_store(&w->has_news, true);
+	weir_worker_wake(w);
 }
 
 void weir_worker_publish(struct weir_worker *w, struct weir_plan_ref *ref)

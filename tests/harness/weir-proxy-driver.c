@@ -6,7 +6,8 @@
  *
  *	weir-proxy-driver DIR [name=value ...]
  *
- * Values: workers=N, access_log=PATH and fields of struct weir_proxy_limits.
+ * Values: workers=N, access_log=PATH, reporter=NAME (whom Knative's autoscaler
+ * is told of) and fields of struct weir_proxy_limits.
  * WEIR_TEST_IO=uring in the environment: io_uring in place of epoll.
  *Prints "ready"; then reads commands from standard input: "reload" compiles
  *again and prints "acked GENERATION", "reopen" has the access log opened again,
@@ -270,7 +271,8 @@ static void print_stats(const struct driver *d)
 	printf("clients_opened=%llu clients_closed=%llu requests=%llu "
 	       "pool_hits=%llu pool_misses=%llu pool_idle=%llu "
 	       "in_flight=%llu upstreams=%llu associations=%llu "
-	       "held=%llu "
+	       "held=%llu activated=%llu early_pods=%llu reports=%llu "
+	       "autoscaler_up=%llu "
 	       "allocations=%llu log_lines=%llu log_lost=%llu",
 	       (unsigned long long)t->clients_opened,
 	       (unsigned long long)t->clients_closed,
@@ -280,7 +282,10 @@ static void print_stats(const struct driver *d)
 	       (unsigned long long)t->pool_idle, (unsigned long long)in_flight,
 	       (unsigned long long)open,
 	       (unsigned long long)t->udp_associations,
-	       (unsigned long long)t->held,
+	       (unsigned long long)t->held, (unsigned long long)t->activated,
+	       (unsigned long long)t->early_pods,
+	       (unsigned long long)t->reports,
+	       (unsigned long long)t->autoscaler_up,
 	       (unsigned long long)atomic_load(allocations),
 	       (unsigned long long)t->log_lines,
 	       (unsigned long long)t->log_lost);
@@ -353,6 +358,10 @@ static void set_option(struct driver *d, const char *arg)
 	};
 	const char *equal = strchr(arg, '=');
 
+	if (strncmp(arg, "reporter=", 9) == 0) {
+		d->config.reporter = arg + 9;
+		return;
+	}
 	if (strncmp(arg, "access_log=", 11) == 0) {
 		d->access_log = arg + 11;
 		d->config.access_log_fd = open_log(d->access_log);

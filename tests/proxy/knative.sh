@@ -107,11 +107,42 @@ becomes() {
 # ask HOST [CURL-ARG...]: in the background; "CODE NAME SECONDS" of its answer in
 # file $dir/answer.$asked.
 asked=0
+path=/echo
 ask() {
 	local host=$1
 	shift
 	asked=$((asked + 1))
 	curl -s -m 20 -H "Host: $host" "$@" -w '\n%{http_code} %{time_total}' \
-		"http://$gw:8080/echo" >"$dir/answer.$asked" 2>/dev/null 3>&- &
+		"http://$gw:8080$path" >"$dir/answer.$asked" 2>/dev/null 3>&- &
 	last=$!
+}
+
+# knative_serving AUTOSCALER ACTIVATOR: Serving's own Services, at these
+# addresses.
+knative_serving() {
+	cat >"$dir/site/serving.yaml" <<-YAML
+	apiVersion: v1
+	kind: Service
+	metadata: {name: autoscaler, namespace: knative-serving}
+	spec: {ports: [{name: http, port: 8080}]}
+	---
+	apiVersion: discovery.k8s.io/v1
+	kind: EndpointSlice
+	metadata: {name: autoscaler-1, namespace: knative-serving, labels: {kubernetes.io/service-name: autoscaler}}
+	addressType: IPv4
+	ports: [{name: http, port: 8080, protocol: TCP}]
+	endpoints: [{addresses: [$1], conditions: {ready: true}}]
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: activator-service, namespace: knative-serving}
+	spec: {ports: [{name: http, port: 80, targetPort: 8012}]}
+	---
+	apiVersion: discovery.k8s.io/v1
+	kind: EndpointSlice
+	metadata: {name: activator-1, namespace: knative-serving, labels: {kubernetes.io/service-name: activator-service}}
+	addressType: IPv4
+	ports: [{name: http, port: 8012, protocol: TCP}]
+	endpoints: [{addresses: [$2], conditions: {ready: true}}]
+	YAML
 }

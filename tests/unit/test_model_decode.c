@@ -134,7 +134,8 @@ static void metadata_is_checked(void)
 		 "  example.com/splt: x\n",
 		 "6 warning UnknownAnnotation "
 		 "metadata.annotations[weir.dev/splt]: unknown and ignored, "
-		 "expected weir.dev/split or weir.dev/forwarded\nNamespace "
+		 "expected weir.dev/split, weir.dev/forwarded or "
+		 "weir.dev/activation\nNamespace "
 		 "/a\n"},
 		{"number as label",
 		 "apiVersion: v1\nkind: Namespace\nmetadata:\n name: a\n"

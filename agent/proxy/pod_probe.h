@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Asks pods whether they serve, as Knative's activator does (serving
+ * activator/net/revision_backends.go): queue-proxy answers for its container,
+ * before the kubelet has asked and all its watchers have heard.
+ */
+#ifndef WEIR_PROXY_POD_PROBE_H
+#define WEIR_PROXY_POD_PROBE_H
+
+#include "loop.h"
+#include "revision.h"
+
+#define WEIR_POD_PROBES 64 /* at a time */
+
+struct weir_pod_probes;
+
+struct weir_pod_probe {
+	struct weir_io io;
+	struct weir_pod_probes *all;
+	struct weir_rev *rev; /* NULL: not in use */
+	uint64_t pod;
+	struct weir_ip addr;
+	__be16 port_be;
+	int fd;
+	bool is_sent;
+	uint64_t due_ms;
+	uint32_t n_in;
+	char in[512];
+};
+
+struct weir_pod_probes {
+	struct weir_loop *loop;
+	void (*on_early)(void *arg); /* one said yes */
+	void *arg;
+	uint32_t n;
+	struct weir_pod_probe v[WEIR_POD_PROBES];
+};
+
+void weir_pod_probes_init(struct weir_pod_probes *probes,
+			  struct weir_loop *loop);
+void weir_pod_probes_fini(struct weir_pod_probes *probes);
+/* Asks that pod of rev, unless it is being asked; later, when as many are. */
+void weir_pod_probe_begin(struct weir_pod_probes *probes, struct weir_rev *rev,
+			  const struct weir_endpoint *endpoint);
+/* Gives up those that take too long.  Wants to be called every few ms while n
+ * is not 0. */
+void weir_pod_probes_expire(struct weir_pod_probes *probes);
+
+#endif
