@@ -50,7 +50,8 @@ struct weir_end {
 	uint64_t sent;
 	struct weir_layer *layer; /* NULL: the socket itself */
 	/* Of ring.c. */
-	struct weir_ring *ring;  /* NULL: epoll alone */
+	struct weir_ring *ring;  /* reads, sends; NULL: it does not */
+	struct weir_ring *edges; /* watches only; NULL: epoll does */
 	uint32_t armed_at;       /* entry of the read that waits */
 	uint32_t armed_received; /* as received was then */
 	uint32_t out_at;         /* entry of the wait for room */

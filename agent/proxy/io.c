@@ -188,6 +188,9 @@ void weir_end_close(struct weir_end *end, bool is_reset)
 	if (end->ring) {
 		weir_ring_forget(end);
 	}
+	if (end->edges) {
+		weir_ring_unwatch(end);
+	}
 	if (is_reset && end->fd >= 0) {
 		(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &linger,
 				 sizeof(linger));

@@ -32,6 +32,7 @@ enum tag {
 	TAG_RECV,
 	TAG_POLL,
 	TAG_OUT,
+	TAG_EDGE,
 	TAG_SEND,
 	TAG_EPOLL,
 	TAG_NONE,
@@ -223,6 +224,25 @@ void weir_ring_add(struct weir_ring *ring, struct weir_end *end)
 	} else if (!end->is_readable) {
 		weir_ring_arm(end);
 	}
+}
+
+/* As epoll would say it, edge-triggered, of both directions. */
+int weir_ring_watch(struct weir_ring *ring, struct weir_end *end)
+{
+	struct io_uring_sqe *sqe = weir_ring_queue_next(&ring->q);
+
+	if (!sqe) {
+		return -ENOMEM;
+	}
+	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->fd = end->fd;
+	sqe->len = IORING_POLL_ADD_MULTI;
+	sqe->poll32_events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP;
+	sqe->user_data = name_of(end, TAG_EDGE);
+	end->edges = ring;
+	end->armed_at = ring->q.tail - 1;
+	end->is_armed = true;
+	return 0;
 }
 
 /* Takes back what has been submitted; it ends with a completion. */
@@ -542,6 +562,22 @@ static bool polled_out(struct weir_end *end, const struct io_uring_cqe *cqe)
 	return true;
 }
 
+/* An end that is watched.  True: with events. */
+static bool edge(struct weir_ring *ring, struct weir_end *end,
+		 const struct io_uring_cqe *cqe)
+{
+	if (cqe->flags & IORING_CQE_F_MORE) {
+		return end->kind != WEIR_END_DEAD;
+	}
+	end->is_armed = false;
+	if (end->kind == WEIR_END_DEAD) {
+		return false;
+	}
+	/* The kernel ends it when it has no room to say more. */
+	end->is_broken |= weir_ring_watch(ring, end) < 0;
+	return true;
+}
+
 /* What waits for the end is taken back before its descriptor, which another
  * socket may get, is closed; true: it had been submitted. */
 static bool take_back(struct weir_ring *ring, uint32_t at)
@@ -551,6 +587,19 @@ static bool take_back(struct weir_ring *ring, uint32_t at)
 		return false;
 	}
 	return true;
+}
+
+void weir_ring_unwatch(struct weir_end *end)
+{
+	struct weir_ring *ring = end->edges;
+
+	if (end->is_armed) {
+		end->is_armed = ring->q.fd >= 0 &&
+				take_back(ring, end->armed_at);
+	}
+	if (end->is_armed) {
+		(void)cancel(ring, name_of(end, TAG_EDGE));
+	}
 }
 
 void weir_ring_forget(struct weir_end *end)
@@ -601,6 +650,7 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 		struct weir_end *end =
 			(struct weir_end *)(uintptr_t)(cqe->user_data - tag);
 		bool is_told = false;
+		uint32_t events = 0;
 
 		switch (tag) {
 		case TAG_RECV:
@@ -611,6 +661,10 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 			break;
 		case TAG_OUT:
 			is_told = polled_out(end, cqe);
+			break;
+		case TAG_EDGE:
+			is_told = edge(ring, end, cqe);
+			events = cqe->res > 0 ? (uint32_t)cqe->res : 0;
 			break;
 		case TAG_SEND:
 			failed(ring, cqe);
@@ -624,7 +678,7 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 		}
 		if (is_told) {
 			ring->events[n++] = (struct epoll_event){
-				.data.ptr = end};
+				.events = events, .data.ptr = end};
 		}
 	}
 	atomic_store_explicit(q->cq_head, head, memory_order_release);

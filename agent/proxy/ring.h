@@ -2,8 +2,9 @@
 /*
  * io_uring below the ends of a worker: reads that wait in the kernel take the
  * place of "readable, then recv()", and small sends of a turn go in one system
- * call with the wait that follows.  The rest (accepting, TLS, UDP, raw tunnels)
- * stays with epoll, whose descriptor the ring polls.
+ * call with the wait that follows.  Sockets that OpenSSL reads and raw tunnels
+ * are watched: the ring says what epoll would.  The rest (accepting, UDP) stays
+ * with epoll, whose descriptor the ring polls.
  *
  * An end that is not readable has exactly one read armed.  While messages are
  * small that is a multishot receive into buffers that the ring's ends share:
@@ -42,6 +43,12 @@ int weir_ring_wait(struct weir_ring *ring, int ms,
 /* The end's socket belongs to the ring from now on; its flags say what is to
  * be waited for. */
 void weir_ring_add(struct weir_ring *ring, struct weir_end *end);
+
+/* The end is read and written without the ring, which only says when: events
+ * as of epoll, edge-triggered, until weir_ring_unwatch(), which comes before
+ * its descriptor is closed.  0 or -ENOMEM. */
+int weir_ring_watch(struct weir_ring *ring, struct weir_end *end);
+void weir_ring_unwatch(struct weir_end *end);
 
 /* What follows is for ends with end->ring set. */
 

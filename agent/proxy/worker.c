@@ -35,6 +35,9 @@ static int control(struct weir_worker *w, struct weir_end *end, int op,
 
 int weir_worker_watch_alone(struct weir_worker *w, struct weir_end *end)
 {
+	if (w->ring) {
+		return weir_ring_watch(w->ring, end);
+	}
 	return control(w, end, EPOLL_CTL_ADD,
 		       EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET);
 }

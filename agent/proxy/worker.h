@@ -114,7 +114,7 @@ void weir_worker_wake(struct weir_worker *w);
 
 /* Both directions, once for all; by the ring, if there is one. */
 int weir_worker_watch(struct weir_worker *w, struct weir_end *end);
-/* By epoll, edge-triggered: it is read without weir_end_recv(), or carries
+/* It is told of, edge-triggered, and no more: read without weir_end_recv(), or
  * bulk. */
 int weir_worker_watch_alone(struct weir_worker *w, struct weir_end *end);
 int weir_worker_watch_level(struct weir_worker *w, struct weir_end *end);
