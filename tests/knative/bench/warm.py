@@ -89,9 +89,11 @@ for keepalive, text in ((True, "requests/s, connections that stay"), (False, "ne
             print(f"  {way:11} nothing answered")
             continue
         ratio = statistics.median(r[0] / b[0] for r, b in zip(runs, base))
+        in_path = lambda k: k.startswith("weir") or k.endswith(("/queue-proxy", "/user-container")) or k == "activator/activator"
+        total = middle(runs, lambda r: sum(v for k, v in r[2].items() if in_path(k)))
         parts = {k: middle(runs, lambda r: r[2].get(k, 0)) for k in runs[0][2]}
         shown = ", ".join(f"{k} {v:.0f}" for k, v in sorted(parts.items(), key=lambda kv: -kv[1]) if v >= 3)
         print(f"  {way:11} {middle(runs, lambda r: r[0]):8.0f}  of direct {ratio:5.3f}  p50 {middle(runs, lambda r: r[1]['p50']):6.0f}"
-              f"  p99 {middle(runs, lambda r: r[1]['p99']):7.0f} us   CPU us each: {shown}", flush=True)
+              f"  p99 {middle(runs, lambda r: r[1]['p99']):7.0f} us   CPU us each: {total:.0f} in the path; {shown}", flush=True)
 print(f"failed {failed}")
 raise SystemExit(bool(failed))
