@@ -108,6 +108,7 @@ etcd_edit() { # ROUTE FILTER
 } | kubectl apply -f - >/dev/null
 on 0 ip route add 10.1.0.1 via 10.240.0.1
 rig weir up >/dev/null
+cluster_prefer
 kubectl wait --for=condition=Ready pod --all --timeout=60s >/dev/null &&
 	wait_until 30 is_answered gone.example.com blue
 tap_ok $? 'routes are served'

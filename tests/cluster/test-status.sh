@@ -74,6 +74,7 @@ metadata: {name: other}
 spec: {controllerName: example.com/other}
 END
 rig weir up >/dev/null
+cluster_prefer
 becomes 'a class of ours is accepted' gatewayclass weir \
 	".status$(condition Accepted status)" True
 is 'the version of the CRDs is known' \
@@ -158,6 +159,10 @@ is 'what did not change keeps its time' \
 routes 1 300 | kubectl apply -f - >/dev/null
 becomes 'three hundred routes are counted' gateway gw \
 	'.status.listeners[0].attachedRoutes' 301
+all_written() {
+	(($(updates HTTPRoute) >= 302)) && [[ $(metric weir_kube_status_waiting) == 0 ]]
+}
+wait_until 60 all_written
 [[ $(updates HTTPRoute) -eq 302 ]] # r0 twice
 r=$?
 ((r == 0)) || echo "# $(updates HTTPRoute) updates of routes"
