@@ -10,7 +10,9 @@ $(B)/fuzz/obj/%.o: %.c | $(B)/.tools
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
-$(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(B)/fuzz/libfuzzed.a
+# scripts/coverage has another one, built already.
+FUZZ_LIB ?= $(B)/fuzz/libfuzzed.a
+$(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_LIB)
 	$(call msg,FUZZ,$@)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(AGENT_LIBS) -lm -o $@
 

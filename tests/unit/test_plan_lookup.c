@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Named cases of matching; random ones are in test_plan_lookup_random.c. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "plan_site.h"
 #include "regex.h"
@@ -477,8 +479,10 @@ static void regex_of_exponential_cost_gives_up(void)
 
 static void regex_check_names_the_place(void)
 {
+	static char long_pattern[1 << 16];
 	size_t at = 99;
 
+	memset(long_pattern, 'x', sizeof(long_pattern));
 	ok(weir_regex_check(WEIR_STR("/a[b"), &at) == -EINVAL, "open class");
 	ok(at == 4, "at %zu", at);
 	ok(weir_regex_check(WEIR_STR("(a)\\1"), &at) == -EINVAL,
@@ -487,6 +491,52 @@ static void regex_check_names_the_place(void)
 	ok(weir_regex_check(WEIR_STR("/v[0-9]+(/.*)?"), &at) == 0, "good");
 	ok(at == 99, "offset untouched");
 	ok(weir_regex_check(WEIR_STR(""), &at) == 0, "empty");
+	ok(weir_regex_check(
+		   (struct weir_str){long_pattern, sizeof(long_pattern)},
+		   &at) == -EINVAL,
+	   "too long");
+	ok(at && at < sizeof(long_pattern), "says how long one may be");
+}
+
+static const struct built *shared;
+static atomic_uint n_wrong;
+
+static void *match_often(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 2000; i++) {
+		if (get(shared, "x", "/aaaaaaaaaaaaaaaaaaaaaaaab") != 0 ||
+		    get(shared, "x", "/aaaaaaaaaaaaaaaaaaaaaaaac") != -1) {
+			atomic_fetch_add(&n_wrong, 1);
+		}
+	}
+	return NULL;
+}
+
+static void more_threads_than_scratches(void)
+{
+	static const struct match v[] = {
+		{WEIR_PATH_REGEX, "/(a*)*b", "", {{0}}, {{0}}},
+		{WEIR_PATH_REGEX, "/broken[", "", {{0}}, {{0}}},
+	};
+	struct site site = one_table(v, N_OF(v));
+	pthread_t thread[64];
+	struct built b = {0};
+
+	build(&site, &b);
+	shared = &b;
+	for (size_t i = 0; i < N_OF(thread); i++) {
+		must(pthread_create(&thread[i], NULL, match_often, NULL) == 0,
+		     "thread");
+	}
+	for (size_t i = 0; i < N_OF(thread); i++) {
+		pthread_join(thread[i], NULL);
+	}
+	ok(n_wrong == 0, "%u of 256000 wrong", n_wrong);
+	ok(get(&b, "x", "/broken[") == -1, "one that is none matches nothing");
+	ok(!weir_regex_matches(b.regexes, 9, WEIR_STR("/ab")), "no such one");
+	ok(!weir_regex_matches(NULL, 0, WEIR_STR("/ab")), "none at all");
+	built_fini(&b);
 }
 
 /* --------------------------------------------------------------- frontends */
@@ -575,5 +625,5 @@ TAP_MAIN(TEST(prefix_by_elements), TEST(root_prefix_takes_all_paths),
 	 TEST(first_match_goes_in_list_order), TEST(headers),
 	 TEST(header_too_long_for_regex_does_not_match), TEST(queries),
 	 TEST(regex_of_exponential_cost_gives_up),
-	 TEST(regex_check_names_the_place),
+	 TEST(regex_check_names_the_place), TEST(more_threads_than_scratches),
 	 TEST(frontends_by_address_and_index), TEST(miss_names_the_condition))
