@@ -7,12 +7,15 @@
  *
  * The pool is the ConfigMap that the GatewayClass names in parametersRef, key
  * addresses: networks, ranges and single addresses, separated by blanks or
- * commas.  Where there is a pool, spec.addresses must lie in it: without that
- * whoever may create a Gateway could take any address on every node.
+ * commas.  Where it has no such key, but service: LoadBalancer, the addresses
+ * are those of a Service that the Gateway owns (daemon/kube_infra.c).  Where
+ * there is a pool, spec.addresses must lie in it: without that whoever may
+ * create a Gateway could take any address on every node.
  */
 #include "ir.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 
 #include "addr.h"
 
@@ -28,7 +31,8 @@ struct range {
 struct ir_pool {
 	const struct weir_object *class;
 	struct ir_pool *next;
-	bool is_bad; /* named, and of no use */
+	bool is_bad;     /* named, and of no use */
+	bool is_service; /* no pool, but Services */
 	uint32_t n;
 	struct range v[];
 };
@@ -182,6 +186,19 @@ static bool fill_pool(struct ir *c, const struct weir_object *class,
 	return true;
 }
 
+static bool is_service(struct ir *c, const struct weir_object *class,
+		       struct weir_str text)
+{
+	if (weir_str_is(text, "LoadBalancer")) {
+		return true;
+	}
+	IR_DIAG(c, WEIR_DIAG_ERROR, class, "InvalidParameters",
+		WEIR_STR("spec.parametersRef"),
+		"service of the ConfigMap: \"%.*s\"; expected LoadBalancer",
+		(int)(text.n < 64 ? text.n : 64), text.p);
+	return false;
+}
+
 const struct ir_pool *weir_ir_pool(struct ir *c,
 				   const struct weir_object *class,
 				   const struct weir_fault **fault)
@@ -204,9 +221,14 @@ const struct ir_pool *weir_ir_pool(struct ir *c,
 	before = weir_ir_enter(c, fault, NULL);
 	config = find_parameters(c, class);
 	pool->is_bad = !config || !fill_pool(c, class, config->addresses, pool);
+	if (config && !config->has_addresses && config->service.n) {
+		pool->is_service = is_service(c, class, config->service);
+	}
 	c->scope = before;
 	if (config && !config->has_addresses) {
-		c->pools = pool->next; /* about something else */
+		if (!pool->is_service) {
+			c->pools = pool->next; /* about something else */
+		}
 		return NULL;
 	}
 	return pool;
@@ -220,7 +242,17 @@ static const struct ir_pool *pool_of(const struct ir *c,
 	while (pool && pool->class != class) {
 		pool = pool->next;
 	}
-	return pool;
+	return pool && !pool->is_service ? pool : NULL;
+}
+
+static bool has_services(const struct ir *c, const struct weir_object *class)
+{
+	const struct ir_pool *pool = c->pools;
+
+	while (pool && pool->class != class) {
+		pool = pool->next;
+	}
+	return pool && pool->is_service;
 }
 
 static bool is_in_pool(const struct ir_pool *pool, const struct weir_ip *ip)
@@ -346,7 +378,16 @@ static void say_none(struct take *t)
 	const struct weir_object *gateway = t->g->object;
 	const struct weir_gateway_spec *spec = gateway->gateway;
 
-	if (!t->pool) {
+	if (t->g->wants_service) {
+		IR_DIAG(t->c, WEIR_DIAG_ERROR, gateway, "AddressNotAssigned",
+			WEIR_STR("spec.addresses"),
+			t->g->service
+				? "no load balancer has given the Service "
+				  "%.*s" WEIR_GATEWAY_SERVICE " an address yet"
+				: "the Service %.*s" WEIR_GATEWAY_SERVICE
+				  " is not there yet",
+			WEIR_STR_ARG(gateway->name));
+	} else if (!t->pool) {
 		IR_DIAG(t->c, WEIR_DIAG_ERROR, gateway, "AddressNotAssigned",
 			WEIR_STR("spec.addresses"),
 			"no usable address; expected at least one of type "
@@ -369,6 +410,63 @@ static bool is_free_choice(const struct weir_gateway_spec *spec)
 	       (spec->n_addresses == 0 && spec->bad_address_type.n == 0);
 }
 
+/* The Service of the Gateway; what else has its name is somebody else's. */
+static const struct weir_object *find_service(struct ir *c,
+					      const struct ir_gateway *g)
+{
+	char name[sizeof(WEIR_GATEWAY_SERVICE) + WEIR_GATEWAY_NAME_MAX];
+	struct weir_str own = g->object->name;
+	const struct weir_object *o;
+
+	if (own.n > WEIR_GATEWAY_NAME_MAX) {
+		return NULL;
+	}
+	own.n = (size_t)snprintf(name, sizeof(name),
+				 "%.*s" WEIR_GATEWAY_SERVICE,
+				 WEIR_STR_ARG(own));
+	own.p = name;
+	o = weir_store_find(c->store, WEIR_KIND_SERVICE, g->object->ns, own);
+	for (size_t i = 0; o && o->service && i < o->n_owners; i++) {
+		if (weir_str_is(o->owners[i].kind, "Gateway") &&
+		    weir_str_is(o->owners[i].group,
+				"gateway.networking.k8s.io") &&
+		    weir_str_eq(o->owners[i].name, g->object->name)) {
+			return o;
+		}
+	}
+	return NULL;
+}
+
+/* They are the load balancer's to answer for: not local, but taken wherever
+ * they are seen, like a ClusterIP. */
+static void use_service(struct ir *c, struct ir_gateway *g)
+{
+	const struct weir_service_spec *spec;
+	size_t n = 0;
+
+	g->wants_service = true;
+	g->verdict->wants_service = true;
+	g->service = find_service(c, g);
+	if (!g->service) {
+		return;
+	}
+	spec = g->service->service;
+	g->addresses = weir_ir_alloc(c,
+				     spec->n_external_ips + spec->n_cluster_ips,
+				     sizeof(*g->addresses));
+	for (size_t i = 0; g->addresses && i < spec->n_external_ips; i++) {
+		if (is_usable(&spec->external_ips[i])) {
+			g->addresses[n++] = spec->external_ips[i];
+		}
+	}
+	g->verdict->addresses = g->addresses;
+	g->verdict->n_addresses = (uint32_t)n;
+	for (size_t i = 0; g->addresses && i < spec->n_cluster_ips; i++) {
+		g->addresses[n++] = spec->cluster_ips[i];
+	}
+	g->n_addresses = n;
+}
+
 /* What is certain: asked for, or given before.  In order of age, for all,
  * before anyone gets a new one. */
 void weir_ir_known_addresses(struct ir *c, struct ir_gateway *g)
@@ -377,6 +475,11 @@ void weir_ir_known_addresses(struct ir *c, struct ir_gateway *g)
 	struct take t = {.c = c, .g = g, .pool = pool_of(c, g->class)};
 	struct ir_scope before;
 
+	if (!t.pool && has_services(c, g->class) && is_free_choice(spec) &&
+	    spec->n_addresses == 0) {
+		use_service(c, g);
+		return;
+	}
 	t.v = weir_ir_alloc(c, spec->n_addresses + spec->n_status_addresses + 2,
 			    sizeof(*t.v));
 	if (!t.v) {
@@ -415,6 +518,14 @@ void weir_ir_new_addresses(struct ir *c, struct ir_gateway *g)
 			 .has_v6 = g->has_v6};
 	struct ir_scope before;
 
+	if (g->wants_service) {
+		before = weir_ir_enter(c, &g->verdict->programmed, NULL);
+		if (g->verdict->n_addresses == 0) {
+			say_none(&t);
+		}
+		c->scope = before;
+		return;
+	}
 	if (!t.v) {
 		return;
 	}

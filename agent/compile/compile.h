@@ -39,6 +39,9 @@ struct weir_compile_options {
 	/* A Gateway needs its GatewayClass, whatever that is called. */
 	bool needs_class;
 	struct weir_str cluster_domain; /* empty: cluster.local */
+	/* Of this node: where node ports of Gateways' Services are taken. */
+	const struct weir_ip *node_ips;
+	size_t n_node_ips;
 	struct weir_compile_memory memory;
 };
 

@@ -225,7 +225,7 @@ static struct ir_front *front_at(struct ir *c, struct ir_gateway *g,
 	f->proto = proto;
 	f->mode = mode_of(l->protocol);
 	f->origin = WEIR_ORIGIN_GATEWAY;
-	f->is_local = true;
+	f->is_local = !g->wants_service;
 	f->split = g->split;
 	f->addresses = g->addresses;
 	f->n_addresses = g->n_addresses;
@@ -260,15 +260,83 @@ static void open_listeners(struct ir *c, struct ir_gateway *g,
 	}
 }
 
+static int port_cmp(const void *a, const void *b)
+{
+	const struct weir_gateway_port *x = a, *y = b;
+
+	return x->port != y->port ? (int)x->port - y->port
+				  : (int)x->proto - y->proto;
+}
+
+static uint16_t node_port_of(const struct ir_gateway *g,
+			     const struct ir_front *f)
+{
+	const struct weir_service_spec *spec = g->service ? g->service->service
+							  : NULL;
+
+	for (size_t i = 0; spec && i < spec->n_ports; i++) {
+		if (spec->ports[i].port == f->port &&
+		    weir_str_is(spec->ports[i].protocol,
+				f->proto == IPPROTO_UDP ? "UDP" : "TCP")) {
+			return spec->ports[i].node_port;
+		}
+	}
+	return 0;
+}
+
+/* The Service's ports, and the same listeners at the node's own address, where
+ * load balancers send to a port of the node. */
+static void add_node_ports(struct ir *c, struct ir_gateway *g)
+{
+	struct weir_gateway_port *ports;
+	size_t n = 0;
+
+	for (const struct ir_front *f = g->fronts; f; f = f->next_of_owner) {
+		n++;
+	}
+	/* Verdicts outlive the compilation. */
+	ports = n ? weir_arena_array(c->diags->arena, n, sizeof(*ports)) : NULL;
+	g->verdict->ports = ports;
+	g->verdict->n_ports = ports ? (uint32_t)n : 0;
+	for (const struct ir_front *f = g->fronts; ports && f;
+	     f = f->next_of_owner) {
+		uint16_t node_port = node_port_of(g, f);
+		struct ir_front *at;
+
+		ports[--n] = (struct weir_gateway_port){.port = f->port,
+							.node_port = node_port,
+							.proto = f->proto};
+		at = node_port && c->n_node_ips ? weir_ir_add_front(c) : NULL;
+		if (at) {
+			struct ir_front *next = at->next;
+
+			*at = *f;
+			at->next = next;
+			at->next_of_owner = NULL;
+			at->port = node_port;
+			at->addresses = c->node_ips;
+			at->n_addresses = c->n_node_ips;
+			at->same = f;
+		}
+	}
+	if (ports) {
+		qsort(ports, g->verdict->n_ports, sizeof(*ports), port_cmp);
+	}
+}
+
 static void add_fronts(struct ir *c, struct ir_gateway *g)
 {
 	weir_ir_new_addresses(c, g);
-	if (g->is_refused || g->n_addresses == 0) {
+	/* The ports of a Service are known before its addresses. */
+	if (g->is_refused || (g->n_addresses == 0 && !g->wants_service)) {
 		return;
 	}
 	open_listeners(c, g, g);
 	for (struct ir_gateway *set = g->sets; set; set = set->next_set) {
 		open_listeners(c, g, set);
+	}
+	if (g->wants_service) {
+		add_node_ports(c, g);
 	}
 }
 

@@ -43,6 +43,8 @@ void weir_ir_init(struct ir *c, struct weir_store *store,
 	*c = (struct ir){.store = store,
 			 .node = options->node_name,
 			 .is_writer = options->is_writer,
+			 .node_ips = options->node_ips,
+			 .n_node_ips = options->n_node_ips,
 			 .needs_class = options->needs_class,
 			 .cluster_domain = options->cluster_domain.n
 						   ? options->cluster_domain

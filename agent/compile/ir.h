@@ -305,7 +305,9 @@ struct ir_gateway {
 	size_t n_addresses;
 	bool has_v4;
 	bool has_v6;
-	uint32_t backend_cert; /* index + 1; 0: none */
+	bool wants_service; /* its addresses are those of a Service */
+	const struct weir_object *service; /* NULL: there is none yet */
+	uint32_t backend_cert;             /* index + 1; 0: none */
 	uint32_t object_id;
 	struct weir_gateway_verdict *verdict;
 	struct ir_listener *listeners; /* one per listener of the spec */
@@ -322,16 +324,6 @@ struct ir_king_host {
 	const struct weir_king_rule *rule;
 	size_t number; /* of the rule */
 	struct ir_king_host *next;
-};
-
-/* For weir_verdicts.formers and asleep. */
-struct ir_former {
-	struct weir_ip addr;
-	struct ir_former *next;
-};
-struct ir_sleeper {
-	uint64_t key;
-	struct ir_sleeper *next;
 };
 
 /* Verdicts on their way: where they stand may not move. */
@@ -361,6 +353,8 @@ struct ir {
 	struct weir_store *store;
 	struct weir_str node;
 	struct weir_str cluster_domain;
+	const struct weir_ip *node_ips;
+	size_t n_node_ips;
 	struct weir_arena arena;
 	struct weir_diags *diags;
 	bool is_quiet;  /* said already */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verdicts while they are found: faults beside diagnostics, then all of it
  * moved out of reach of the store. */
-#include "ir.h"
+#include "king.h"
 
 #include <errno.h>
 #include <stdarg.h>

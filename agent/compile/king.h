@@ -13,6 +13,16 @@
 
 #include "ir.h"
 
+/* For weir_verdicts.formers and asleep. */
+struct ir_former {
+	struct weir_ip addr;
+	struct ir_former *next;
+};
+struct ir_sleeper {
+	uint64_t key;
+	struct ir_sleeper *next;
+};
+
 /* What a gateway has at its ports. */
 struct king_gateway {
 	struct ir_service *service; /* NULL: there is none */

@@ -5,7 +5,7 @@
  * decided before its first byte exactly if every request on it would be decided
  * alike and nothing has to be done to any of them.
  */
-#include "ir.h"
+#include "king.h"
 
 static bool is_catch_all(const struct ir_match *m)
 {

@@ -49,6 +49,12 @@ struct weir_listener_verdict {
 	const struct weir_fault *overlap;    /* OverlappingTLSConfig is True */
 };
 
+struct weir_gateway_port {
+	uint16_t port;
+	uint16_t node_port; /* that the Service has, 0: none yet */
+	uint8_t proto;      /* IPPROTO_* */
+};
+
 struct weir_gateway_verdict {
 	struct weir_verdict_id id; /* a Gateway or a ListenerSet */
 	/* Only what the object as a whole is refused for: ListenersNotValid
@@ -63,6 +69,10 @@ struct weir_gateway_verdict {
 	const struct weir_ip *addresses; /* as served */
 	uint32_t n_addresses;
 	uint32_t n_attached_sets; /* accepted ListenerSets */
+	/* Its addresses come from a Service of its own, with these ports. */
+	bool wants_service;
+	const struct weir_gateway_port *ports;
+	uint32_t n_ports;
 	uint32_t n_listeners;
 	struct weir_listener_verdict *listeners;
 };

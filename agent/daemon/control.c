@@ -341,6 +341,8 @@ static void learn(struct weir_control *c)
 static int compile(struct weir_control *c, uint64_t version)
 {
 	struct weir_compile_options options = {
+		.node_ips = c->node_ips,
+		.n_node_ips = c->n_node_ips,
 		.node_name = weir_str_of(c->options->node_name),
 		.needs_class = !c->options->manifests,
 		.is_writer = c->feed->is_writer(c->feed),
@@ -391,6 +393,7 @@ static void compile_if_changed(struct weir_control *c)
 		return;
 	}
 	c->feed->taken(c->feed);
+	weir_kernel_node_ips(c->kernel, c->node_ips, &c->n_node_ips);
 	r = compile(c, version);
 	c->store_version = version;
 	c->pending_us = 0;

@@ -68,9 +68,11 @@ struct weir_control {
 	struct weir_conflict *conflicts;
 	size_t n_conflicts;
 	size_t cap_conflicts;
-	uint64_t conflicts_hash;  /* of those that were logged */
-	size_t n_feed_diags;      /* when they were logged */
-	struct weir_map logged;   /* hashes of the diagnostics that are known */
+	uint64_t conflicts_hash; /* of those that were logged */
+	size_t n_feed_diags;     /* when they were logged */
+	struct weir_map logged;  /* hashes of the diagnostics that are known */
+	struct weir_ip node_ips[2]; /* compiled with */
+	size_t n_node_ips;
 	const char *what_is_full; /* option to raise, or NULL */
 	struct weir_timer answer_timer;
 	struct weir_timer retry_timer;

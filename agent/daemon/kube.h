@@ -92,9 +92,13 @@ void weir_kube_event(struct weir_kube_feed *feed, enum weir_kind kind,
 #define WEIR_TIME_TEXT_MAX 24
 const char *weir_kube_now(char out[static WEIR_TIME_TEXT_MAX]);
 
-/* kube_infra.c: what spec.infrastructure of a Gateway (its JSON) asks for. */
+/* kube_infra.c: the Service that a Gateway (its JSON) has, or what its
+ * spec.infrastructure asks for. */
 void weir_kube_infrastructure(struct weir_kube_feed *feed,
 			      struct weir_str object);
+/* Of what the Service of a Gateway and its EndpointSlices say. */
+uint64_t weir_kube_service_hash(struct weir_kube_feed *feed,
+				const struct weir_gateway_verdict *verdict);
 
 /* kube_held.c: ports at Gateways' addresses that sockets of a node hold, told
  * by each agent with its Lease. */

@@ -3,7 +3,8 @@
  * A port of a Gateway that a socket of some node holds is not taken there
  * (AddressNotUsable); the agent that writes status runs on another one.  So
  * each agent says what it could not take in an annotation of its Lease:
- * "192.0.2.1:80/tcp,[2001:db8::1]:53/udp".
+ * "192.0.2.1:80/tcp,[2001:db8::1]:53/udp".  The node's own addresses are said
+ * there, too, for the endpoints of Gateways' Services.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +19,15 @@ void weir_kube_held_say(struct weir_kube_feed *f)
 {
 	const struct weir_control *c = f->control;
 	_cleanup_buf_ struct weir_buf text = {0};
+	_cleanup_buf_ struct weir_buf ips = {0};
 
+	for (size_t i = 0; i < c->n_node_ips; i++) {
+		char addr[WEIR_ADDR_TEXT_MAX];
+
+		weir_buf_printf(&ips, "%s%s", i ? "," : "",
+				weir_ip_format(&c->node_ips[i], addr));
+	}
+	weir_buf_add(&ips, "", 1);
 	for (size_t i = 0; i < c->n_conflicts; i++) {
 		const struct weir_conflict *x = &c->conflicts[i];
 		char addr[WEIR_ADDR_TEXT_MAX];
@@ -32,8 +41,8 @@ void weir_kube_held_say(struct weir_kube_feed *f)
 				x->proto == IPPROTO_UDP ? "udp" : "tcp");
 	}
 	weir_buf_add(&text, "", 1);
-	if (!text.error) {
-		weir_kube_members_say(f->members, text.p);
+	if (!text.error && !ips.error) {
+		weir_kube_members_say(f->members, text.p, ips.p);
 	}
 }
 

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a Gateway gets in its namespace where spec.infrastructure asks for
+ * What a Gateway gets in its namespace.
+ *
+ * Where its class has Services (service: LoadBalancer), a Service NAME-weir of
+ * type LoadBalancer with the ports of the listeners, and EndpointSlices of the
+ * nodes where an agent lives, at the Service's node ports: weir takes these on
+ * every node before anything else does, so whoever forwards to the Service
+ * (kube-proxy of a node without weir, a cloud, ServiceLB) reaches the Gateway.
+ *
+ * Else, where spec.infrastructure asks for
  * labels or annotations (GEP-1762): a headless Service NAME-weir that carries
  * them, and an EndpointSlice for each family with the Gateway's addresses, so
  * that NAME-weir.NAMESPACE.svc is a DNS name of the Gateway.  The Gateway owns
@@ -18,7 +26,6 @@
 
 #define LABEL "gateway.networking.k8s.io/gateway-name"
 #define HASH "weir.dev/infrastructure"
-#define NAME_MAX_LEN 58 /* with "-weir" within a Service's 63 */
 
 /* One object that shall be as body says. */
 struct owned {
@@ -89,6 +96,7 @@ struct gateway {
 	struct weir_str uid;
 	struct weir_str labels; /* JSON objects */
 	struct weir_str annotations;
+	bool is_service;
 };
 
 /* The members of a JSON object, followed by a comma if there are any. */
@@ -153,11 +161,130 @@ static void write_owned(const struct gateway *g, const char *collection,
 	}
 	update.path = path.p;
 	/* Asked for no more: it stays, without labels, where it was made. */
-	update.create_path = g->labels.n || g->annotations.n ? create_path.p
-							     : NULL;
+	update.create_path = g->is_service || g->labels.n || g->annotations.n
+				     ? create_path.p
+				     : NULL;
 	if (weir_kube_writer_update(g->feed->writer, &update) == 0) {
 		TAKE_PTR(o);
 	}
+}
+
+static const char *proto_text(uint8_t proto)
+{
+	return proto == IPPROTO_UDP ? "UDP" : "TCP";
+}
+
+/* "tcp-80": what the ports of Service and EndpointSlice have in common. */
+static void add_port(struct weir_buf *b, const struct weir_gateway_port *p,
+		     uint16_t port)
+{
+	weir_buf_printf(b,
+			"{\"name\":\"%s-%u\",\"protocol\":\"%s\",\"port\":%u}",
+			p->proto == IPPROTO_UDP ? "udp" : "tcp", p->port,
+			proto_text(p->proto), port);
+}
+
+/* Node ports and the ClusterIP are the API server's to give; it keeps what it
+ * gave where an update does not name them. */
+static void write_balanced(const struct gateway *g,
+			   const struct weir_gateway_verdict *v)
+{
+	_cleanup_buf_ struct weir_buf spec = {0};
+
+	weir_buf_addz(&spec, ",\"apiVersion\":\"v1\",\"kind\":\"Service\","
+			     "\"spec\":{\"type\":\"LoadBalancer\","
+			     "\"ipFamilyPolicy\":\"PreferDualStack\","
+			     "\"ports\":[");
+	for (uint32_t i = 0; i < v->n_ports; i++) {
+		weir_buf_addz(&spec, i ? "," : "");
+		add_port(&spec, &v->ports[i], v->ports[i].port);
+	}
+	weir_buf_addz(&spec, "]}}");
+	if (v->n_ports) {
+		write_owned(g, "services", "", "Service", "", &spec);
+	}
+}
+
+/* The nodes' addresses of a family, as their Leases say. */
+static bool add_nodes(const struct weir_kube_feed *f, struct weir_buf *b,
+		      bool is_v4)
+{
+	bool has_one = false;
+	const struct weir_kube_member *m;
+	size_t n;
+
+	m = weir_kube_members_list(f->members, &n);
+	for (size_t i = 0; m && i < n; i++) {
+		struct weir_str text = weir_str_of(m[i].ips);
+
+		while (m[i].is_live && text.n) {
+			ptrdiff_t comma = weir_str_find(text, ',');
+			struct weir_str word = {
+				text.p, comma < 0 ? text.n : (size_t)comma};
+			struct weir_ip ip;
+
+			text = weir_str_skip(text, word.n + 1);
+			if (weir_ip_parse(word, &ip) < 0 ||
+			    weir_ip_is_v4(&ip) != is_v4) {
+				continue;
+			}
+			weir_buf_printf(b,
+					"%s{\"addresses\":[\"%.*s\"],"
+					"\"nodeName\":",
+					has_one ? "," : "", WEIR_STR_ARG(word));
+			weir_buf_add_json(b, m[i].node);
+			weir_buf_addz(b, ",\"conditions\":{\"ready\":true}}");
+			has_one = true;
+		}
+	}
+	return has_one;
+}
+
+static void write_nodes(const struct gateway *g,
+			const struct weir_gateway_verdict *v, bool is_v4)
+{
+	_cleanup_buf_ struct weir_buf spec = {0};
+	bool has_port = false, has_node;
+	char labels[256];
+
+	weir_buf_printf(&spec,
+			",\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":"
+			"\"EndpointSlice\",\"addressType\":\"IPv%d\","
+			"\"ports\":[",
+			is_v4 ? 4 : 6);
+	for (uint32_t i = 0; i < v->n_ports; i++) {
+		if (v->ports[i].node_port) {
+			weir_buf_addz(&spec, has_port ? "," : "");
+			add_port(&spec, &v->ports[i], v->ports[i].node_port);
+			has_port = true;
+		}
+	}
+	weir_buf_addz(&spec, "],\"endpoints\":[");
+	has_node = add_nodes(g->feed, &spec, is_v4);
+	weir_buf_addz(&spec, "]}");
+	snprintf(labels, sizeof(labels),
+		 "\"kubernetes.io/service-name\":\"%.*s-weir\","
+		 "\"endpointslice.kubernetes.io/managed-by\":\"weir.dev\",",
+		 WEIR_STR_ARG(g->name));
+	if (has_port && has_node) {
+		write_owned(g, "endpointslices", is_v4 ? "-v4" : "-v6",
+			    "EndpointSlice", labels, &spec);
+	}
+}
+
+uint64_t weir_kube_service_hash(struct weir_kube_feed *f,
+				const struct weir_gateway_verdict *v)
+{
+	_cleanup_buf_ struct weir_buf text = {0};
+
+	for (uint32_t i = 0; i < v->n_ports; i++) {
+		add_port(&text, &v->ports[i], v->ports[i].node_port);
+	}
+	add_nodes(f, &text, true);
+	add_nodes(f, &text, false);
+	return text.error ? 0
+			  : weir_str_hash(weir_buf_str(&text),
+					  (uint64_t)v->id.generation + 1);
 }
 
 static void write_service(const struct gateway *g)
@@ -206,7 +333,7 @@ void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object)
 	struct weir_str metadata = weir_jview_member(object, "metadata");
 	struct weir_str infra = weir_jview_path(object, "spec",
 						"infrastructure", NULL);
-	const struct gateway g = {
+	struct gateway g = {
 		.feed = f,
 		.ns = weir_jview_text(weir_jview_member(metadata, "namespace")),
 		.name = weir_jview_text(weir_jview_member(metadata, "name")),
@@ -218,8 +345,15 @@ void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object)
 		g.name);
 
 	/* A longer name, or one with dots, names no Service. */
-	if (g.name.n == 0 || g.name.n > NAME_MAX_LEN ||
+	if (g.name.n == 0 || g.name.n > WEIR_GATEWAY_NAME_MAX ||
 	    weir_str_find(g.name, '.') >= 0) {
+		return;
+	}
+	g.is_service = v && v->wants_service;
+	if (g.is_service) {
+		write_balanced(&g, v);
+		write_nodes(&g, v, true);
+		write_nodes(&g, v, false);
 		return;
 	}
 	write_service(&g);

@@ -130,6 +130,15 @@ static void on_timer(struct weir_timer *timer)
 
 void weir_kube_lan_changed(struct weir_kube_feed *f)
 {
+	struct weir_ip ips[2];
+	size_t n;
+
+	weir_kernel_node_ips(f->control->kernel, ips, &n);
+	if (f->is_in_force &&
+	    (n != f->control->n_node_ips ||
+	     memcmp(ips, f->control->node_ips, n * sizeof(ips[0])) != 0)) {
+		weir_control_again(f->control);
+	}
 	look(f);
 	weir_kube_held_say(f);
 	weir_loop_arm(f->loop, &f->lan_timer, LOOK_MS);

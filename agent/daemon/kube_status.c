@@ -20,6 +20,7 @@
 #define SYNC_MS 20        /* between two looks at all objects, or longer: */
 #define SYNC_SHARE 20     /* a look takes no more of the time than 1 in 20 */
 #define PATIENCE_MS 3000  /* for agents that do not acknowledge */
+#define SERVICE_MS 5000   /* until a Service that was made is seen */
 #define ECHO_MS 5000      /* until a written status is seen again; doubled */
 #define GONE_MS 500       /* until a deletion is seen; likewise */
 #define TRIES_MAX 7       /* doublings: 10 minutes, 1 minute */
@@ -37,6 +38,8 @@ struct record {
 	uint64_t waiting_ms; /* for agents, since; 0: not */
 	int64_t generation;  /* written last */
 	uint64_t event;      /* hash of the Event sent last */
+	uint64_t service;    /* weir_kube_service_hash() as seen to */
+	uint64_t service_ms;
 	uint32_t pace_ms;
 	uint32_t mark;
 	bool is_on_its_way;
@@ -137,7 +140,7 @@ static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 		    : r == 0     ? WEIR_KUBE_UNCHANGED
 				 : WEIR_KUBE_FAILED; /* if it is not written */
 	if (u->kind == WEIR_KIND_GATEWAY && r >= 0 && record &&
-	    record->generation != u->generation) {
+	    record->generation != u->generation && !record->service) {
 		record->generation = u->generation;
 		weir_kube_infrastructure(u->feed, object);
 	}
@@ -593,6 +596,72 @@ static const void *verdict_of(const struct weir_verdicts *v,
 	}
 }
 
+/* The Gateway is read, as its Service needs its uid, and not written. */
+static int merge_service(void *arg, struct weir_str object,
+			 struct weir_buf *out)
+{
+	struct weir_status_update *u = arg;
+
+	(void)out;
+	weir_kube_infrastructure(u->feed, object);
+	return 0;
+}
+
+static void on_service(void *arg, const struct weir_kube_reply *reply,
+		       bool is_written)
+{
+	(void)reply;
+	(void)is_written;
+	free_update(arg);
+}
+
+/* Its Service follows listeners and nodes; what failed, or was taken away, is
+ * made again after a while. */
+static void see_to_service(struct weir_kube_feed *f,
+			   const struct weir_object *o,
+			   const struct weir_gateway_verdict *v)
+{
+	struct record *record = get_record(f, key_of(f, o));
+	uint64_t hash = weir_kube_service_hash(f, v);
+	_cleanup_buf_ struct weir_buf path = {0};
+	struct weir_kube_update update = {.merge = merge_service,
+					  .fn = on_service};
+	struct weir_status_update *u;
+	bool is_missing = false;
+
+	for (uint32_t i = 0; i < v->n_ports; i++) {
+		is_missing |= !v->ports[i].node_port;
+	}
+	if (!record ||
+	    (record->service == hash &&
+	     (!is_missing ||
+	      weir_now_ms() - record->service_ms < SERVICE_MS)) ||
+	    weir_kube_source_path(f->source, o->kind, o->ns, o->name, "",
+				  &path) < 0) {
+		return;
+	}
+	weir_buf_add(&path, "", 1);
+	u = path.error ? NULL : calloc(1, sizeof(*u));
+	if (!u) {
+		return;
+	}
+	u->next = f->updates;
+	f->updates = u;
+	f->n_updates++;
+	u->feed = f;
+	update.path = path.p;
+	update.put_path = path.p;
+	update.arg = u;
+	update.key = key_of(f, o) + 1; /* beside one of its status */
+	if (weir_kube_writer_update(f->writer, &update) < 0) {
+		free_update(u);
+		return;
+	}
+	record->service = hash;
+	record->service_ms = weir_now_ms();
+	look_again(f, SERVICE_MS);
+}
+
 static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
 {
 	struct look l = {.f = f, .object = o};
@@ -614,6 +683,10 @@ static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
 		return;
 	}
 	compare(&l, &meta);
+	if (o->kind == WEIR_KIND_GATEWAY && l.verdict &&
+	    ((const struct weir_gateway_verdict *)l.verdict)->wants_service) {
+		see_to_service(f, o, l.verdict);
+	}
 }
 
 /* Verdicts of a plan on its way, or refused, are not to be told. */

@@ -131,6 +131,10 @@ void weir_kernel_lan_each(const struct weir_kernel *kernel,
 			  void (*fn)(void *arg,
 				     const struct weir_lan_state *state),
 			  void *arg);
+/* The node's own addresses, one of each family at most: of the way off the
+ * node, else of any external interface. */
+void weir_kernel_node_ips(const struct weir_kernel *kernel,
+			  struct weir_ip ret_ips[static 2], size_t *ret_n);
 /* A local address whose port a host socket holds: calls fn per frontend that
  * is not taken because of it. */
 void weir_kernel_conflicts(struct weir_kernel *kernel,

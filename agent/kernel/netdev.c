@@ -308,6 +308,31 @@ static void choose_fallback(const struct weir_netdev *devs, size_t n,
 	*ret_ip6 = ip6;
 }
 
+void weir_kernel_node_ips(const struct weir_kernel *kernel,
+			  struct weir_ip ret_ips[static 2], size_t *ret_n)
+{
+	const struct weir_netdevs *s = kernel->packet;
+	struct weir_ip ip4 = {}, ip6 = {};
+
+	*ret_n = 0;
+	for (size_t i = 0; s && i < 2 * s->n; i++) {
+		const struct weir_netdev *d = &s->devs[i % s->n];
+		bool is_second = i >= s->n;
+
+		if (is_second ? !d->is_external : !d->has_default_route) {
+			continue;
+		}
+		ip4 = ip4.a[2] ? ip4 : d->addr4;
+		ip6 = ip6.a[0] ? ip6 : d->addr6;
+	}
+	if (ip4.a[2]) {
+		ret_ips[(*ret_n)++] = ip4;
+	}
+	if (ip6.a[0]) {
+		ret_ips[(*ret_n)++] = ip6;
+	}
+}
+
 static void publish(struct weir_netdevs *s, struct weir_netdev *d,
 		    const struct weir_ip *ip4, const struct weir_ip *ip6)
 {

@@ -106,12 +106,16 @@ int weir_lease_read(struct weir_str json, struct weir_lease *ret_lease)
 	copy_text(
 		weir_jview_path(metadata, "annotations", "weir.dev/held", NULL),
 		l.held, sizeof(l.held));
+	copy_text(weir_jview_path(metadata, "annotations", "weir.dev/addresses",
+				  NULL),
+		  l.ips, sizeof(l.ips));
 	announces = weir_jview_text(weir_jview_path(
 		metadata, "annotations", "weir.dev/announces", NULL));
 	l.may_announce = !weir_str_is(announces, "no");
 	l.record = weir_str_hash(spec, weir_str_hash(applied, 1));
 	l.record = weir_str_hash(weir_str_of(l.held),
 				 l.record + l.may_announce);
+	l.record = weir_str_hash(weir_str_of(l.ips), l.record);
 	weir_applied_read(applied, l.applied);
 	*ret_lease = l;
 	return 0;
@@ -147,6 +151,10 @@ static void add_metadata(const struct weir_lease_text *t, struct weir_buf *out)
 		weir_buf_addz(out, "\"");
 		if (t->is_mute) {
 			weir_buf_addz(out, ",\"weir.dev/announces\":\"no\"");
+		}
+		if (t->ips && *t->ips) {
+			weir_buf_addz(out, ",\"weir.dev/addresses\":");
+			weir_buf_add_json(out, weir_str_of(t->ips));
 		}
 		if (t->held && *t->held) {
 			weir_buf_addz(out, ",\"weir.dev/held\":");

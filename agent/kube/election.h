@@ -23,6 +23,7 @@ struct weir_lease {
 	uint64_t applied[_WEIR_KIND_MAX];
 	char acquired[40]; /* as written */
 	char held[WEIR_LEASE_HELD_MAX];
+	char ips[WEIR_LEASE_IPS_MAX];
 	bool may_announce;
 };
 
@@ -41,6 +42,7 @@ struct weir_lease_text {
 	uint64_t now_us;         /* of the wall clock */
 	const uint64_t *applied; /* of all kinds; NULL: not said */
 	const char *held;        /* shorter than WEIR_LEASE_HELD_MAX; NULL */
+	const char *ips;         /* likewise, WEIR_LEASE_IPS_MAX */
 	bool is_mute;            /* takes no part in announcing addresses */
 };
 

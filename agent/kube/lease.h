@@ -18,6 +18,7 @@
 
 #define WEIR_LEASE_DURATION_MS 15000
 #define WEIR_LEASE_HELD_MAX 1024 /* bytes of weir_kube_members_say() */
+#define WEIR_LEASE_IPS_MAX 128
 #define WEIR_LEASE_RENEW_MS 5000 /* a third of it */
 /* Between two acknowledgements, for each live member: all together write no
  * more than 50 a second. */
@@ -44,6 +45,7 @@ struct weir_kube_member {
 	bool is_present;   /* is_live, or nobody can know (contact, below) */
 	bool is_confirmed; /* seen to live, not only to have lived */
 	bool may_announce;
+	const char *ips;  /* NULL: none; held, too */
 	const char *held; /* as it said by weir_kube_members_say() */
 	uint64_t applied[_WEIR_KIND_MAX];
 };
@@ -64,8 +66,10 @@ bool weir_kube_members_is_writer(const struct weir_kube_members *members);
 bool weir_kube_members_have(const struct weir_kube_members *members,
 			    enum weir_kind kind, uint64_t version);
 /* Says something short about this node to the others, with its Lease: ports
- * that sockets of the node hold.  Shorter than WEIR_LEASE_HELD_MAX. */
-void weir_kube_members_say(struct weir_kube_members *members, const char *held);
+ * that sockets of the node hold, and the node's addresses ("10.0.0.1,fd00::1").
+ * Shorter than WEIR_LEASE_HELD_MAX and WEIR_LEASE_IPS_MAX. */
+void weir_kube_members_say(struct weir_kube_members *members, const char *held,
+			   const char *ips);
 /* True while this agent's own Lease is renewed and the others' are seen: what
  * it knows of them is what they know of it.  *ret_until_ms: of weir_now_ms(),
  * until when its Lease holds for all others. */

@@ -110,6 +110,7 @@ static void drop_member(struct weir_kube_members *m, size_t at)
 {
 	weir_free_ptr(&m->members[at].node);
 	weir_free_ptr(&m->members[at].held);
+	weir_free_ptr(&m->members[at].ips);
 	memmove(&m->members[at], &m->members[at + 1],
 		(m->n_members - at - 1) * sizeof(*m->members));
 	m->n_members--;
@@ -141,6 +142,7 @@ static void see_member(struct weir_kube_members *m,
 	if (!member->public.is_live || member->public.is_confirmed != is_news ||
 	    member->public.may_announce != lease->may_announce ||
 	    strcmp(member->held ? member->held : "", lease->held) != 0 ||
+	    strcmp(member->ips ? member->ips : "", lease->ips) != 0 ||
 	    memcmp(member->public.applied, lease->applied,
 		   sizeof(lease->applied)) != 0) {
 		changed(m);
@@ -149,6 +151,8 @@ static void see_member(struct weir_kube_members *m,
 	member->public.may_announce = lease->may_announce;
 	weir_free_ptr(&member->held);
 	member->held = lease->held[0] ? strdup(lease->held) : NULL;
+	weir_free_ptr(&member->ips);
+	member->ips = lease->ips[0] ? strdup(lease->ips) : NULL;
 	member->public.is_live = weir_lease_is_live(&member->watch, now);
 	memcpy(member->public.applied, lease->applied, sizeof(lease->applied));
 }
@@ -442,6 +446,7 @@ static void write_own(struct weir_kube_members *m)
 					     .now_us = wall_us(),
 					     .applied = m->applied,
 					     .held = m->held,
+					     .ips = m->ips,
 					     .is_mute = m->options.is_mute};
 
 	if (m->own || !m->is_member || m->on_left) {
@@ -620,8 +625,10 @@ void weir_kube_members_free(struct weir_kube_members **members)
 	for (size_t i = 0; i < m->n_members; i++) {
 		weir_free_ptr(&m->members[i].node);
 		weir_free_ptr(&m->members[i].held);
+		weir_free_ptr(&m->members[i].ips);
 	}
 	weir_free_ptr(&m->held);
+	weir_free_ptr(&m->ips);
 	weir_free_ptr(&m->members);
 	weir_free_ptr(&m->list);
 	weir_free_ptr(&m->ns);
@@ -653,15 +660,26 @@ void weir_kube_members_applied(struct weir_kube_members *members,
 	}
 }
 
-void weir_kube_members_say(struct weir_kube_members *members, const char *held)
+/* True if it is something else. */
+static bool replace(char **text, const char *by, size_t max)
 {
-	if (strcmp(members->held ? members->held : "", held) == 0 ||
-	    strlen(held) >= WEIR_LEASE_HELD_MAX) {
-		return;
+	if (strcmp(*text ? *text : "", by) == 0 || strlen(by) >= max) {
+		return false;
 	}
-	weir_free_ptr(&members->held);
-	members->held = *held ? strdup(held) : NULL;
-	own_is_due(members);
+	weir_free_ptr(text);
+	*text = *by ? strdup(by) : NULL;
+	return true;
+}
+
+void weir_kube_members_say(struct weir_kube_members *members, const char *held,
+			   const char *ips)
+{
+	bool is_new = replace(&members->held, held, WEIR_LEASE_HELD_MAX);
+
+	is_new |= replace(&members->ips, ips, WEIR_LEASE_IPS_MAX);
+	if (is_new) {
+		own_is_due(members);
+	}
 }
 
 bool weir_kube_members_is_writer(const struct weir_kube_members *members)

@@ -14,6 +14,7 @@ struct member {
 	uint64_t version; /* resourceVersion of the Lease */
 	uint32_t mark;
 	char *held; /* NULL: none */
+	char *ips;
 };
 
 struct weir_kube_members {
@@ -52,6 +53,7 @@ struct weir_kube_members {
 	uint64_t own_renewed_ms;   /* the last write that succeeded was begun */
 	uint64_t contact_since_ms; /* they have succeeded without a gap */
 	char *held;                /* what is said about this node, NULL */
+	char *ips;
 	struct weir_timer ack;
 
 	struct weir_election election;

@@ -69,6 +69,7 @@ weir_kube_members_list(struct weir_kube_members *members, size_t *ret_n)
 	for (size_t i = 0; i < members->n_members; i++) {
 		members->list[i] = members->members[i].public;
 		members->list[i].held = members->members[i].held;
+		members->list[i].ips = members->members[i].ips;
 		members->list[i].is_present = is_present(
 			members, &members->members[i], now);
 	}

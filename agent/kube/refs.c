@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "refs.h"
 
+#include <stdio.h>
+
 #define SERVING_GROUP "serving.knative.dev"
 
 struct visit {
@@ -96,6 +98,18 @@ static void listeners(const struct visit *v, const struct weir_listener_spec *l,
 
 static void gateway(const struct visit *v, const struct weir_gateway_spec *spec)
 {
+	char name[sizeof(WEIR_GATEWAY_SERVICE) + WEIR_GATEWAY_NAME_MAX];
+	struct weir_str gateway = v->object->name;
+
+	/* Of a class whose Gateways have a Service; nobody else has the name.
+	 */
+	if (gateway.n <= WEIR_GATEWAY_NAME_MAX && spec->n_addresses == 0) {
+		tell(v, WEIR_KIND_SERVICE, v->object->ns,
+		     (struct weir_str){
+			     name, (size_t)snprintf(name, sizeof(name),
+						    "%.*s" WEIR_GATEWAY_SERVICE,
+						    WEIR_STR_ARG(gateway))});
+	}
 	listeners(v, spec->listeners, spec->n_listeners);
 	if (spec->has_parameters) {
 		object_ref(v, &spec->parameters);

@@ -337,6 +337,7 @@ static void check_annotations(struct weir_decode *d,
 	for (; c; c = c->next) {
 		if (weir_str_starts(c->key, WEIR_STR("weir.dev/")) &&
 		    !weir_str_is(c->key, "weir.dev/split") &&
+		    !weir_str_is(c->key, "weir.dev/infrastructure") &&
 		    !weir_str_is(c->key, "weir.dev/activation") &&
 		    !weir_str_is(c->key, "weir.dev/forwarded")) {
 			weir_decode_report(d, WEIR_DIAG_WARNING, c, NULL,

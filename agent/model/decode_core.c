@@ -17,7 +17,7 @@ static const struct weir_field service_port_fields[] = {
 	WEIR_FIELD("appProtocol", STR),
 	WEIR_FIELD("port", INT, .is_required = true, .from = 1, .to = 65535),
 	WEIR_FIELD("targetPort", INT_OR_STR, .from = 1, .to = 65535),
-	WEIR_FIELD("nodePort", INT),
+	WEIR_FIELD("nodePort", INT, .from = 0, .to = 65535),
 	WEIR_FIELD_END,
 };
 
@@ -186,6 +186,7 @@ void weir_decode_service(struct weir_decode *d, const struct weir_node *root)
 		p->protocol = weir_decode_str(d, c, "protocol", "TCP");
 		p->app_protocol = weir_decode_str(d, c, "appProtocol", "");
 		p->port = (uint16_t)weir_decode_int(c, "port", 0);
+		p->node_port = (uint16_t)weir_decode_int(c, "nodePort", 0);
 		if (p->name.n == 0 && spec->n_ports > 1) {
 			weir_decode_bad(d, c, "name", "MissingField",
 					"missing, expected a name where there "

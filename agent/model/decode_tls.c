@@ -107,6 +107,7 @@ void weir_decode_config_map(struct weir_decode *d, const struct weir_node *root)
 	d->object->config = spec;
 	spec->has_addresses = addresses != NULL;
 	spec->addresses = weir_decode_str(d, data, "addresses", "");
+	spec->service = weir_decode_str(d, data, "service", "");
 	if (weir_node_get(data, "ca.crt")) {
 		spec->ca = weir_decode_str(d, data, "ca.crt", "");
 	}

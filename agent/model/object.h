@@ -326,6 +326,7 @@ struct weir_service_port {
 	struct weir_str protocol; /* default TCP */
 	struct weir_str app_protocol;
 	uint16_t port;
+	uint16_t node_port; /* 0: none */
 };
 
 struct weir_service_spec {
@@ -377,6 +378,7 @@ struct weir_config_spec {
 	struct weir_str ca;        /* data["ca.crt"], PEM; empty: absent */
 	const char *ca_fault;      /* why it is of no use */
 	struct weir_str addresses; /* data["addresses"] */
+	struct weir_str service;   /* data["service"]; empty: absent */
 	bool has_addresses;
 };
 
@@ -448,6 +450,10 @@ struct weir_revision_spec {
 };
 
 /* --------------------------------------------------------------- any object */
+
+/* The Service that a Gateway owns is called as it, and this. */
+#define WEIR_GATEWAY_SERVICE "-weir"
+#define WEIR_GATEWAY_NAME_MAX 58 /* with it within a Service's 63 */
 
 struct weir_owner {
 	struct weir_str group; /* of apiVersion */

@@ -160,7 +160,7 @@ on 0 ip route del "$a4/32" via "$other_ip"
 
 # The agent alone dies, and is back at once.
 watch_all
-kill -KILL $(agents "$owner" agent)
+kill -KILL "$(agents "$owner" agent)"
 wait_until 10 each_has_one 16
 tap_ok $? 'an agent that is killed is back'
 sleep 3 # longer than what is new takes to settle

@@ -124,11 +124,11 @@ use 1
 agent_start
 use 2
 agent_start --announce never
-for vip in $vip4 $vip6; do
-	answered_by 1 $vip
+for vip in "$vip4" "$vip6"; do
+	answered_by 1 "$vip"
 	tap_ok $? "$vip: one node answers every question once"
 done
-for vip in $vip4 "[$vip6]"; do
+for vip in "$vip4" "[$vip6]"; do
 	serves "$vip"
 	tap_ok $? "$vip: a host on the LAN is served"
 done
@@ -143,13 +143,13 @@ tap_ok $? 'who answers counts it'
 # IPVS with strictARP has it so; no kernel of these nodes would answer.
 in_ns node1 sysctl -qw net.ipv4.conf.all.arp_ignore=1 \
 	net.ipv4.conf.all.arp_announce=2
-answered_by 1 $vip4
+answered_by 1 "$vip4"
 tap_ok $? 'arp_ignore=1: answered as well'
 in_ns node1 sysctl -qw net.ipv4.conf.all.arp_ignore=0 \
 	net.ipv4.conf.all.arp_announce=0
 # Where the kernel itself would be a proxy for neighbours, nobody answers twice.
 in_ns node1 sysctl -qw net.ipv6.conf.all.proxy_ndp=1
-answered_by 1 $vip6
+answered_by 1 "$vip6"
 tap_ok $? 'proxy_ndp=1: answered once'
 in_ns node1 sysctl -qw net.ipv6.conf.all.proxy_ndp=0
 
@@ -160,11 +160,11 @@ ip -n "$netns_run-out" -6 route add $vip6/128 via 2001:db8:1::12
 # The node is known to the host, which so does not ask, and not the other way.
 ip -n "$netns_run-out" neigh replace 192.0.2.12 dev eth0 nud permanent \
 	lladdr "$(mac 2)"
-watch $vip4
+watch "$vip4"
 ip -n "$netns_run-node2" neigh flush all
-serves $vip4 && serves "[$vip6]"
+serves "$vip4" && serves "[$vip6]"
 tap_ok $? 'what is routed to the other node is served there'
-watched $vip4 '.multiple == 0 and .silent == 0 and
+watched "$vip4" '.multiple == 0 and .silent == 0 and
 	(.answers | keys) == [$mac] and .told == {}' 1
 tap_ok $? 'which tells the LAN nothing'
 use 2
@@ -174,33 +174,33 @@ ip -n "$netns_run-out" route del $vip4/32 via 192.0.2.12
 ip -n "$netns_run-out" -6 route del $vip6/128 via 2001:db8:1::12
 
 # The other way round, with another flag; the LAN is told.
-watch $vip4
-watch $vip6
+watch "$vip4"
+watch "$vip6"
 stop 1
 use 1
 agent_start --announce never
-silent $vip4 && silent $vip6
+silent "$vip4" && silent "$vip6"
 tap_ok $? 'where no node is to answer, none does'
 stop 2
 use 2
 agent_start
-for vip in $vip4 $vip6; do
-	watched $vip '.multiple == 0 and .told[$mac] >= 1' 2
+for vip in "$vip4" "$vip6"; do
+	watched "$vip" '.multiple == 0 and .told[$mac] >= 1' 2
 	tap_ok $? "$vip: the other one tells the LAN, and none answers beside it"
 done
-answered_by 2 $vip4 && answered_by 2 $vip6
+answered_by 2 "$vip4" && answered_by 2 "$vip6"
 tap_ok $? 'it answers'
 
 # A MAC address that changes is told as well.
-watch $vip4
+watch "$vip4"
 ip -n "$netns_run-node2" link set eth0 address 02:00:00:00:00:77
 sees_mac() {
-	who_has $vip4 | jq -e --arg mac "$(mac 2)" \
+	who_has "$vip4" | jq -e --arg mac "$(mac 2)" \
 		'(.answers | keys) == [$mac]' >/dev/null
 }
 wait_until 5 sees_mac
 tap_ok $? 'another MAC address is answered with'
-watched $vip4 '.told[$mac] >= 1' 2
+watched "$vip4" '.told[$mac] >= 1' 2
 tap_ok $? 'and told'
 
 # The node's own address is its kernel's business.
@@ -219,7 +219,7 @@ stop 1
 use 1
 agent_start --announce off
 [ -z "$(proxies 1)" ] && in_ns out "$agent_tools/weir-who-has" -c 3 -i 60 \
-	eth0 $vip4 | jq -e '.multiple == 3' >/dev/null
+	eth0 "$vip4" | jq -e '.multiple == 3' >/dev/null
 tap_ok $? 'off: the kernel answers for a local address, beside the other node'
 stop 2
 use 2
