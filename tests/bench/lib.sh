@@ -10,7 +10,7 @@
 # Gateway number i: 10.99.(10+i).0/24 to the clients, 10.99.(30+i).0/24 to the
 # backends, 10.99.(50+i).1 the address that weir and nft serve there.
 
-gateways='r n h s g e f p x w'
+gateways='r n h s g e f p x w u'
 
 note() {
 	if [ -t 2 ]; then printf '\r\033[K%s' "$*" >&2; else printf '%s\n' "$*" >&2; fi

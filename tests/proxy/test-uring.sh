@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The proxy over io_uring (--io uring): every scripted exchange, tunnels and
-# ends as over epoll, and more connections at a time than it has buffers.
+# ends as over epoll, more connections at a time than it has buffers, sends that
+# get stuck, and ends that go with data in flight.
 set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -28,6 +29,21 @@ load() { # CONNECTIONS REQUESTS URL: responses of 200, and errors
 ok "1500 connections at a time" [ "$(load 1500 15000 http://t/bytes/100)" = "15000 0" ]
 ok "bodies that are spliced" [ "$(load 20 2000 http://t/bytes/200000)" = "2000 0" ]
 ok "chunked bodies" [ "$(load 100 2000 http://t/bytes/70000/chunked)" = "2000 0" ]
+ok "clients that send on and read late get every byte" \
+	timeout 120 python3 "$here/clients/hard-on-sends.py" 127.0.0.30 8080 late
+ok "clients that go with data in flight" \
+	timeout 60 python3 "$here/clients/hard-on-sends.py" 127.0.0.30 8080 gone
+ok "others are served meanwhile" [ "$(load 100 2000 http://t/bytes/100)" = "2000 0" ]
+# A socket that a read still holds on to has not said good-bye.
+all_gone() {
+	for _ in $(seq 100); do
+		ss -Htn state connected exclude time-wait sport = :8080 | grep -q . || return 0
+		sleep 0.1
+	done
+	ss -Htn sport = :8080 | head -5 | sed 's/^/# /'
+	return 1
+}
+ok "nothing of them is left" all_gone
 sleep 0.5
 ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
 exec 3>&-
