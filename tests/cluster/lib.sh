@@ -14,6 +14,7 @@
 #	in_pod POD CMD...           CMD in a pod of the present namespace
 #	cluster_prefer              its programs of now, and this shell, come before
 #	                            other work of the machine, if REALTIME is set
+#	cluster_preferring CMD...   likewise, all the time that CMD takes
 #
 # wait_until and tap_... are those of tests/netns/lib.sh.
 
@@ -37,16 +38,8 @@ cluster_begin() { # NAME FLAG...
 	cluster_start "$1"
 	shift
 	cluster_needs podinit kube rig
-	local status preferring
-	while sleep 0.5; do
-		cluster_prefer
-	done &
-	preferring=$!
-	rig up "$@" | sed 's/^/# /'
-	status=${PIPESTATUS[0]}
-	kill $preferring
-	wait $preferring 2>/dev/null
-	((status == 0)) || {
+	cluster_preferring rig up "$@" | sed 's/^/# /'
+	[[ ${PIPESTATUS[0]} == 0 ]] || {
 		echo "Bail out! the cluster does not come up"
 		exit 1
 	}
@@ -101,6 +94,18 @@ cluster_prefer() {
 	for pid in $(find "$root/$CLUSTER" -name cgroup.procs -exec cat {} + 2>/dev/null) $$; do
 		echo -15 >"/proc/$pid/autogroup"
 	done 2>/dev/null
+}
+cluster_preferring() { # CMD...
+	local status loop
+	while sleep 0.5; do
+		cluster_prefer
+	done >/dev/null &
+	loop=$!
+	"$@"
+	status=$?
+	kill $loop
+	wait $loop 2>/dev/null
+	return $status
 }
 in_pod() { # POD CMD...
 	local pod=$1

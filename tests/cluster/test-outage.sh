@@ -159,7 +159,7 @@ done
 asked=$(($(sum weir_kube_requests_total) - requests))
 echo "# $asked requests of two agents in $outage_s s without a server"
 rig api-stop
-rig api-start >/dev/null
+cluster_preferring rig api-start >/dev/null
 came=$(date +%s%N)
 
 # ------------------------------------------------------------- it comes back
