@@ -22,6 +22,7 @@ n_blocks=$(find "$blocks" -name 'block-*.sh' | wc -l)
 n_left=$(grep -l '^# not on the test cluster' "$blocks"/* | wc -l)
 tap_plan $((n_blocks - n_left + 9))
 
+cluster_needs knative-serving crds
 cluster_begin kn-guide -nodes 2 -kube-proxy
 rig build crds knative-serving >&2
 rig crds experimental

@@ -17,7 +17,7 @@ finish() {
 	local status=$?
 	"${builder[@]}" rm --all >/dev/null 2>&1
 	rm -rf "$work"
-	exit $status
+	exit "$status"
 }
 trap finish EXIT
 for tool in buildah mmdebstrap; do
