@@ -10,6 +10,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 here=tests/conformance
+PATH=$PATH:/usr/local/go/bin
 
 cluster_needs podinit kube rig echo-basic crds suite
 profiles=$(grep -v '^#' $here/profiles)
