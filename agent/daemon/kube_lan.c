@@ -152,7 +152,7 @@ struct weir_str weir_kube_lan_owner(struct weir_kube_feed *f,
 
 	find_candidates(f, &c);
 	i = weir_owner_choose(c.nodes, c.n, ip);
-	return i == WEIR_OWNER_NONE ? WEIR_STR("") : c.nodes[i];
+	return i == WEIR_OWNER_NONE || !c.nodes ? WEIR_STR("") : c.nodes[i];
 }
 
 void weir_kube_lan_init(struct weir_kube_feed *f)

@@ -315,15 +315,17 @@ void weir_kernel_node_ips(const struct weir_kernel *kernel,
 	struct weir_ip ip4 = {}, ip6 = {};
 
 	*ret_n = 0;
-	for (size_t i = 0; s && i < 2 * s->n; i++) {
-		const struct weir_netdev *d = &s->devs[i % s->n];
-		bool is_second = i >= s->n;
+	for (int is_second = 0; s && is_second < 2; is_second++) {
+		for (size_t i = 0; i < s->n; i++) {
+			const struct weir_netdev *d = &s->devs[i];
 
-		if (is_second ? !d->is_external : !d->has_default_route) {
-			continue;
+			if (is_second ? !d->is_external
+				      : !d->has_default_route) {
+				continue;
+			}
+			ip4 = ip4.a[2] ? ip4 : d->addr4;
+			ip6 = ip6.a[0] ? ip6 : d->addr6;
 		}
-		ip4 = ip4.a[2] ? ip4 : d->addr4;
-		ip6 = ip6.a[0] ? ip6 : d->addr6;
 	}
 	if (ip4.a[2]) {
 		ret_ips[(*ret_n)++] = ip4;
