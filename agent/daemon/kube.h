@@ -83,6 +83,13 @@ void weir_kube_status_fini(struct weir_kube_feed *feed);
 /* Something that decides a status may have changed. */
 void weir_kube_status_changed(struct weir_kube_feed *feed);
 
+/* kube_refused.c: for each KIngress of ours whose present state is refused,
+ * with what it is to be told. */
+typedef void (*weir_kube_refused_fn)(struct weir_kube_feed *feed,
+				     const struct weir_object *object,
+				     const struct weir_king_verdict *verdict);
+void weir_kube_refused(struct weir_kube_feed *feed, weir_kube_refused_fn fn);
+
 /* kube_event.c: an Event about an object (its JSON), unless there were too many
  * lately. */
 void weir_kube_event(struct weir_kube_feed *feed, enum weir_kind kind,

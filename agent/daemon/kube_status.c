@@ -42,6 +42,7 @@ struct record {
 	uint64_t service_ms;
 	uint32_t pace_ms;
 	uint32_t mark;
+	uint32_t refused; /* mark of the sync that found its state refused */
 	bool is_on_its_way;
 };
 
@@ -662,6 +663,15 @@ static void see_to_service(struct weir_kube_feed *f,
 	look_again(f, SERVICE_MS);
 }
 
+/* Its present state: the store has what it said before. */
+static bool is_refused(const struct weir_kube_feed *f,
+		       const struct weir_object *o)
+{
+	const struct record *record = find_record(f, key_of(f, o));
+
+	return record && record->refused == f->mark;
+}
+
 static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
 {
 	struct look l = {.f = f, .object = o};
@@ -669,6 +679,9 @@ static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
 
 	if (weir_kube_source_find(f->source, o->kind, o->ns, o->name, &meta) <
 	    0) {
+		return;
+	}
+	if (o->kind == WEIR_KIND_KINGRESS && is_refused(f, o)) {
 		return;
 	}
 	l.verdict = verdict_of(&f->control->compiled.verdicts, o);
@@ -686,6 +699,21 @@ static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
 	if (o->kind == WEIR_KIND_GATEWAY && l.verdict &&
 	    ((const struct weir_gateway_verdict *)l.verdict)->wants_service) {
 		see_to_service(f, o, l.verdict);
+	}
+}
+
+static void look_at_refused(struct weir_kube_feed *f,
+			    const struct weir_object *o,
+			    const struct weir_king_verdict *v)
+{
+	struct look l = {.f = f, .object = o, .id = &v->id, .verdict = v};
+	struct record *record = get_record(f, key_of(f, o));
+	struct weir_kube_meta meta;
+
+	if (record && weir_kube_source_find(f->source, o->kind, o->ns, o->name,
+					    &meta) == 0) {
+		record->refused = f->mark;
+		compare(&l, &meta);
 	}
 }
 
@@ -712,6 +740,7 @@ static void sync(struct weir_timer *timer)
 		return;
 	}
 	f->mark++;
+	weir_kube_refused(f, look_at_refused);
 	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
 		const struct weir_object *const *v;
 		size_t n;

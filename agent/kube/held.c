@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "decode.h"
+#include "json_view.h"
 #include "kinds.h"
 #include "refs.h"
 #include "trim.h"
@@ -289,6 +290,29 @@ static int replace(struct weir_held *held, struct decoding *d)
 	return 0;
 }
 
+/* A KIngress whose present state is wrong: who would be told? */
+static void note_refused(struct weir_held *held, uint64_t key)
+{
+	struct weir_held_faulty *f = held->faulty;
+	struct weir_str metadata = weir_jview_member(
+		weir_buf_str(&held->scratch), "metadata");
+	struct weir_kube_head head;
+
+	if (!f || f->key != key ||
+	    weir_kube_head_read(weir_buf_str(&held->scratch), &head) < 0) {
+		return;
+	}
+	f->ns = weir_arena_dup(&f->arena, head.ns);
+	f->name = weir_arena_dup(&f->arena, head.name);
+	f->ingress_class = weir_arena_dup(
+		&f->arena,
+		weir_jview_text(weir_jview_path(
+			metadata, "annotations",
+			"networking.knative.dev/ingress.class", NULL)));
+	f->generation = (int64_t)weir_jview_u64(
+		weir_jview_member(metadata, "generation"));
+}
+
 /* Decodes what is in scratch into the store; a wrong object leaves what was
  * there. */
 static int take(struct weir_held *held, enum weir_kind kind, uint64_t key)
@@ -296,6 +320,7 @@ static int take(struct weir_held *held, enum weir_kind kind, uint64_t key)
 	_cleanup_(weir_arena_fini) struct weir_arena arena = {0};
 	struct decoding d = {.held = held};
 	struct weir_diags diags;
+	bool is_refused;
 	int r;
 
 	weir_arena_init(&arena, 256);
@@ -303,7 +328,8 @@ static int take(struct weir_held *held, enum weir_kind kind, uint64_t key)
 	r = weir_manifest_decode_all(weir_buf_str(&held->scratch),
 				     WEIR_STR_NULL, true, &diags, on_decoded,
 				     &d);
-	if (r == 0 && d.object && d.object->kind == kind) {
+	is_refused = !d.object || d.object->kind != kind;
+	if (r == 0 && !is_refused) {
 		r = replace(held, &d);
 	} else if (r == 0) {
 		held->counts[kind].undecodable++;
@@ -311,6 +337,9 @@ static int take(struct weir_held *held, enum weir_kind kind, uint64_t key)
 	weir_arena_fini(&d.arena);
 	if (r == 0) {
 		keep_faulty(held, kind, key, &arena, &diags);
+	}
+	if (r == 0 && is_refused && kind == WEIR_KIND_KINGRESS) {
+		note_refused(held, key);
 	}
 	return r;
 }

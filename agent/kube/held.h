@@ -40,8 +40,14 @@ struct weir_held_faulty {
 	struct weir_held_faulty *next;
 	uint64_t key;
 	enum weir_kind kind;
-	struct weir_arena arena; /* of diags */
+	struct weir_arena arena; /* of all below */
 	struct weir_diags diags;
+	/* Of a KIngress whose present state is refused, so that its status can
+	 * say so; else name is empty. */
+	struct weir_str ns;
+	struct weir_str name;
+	struct weir_str ingress_class;
+	int64_t generation;
 };
 
 struct weir_held_count {

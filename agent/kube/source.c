@@ -387,3 +387,23 @@ const char *weir_kube_state_text(enum weir_kube_state state)
 
 	return state < _WEIR_KUBE_STATE_MAX ? texts[state] : "";
 }
+
+void weir_kube_source_refused(const struct weir_kube_source *s,
+			      void (*fn)(void *arg,
+					 const struct weir_kube_refused *r),
+			      void *arg)
+{
+	for (const struct weir_held_faulty *f = s->held.faulty; f;
+	     f = f->next) {
+		const struct weir_kube_refused r = {
+			.ns = f->ns,
+			.name = f->name,
+			.ingress_class = f->ingress_class,
+			.generation = f->generation,
+			.diags = &f->diags};
+
+		if (f->name.n) {
+			fn(arg, &r);
+		}
+	}
+}

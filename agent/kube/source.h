@@ -42,6 +42,16 @@ struct weir_kube_source_options {
 	void *arg; /* of all */
 };
 
+/* A KIngress whose present state is wrong; what it said before, if anything, is
+ * in the store. */
+struct weir_kube_refused {
+	struct weir_str ns;
+	struct weir_str name;
+	struct weir_str ingress_class;
+	int64_t generation;
+	const struct weir_diags *diags;
+};
+
 /* What is known of an object that is in the store. */
 struct weir_kube_meta {
 	/* resourceVersion of its last change other than of status alone. */
@@ -113,5 +123,11 @@ int weir_kube_source_path(const struct weir_kube_source *source,
 			  struct weir_buf *out);
 /* "watching". */
 const char *weir_kube_state_text(enum weir_kube_state state);
+
+/* All of them; valid until the source goes on. */
+void weir_kube_source_refused(const struct weir_kube_source *source,
+			      void (*fn)(void *arg,
+					 const struct weir_kube_refused *r),
+			      void *arg);
 
 #endif

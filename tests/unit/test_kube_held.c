@@ -377,6 +377,44 @@ static void a_wrong_object_keeps_what_it_said(void)
 	end(&s);
 }
 
+static void a_refused_kingress_is_known_by_name_and_class(void)
+{
+	static const char text[] =
+		"{\"metadata\":{\"name\":\"k\",\"namespace\":\"d\","
+		"\"generation\":7,\"annotations\":{"
+		"\"networking.knative.dev/ingress.class\":\"some.class\"}},"
+		"\"spec\":{\"rules\":[{\"http\":{\"paths\":[{\"splits\":[{"
+		"\"serviceName\":\"a\",\"serviceNamespace\":\"d\","
+		"\"servicePort\":80,\"percent\":%s}]}]}}]}}";
+	char buf[1024];
+	const struct weir_held_faulty *f;
+	struct site s;
+
+	begin(&s);
+	snprintf(buf, sizeof(buf), text, "90");
+	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
+			     WEIR_STR("networking.internal.knative.dev/"
+				      "v1alpha1"),
+			     weir_str_of(buf), false) == 0,
+	     "apply");
+	f = s.held.faulty;
+	must(f != NULL, "it is refused");
+	ok(weir_str_is(f->name, "k") && weir_str_is(f->ns, "d") &&
+		   weir_str_is(f->ingress_class, "some.class") &&
+		   f->generation == 7,
+	   "%.*s/%.*s of %.*s, %lld", WEIR_STR_ARG(f->ns),
+	   WEIR_STR_ARG(f->name), WEIR_STR_ARG(f->ingress_class),
+	   (long long)f->generation);
+	snprintf(buf, sizeof(buf), text, "100");
+	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
+			     WEIR_STR("networking.internal.knative.dev/"
+				      "v1alpha1"),
+			     weir_str_of(buf), false) == 0,
+	     "apply");
+	ok(!s.held.faulty && find(&s, WEIR_KIND_KINGRESS, "k"), "mended");
+	end(&s);
+}
+
 static void what_is_too_large_keeps_what_it_said(void)
 {
 	struct site s;
@@ -428,5 +466,6 @@ TAP_MAIN(TEST(only_content_is_news_to_the_store),
 	 TEST(an_old_answer_changes_nothing),
 	 TEST(what_a_list_does_not_have_is_gone),
 	 TEST(a_wrong_object_keeps_what_it_said),
+	 TEST(a_refused_kingress_is_known_by_name_and_class),
 	 TEST(what_is_too_large_keeps_what_it_said),
 	 TEST(an_object_without_a_name_is_counted_and_left))
