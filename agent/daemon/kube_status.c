@@ -295,7 +295,7 @@ static void write_gateway(const struct look *l, struct weir_buf *out)
 	const struct weir_gateway_spec *spec = l->object->gateway;
 	_cleanup_free_ struct weir_listener_verdict *listeners = NULL;
 
-	if (l->object->kind != WEIR_KIND_GATEWAY ||
+	if (l->object->kind != WEIR_KIND_GATEWAY || !spec ||
 	    l->f->control->n_conflicts + l->f->n_held == 0) {
 		weir_status_gateway(&v, l->is_programmed, out);
 		return;

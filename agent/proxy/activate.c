@@ -143,7 +143,8 @@ const struct weir_endpoint *weir_activate_pick(struct weir_worker *w,
 	uint32_t usable = count_usable(c->rev, e, n);
 	uint32_t k;
 
-	if (c->attempts >= usable || c->attempts >= WEIR_CONNECT_TRIES) {
+	if (usable == 0 || c->attempts >= usable ||
+	    c->attempts >= WEIR_CONNECT_TRIES) {
 		return NULL;
 	}
 	if (c->attempts == 0 && !c->has_retried) {

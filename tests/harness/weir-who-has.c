@@ -119,16 +119,22 @@ static size_t ask4(uint8_t f[static 86])
 
 static size_t ask6(uint8_t f[static 86])
 {
+	static const uint8_t group[] = {0x33, 0x33, 0xff};
+	static const uint8_t head[] = {0x86, 0xdd, 0x60, 0,    0,
+				       0,    0,    0x20, 0x3a, 0xff};
+	/* ff02::1:ff00:0/104 (RFC 4291 section 2.7.1) */
+	static const uint8_t solicited[13] = {
+		[0] = 0xff, [1] = 2, [11] = 1, [12] = 0xff};
 	uint8_t *ip = f + 14, *m = f + 54;
 	uint32_t sum = 32 + IPPROTO_ICMPV6;
 
 	memset(f, 0, 86);
-	memcpy(f, "\x33\x33\xff", 3);
+	memcpy(f, group, sizeof(group));
 	memcpy(f + 3, w.target + 13, 3);
 	memcpy(f + 6, w.mac, 6);
-	memcpy(f + 12, "\x86\xdd\x60\0\0\0\0\x20\x3a\xff", 10);
+	memcpy(f + 12, head, sizeof(head));
 	memcpy(ip + 8, w.source, 16);
-	memcpy(ip + 24, "\xff\2\0\0\0\0\0\0\0\0\0\1\xff", 13);
+	memcpy(ip + 24, solicited, sizeof(solicited));
 	memcpy(ip + 37, w.target + 13, 3);
 	m[0] = 135;
 	memcpy(m + 8, w.target, 16);

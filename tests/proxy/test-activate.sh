@@ -82,6 +82,7 @@ for _ in $(seq 8); do
 done
 ok "what is under way is reported each second: eight on average" \
 	in_time grep -qE ' a-1 weir-node (7\.[5-9]|8\.0).* 0$' "$log"
+# shellcheck disable=SC2046 # several
 wait $(jobs -rp | grep -vxE "$driver|$(IFS='|'; echo "${others[*]}")")
 sum=$(awk '$3 == "a-1" {n += $6} END {print n}' "$log")
 ok "requests add up: $sum of 8" [ "$sum" = 8 ]

@@ -55,6 +55,10 @@ func (c *Cluster) createNamespace(i int) error {
 	if i == 1 {
 		// kube-proxy rewrites calls to ClusterIPs in the output hook, but only after a route was found
 		lines = append(lines, "route add "+serviceCIDR4+" dev lan", "route add "+serviceCIDR6+" dev lan")
+		// The client forwards nothing, but where a default route leads is what leads off the node: a bridge is
+		// else taken for one of pods.
+		client := nodeIPs(clientIndex)
+		lines = append(lines, "route add default via "+client[0], "route add default via "+client[1])
 	} else {
 		first := nodeIPs(1)
 		lines = append(lines, "route add default via "+first[0], "route add default via "+first[1])
