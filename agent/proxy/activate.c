@@ -132,6 +132,8 @@ bool weir_activate_goes_on(struct weir_worker *w, struct weir_client *c)
 		return true;
 	}
 	weir_activate_end(w, c);
+	c->attempts =
+		0; /* those were pods; the activators have not been tried */
 	return false;
 }
 

@@ -105,6 +105,7 @@ static void hang_up(struct weir_autoscaler *a)
 	weir_loop_disarm(a->loop, &a->timer);
 	a->state = IDLE;
 	a->out.n = 0;
+	a->out.error = 0;
 	a->n_in = 0;
 	a->skip = 0;
 	a->is_asked = false;
@@ -331,6 +332,10 @@ static bool take_frame(struct weir_autoscaler *a)
 		return false;
 	}
 	if (opcode == 9) {
+		if (a->out.n > OUT_MAX) {
+			lost(a, "it does not read what it asks for");
+			return false;
+		}
 		put_frame(a, 10, (struct weir_str){a->in + head, (size_t)len});
 		if (!flush(a)) {
 			return false;

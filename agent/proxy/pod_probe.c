@@ -96,6 +96,7 @@ static struct weir_pod_probe *
 find_free(struct weir_pod_probes *all, const struct weir_rev *rev, uint64_t pod)
 {
 	struct weir_pod_probe *found = NULL;
+	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < WEIR_POD_PROBES; i++) {
 		struct weir_pod_probe *p = &all->v[i];
@@ -103,11 +104,13 @@ find_free(struct weir_pod_probes *all, const struct weir_rev *rev, uint64_t pod)
 		if (p->rev == rev && p->pod == pod) {
 			return NULL;
 		}
+		n += p->rev == rev;
 		if (!p->rev && !found) {
 			found = p;
 		}
 	}
-	return found;
+	/* No revision has all of them; more than that are not remembered. */
+	return n < WEIR_REV_EARLY ? found : NULL;
 }
 
 void weir_pod_probe_begin(struct weir_pod_probes *all, struct weir_rev *rev,

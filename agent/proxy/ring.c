@@ -597,8 +597,8 @@ void weir_ring_unwatch(struct weir_end *end)
 		end->is_armed = ring->q.fd >= 0 &&
 				take_back(ring, end->armed_at);
 	}
-	if (end->is_armed) {
-		(void)cancel(ring, name_of(end, TAG_EDGE));
+	if (end->is_armed && !cancel(ring, name_of(end, TAG_EDGE))) {
+		(void)shutdown(end->fd, SHUT_RDWR); /* the peer is to know */
 	}
 }
 
@@ -631,8 +631,9 @@ void weir_ring_forget(struct weir_end *end)
 	}
 	/* They hold on to the socket until they are told. */
 	cancel_read(ring, end);
-	if (end->is_out_armed) {
-		(void)cancel(ring, name_of(end, TAG_OUT));
+	if ((end->is_out_armed && !cancel(ring, name_of(end, TAG_OUT))) ||
+	    (end->is_armed && !end->is_cancelled)) {
+		(void)shutdown(end->fd, SHUT_RDWR); /* the peer is to know */
 	}
 }
 

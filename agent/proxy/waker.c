@@ -114,11 +114,14 @@ static bool report_one(struct weir_waker *k, struct weir_rev *rev)
 	double elapsed;
 	double concurrency;
 	double requests;
+	int64_t area;
 
 	weir_rev_sum(rev, now_us, &sum);
 	elapsed = (double)(now_us - rev->own.at_us);
-	concurrency = elapsed > 0 ? (double)(sum.area - rev->own.area) / elapsed
-				  : 0;
+	/* A worker's clock is that of its turn: what was under way by ours may
+	 * have ended before by its. */
+	area = (int64_t)(sum.area - rev->own.area);
+	concurrency = elapsed > 0 && area > 0 ? (double)area / elapsed : 0;
 	requests = (double)(sum.n - rev->own.n);
 	add_stat(k, rev,
 		 concurrency > rev->own.first ? concurrency - rev->own.first

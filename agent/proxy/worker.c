@@ -360,11 +360,21 @@ static bool set_timer(struct weir_worker *w, int ms)
 	return true;
 }
 
+/* Another thread wants something.  To be asked before each wait: the read that
+ * empties the eventfd may come after its flag was looked at. */
+static bool is_told(const struct weir_worker *w)
+{
+	/* A plan that memory lacked for is tried again by the clock. */
+	return atomic_load(&w->has_news) ||
+	       (!w->is_draining && atomic_load(&w->wants_drain)) ||
+	       (atomic_load(&w->next_plan) && !w->retry_accept.pprev);
+}
+
 static int wait_ms(struct weir_worker *w)
 {
 	int ms;
 
-	if (w->queue || w->has_unsent) {
+	if (w->queue || w->has_unsent || is_told(w)) {
 		return 0;
 	}
 	ms = weir_wheel_timeout(&w->wheel, w->now_ms);
