@@ -195,7 +195,8 @@ kubectl delete gateway two >/dev/null
 gone() {
 	! kubectl get service two-weir >/dev/null 2>&1
 }
-wait_until 30 gone
+# The collector looks for kinds of its own accord twice a minute.
+wait_until 90 gone
 tap_ok $? 'with the Gateway its Service goes'
 ! says 1 http://10.99.0.2/ two
 tap_ok $? 'and its address is served no more'
