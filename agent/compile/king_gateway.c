@@ -312,17 +312,20 @@ void weir_ir_king_gateway(struct king *k)
 
 /* ------------------------------------------------------------------- fronts */
 
+struct place {
+	const struct weir_ip *v;
+	size_t n;
+	bool is_local;
+};
+
 /* first: the front of the same listeners at other addresses, or NULL. */
 static struct ir_front *add_front(struct ir *c, const struct king_gateway *g,
 				  const struct weir_service_port *port,
-				  struct ir_front *first, bool is_local)
+				  struct ir_front *first,
+				  const struct place *at)
 {
-	const struct weir_service_spec *spec = g->service->object->service;
-	const struct weir_ip *v = is_local ? spec->external_ips
-					   : spec->cluster_ips;
-	size_t n = is_local ? spec->n_external_ips : spec->n_cluster_ips;
 	bool is_http = weir_ir_king_is_http(port);
-	struct ir_front *f = n ? weir_ir_add_front(c) : NULL;
+	struct ir_front *f = at->n ? weir_ir_add_front(c) : NULL;
 
 	if (!f) {
 		return first;
@@ -333,28 +336,38 @@ static struct ir_front *add_front(struct ir *c, const struct king_gateway *g,
 	f->proto = IPPROTO_TCP;
 	f->mode = is_http ? WEIR_MODE_HTTP : WEIR_MODE_TLS;
 	f->origin = WEIR_ORIGIN_KNATIVE;
-	f->is_local = is_local;
-	f->addresses = v;
-	f->n_addresses = n;
+	f->is_local = at->is_local;
+	f->addresses = at->v;
+	f->n_addresses = at->n;
 	f->listeners = is_http ? g->http : g->tls;
 	f->n_listeners = is_http ? 1 : g->n_tls;
 	f->same = first;
-	return f;
+	return first ? first : f;
 }
 
-/* One for addresses that clients of the node dial, one for those that lead to
- * the node itself. */
+/* At addresses that clients of the node dial, at spec.externalIPs, which lead
+ * to the node itself, and at those of the load balancer.  These are its to
+ * answer for, and may be addresses of nodes (ServiceLB of k3s): local ones
+ * would cut off the nodes that have them. */
 static void open_port(struct ir *c, const struct king_gateway *g,
 		      const struct weir_service_port *port)
 {
-	struct ir_front *first;
+	const struct weir_service_spec *spec = g->service->object->service;
+	const struct weir_ip *v = spec->external_ips;
+	size_t n = spec->n_own_ips;
+	const struct place places[] = {
+		{spec->cluster_ips, spec->n_cluster_ips, false},
+		{v, n, true},
+		{v ? v + n : NULL, spec->n_external_ips - n, false}};
+	struct ir_front *first = NULL;
 
 	if (!weir_str_is(port->protocol, "TCP") ||
 	    (!weir_ir_king_is_http(port) && g->n_tls == 0)) {
 		return;
 	}
-	first = add_front(c, g, port, NULL, false);
-	add_front(c, g, port, first, true);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		first = add_front(c, g, port, first, &places[i]);
+	}
 }
 
 void weir_ir_king_gateways_end(struct ir *c, struct king_gateways *g)

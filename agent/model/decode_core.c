@@ -118,12 +118,13 @@ static void decode_external(struct weir_decode *d, const struct weir_node *root,
 		"ingress");
 	struct weir_ip found[EXTERNAL_IPS_MAX];
 	struct weir_ip *v;
-	size_t n = 0;
+	size_t n = 0, n_own;
 
 	for (const struct weir_node *c = own ? own->child : NULL;
 	     c && n < EXTERNAL_IPS_MAX; c = c->next) {
 		n += weir_ip_parse(c->text, &found[n]) == 0;
 	}
+	n_own = n;
 	if (given && given->type != WEIR_NODE_SEQ) {
 		given = NULL;
 	}
@@ -143,6 +144,7 @@ static void decode_external(struct weir_decode *d, const struct weir_node *root,
 		}
 		if (k == spec->n_external_ips) {
 			v[spec->n_external_ips++] = found[i];
+			spec->n_own_ips += i < n_own;
 		}
 	}
 	spec->external_ips = v;

@@ -336,6 +336,7 @@ struct weir_service_spec {
 	/* spec.externalIPs, and those of status.loadBalancer */
 	const struct weir_ip *external_ips;
 	size_t n_external_ips;
+	size_t n_own_ips; /* the first of external_ips: spec.externalIPs */
 	struct weir_str external_name; /* of type ExternalName; lower case */
 	const struct weir_service_port *ports;
 	size_t n_ports;
