@@ -139,6 +139,7 @@ static void see_member(struct weir_kube_members *m,
 	if (!weir_lease_observe(&member->watch, lease, now)) {
 		return;
 	}
+	member->is_gone = false;
 	if (!member->public.is_live || member->public.is_confirmed != is_news ||
 	    member->public.may_announce != lease->may_announce ||
 	    strcmp(member->held ? member->held : "", lease->held) != 0 ||
@@ -548,6 +549,7 @@ static void on_tick(struct weir_timer *timer)
 			changed(m);
 		}
 	}
+	weir_members_note_gone(m, now);
 	if (m->is_member && now >= m->own_written_ms + m->duration_ms / 3) {
 		own_is_due(m);
 	}

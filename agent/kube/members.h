@@ -13,7 +13,8 @@ struct member {
 	struct weir_lease_watch watch;
 	uint64_t version; /* resourceVersion of the Lease */
 	uint32_t mark;
-	char *held; /* NULL: none */
+	bool is_gone; /* lapsed while the server could be reached */
+	char *held;   /* NULL: none */
 	char *ips;
 };
 
@@ -74,5 +75,11 @@ struct weir_kube_members {
  * for the writer. */
 bool weir_members_are_fresh(const struct weir_kube_members *members,
 			    uint64_t now_ms);
+/* May the member still have what it had?  See weir_kube_member. */
+bool weir_members_is_present(const struct weir_kube_members *members,
+			     const struct member *member, uint64_t now_ms);
+/* Notes whose Leases lapsed while this agent could have heard of them: only a
+ * new renewal brings them back, no outage. */
+void weir_members_note_gone(struct weir_kube_members *members, uint64_t now_ms);
 
 #endif

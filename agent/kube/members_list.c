@@ -39,15 +39,29 @@ bool weir_kube_members_contact(const struct weir_kube_members *members,
 }
 
 /* While nobody could renew, nobody's Lease has lapsed: after an outage each has
- * a whole duration again to be heard of. */
-static bool is_present(const struct weir_kube_members *m,
-		       const struct member *member, uint64_t now)
+ * a whole duration again to be heard of, but for those gone before. */
+bool weir_members_is_present(const struct weir_kube_members *m,
+			     const struct member *member, uint64_t now)
 {
 	uint64_t seen = member->watch.seen_ms > m->contact_since_ms
 				? member->watch.seen_ms
 				: m->contact_since_ms;
 
-	return member->watch.seen_ms && now < seen + member->watch.duration_ms;
+	return !member->is_gone && member->watch.seen_ms &&
+	       now < seen + member->watch.duration_ms;
+}
+
+void weir_members_note_gone(struct weir_kube_members *m, uint64_t now)
+{
+	for (size_t i = 0; weir_members_are_fresh(m, now) && i < m->n_members;
+	     i++) {
+		struct member *member = &m->members[i];
+
+		if (member->watch.seen_ms &&
+		    !weir_members_is_present(m, member, now)) {
+			member->is_gone = true;
+		}
+	}
 }
 
 const struct weir_kube_member *
@@ -70,7 +84,7 @@ weir_kube_members_list(struct weir_kube_members *members, size_t *ret_n)
 		members->list[i] = members->members[i].public;
 		members->list[i].held = members->members[i].held;
 		members->list[i].ips = members->members[i].ips;
-		members->list[i].is_present = is_present(
+		members->list[i].is_present = weir_members_is_present(
 			members, &members->members[i], now);
 	}
 	*ret_n = members->n_members;

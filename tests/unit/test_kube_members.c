@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Who may have addresses on a LAN, by the Leases as they were seen: around an
+ * outage of the API server and after it. */
+#include "members.h"
+
+#include "tap.h"
+
+#define DURATION_MS 15000
+
+static struct member member;
+
+/* The Lease of the other was seen seen_ago, the own one written own_ago, which
+ * is so without a gap since contact_ago. */
+static bool is_present(uint64_t seen_ago, uint64_t own_ago,
+		       uint64_t contact_ago)
+{
+	uint64_t now = weir_now_ms() + 1000000;
+	struct weir_kube_members m = {.duration_ms = DURATION_MS,
+				      .members = &member,
+				      .n_members = 1,
+				      .own_renewed_ms = now - own_ago,
+				      .contact_since_ms = now - contact_ago};
+
+	member.watch.seen_ms = now - seen_ago;
+	member.watch.duration_ms = DURATION_MS;
+	weir_members_note_gone(&m, now);
+	return weir_members_is_present(&m, &member, now);
+}
+
+static void who_lapses_goes(void)
+{
+	member = (struct member){0};
+	ok(is_present(14000, 1000, 100000), "14 s after a renewal");
+	ok(!is_present(16000, 1000, 100000), "16 s after a renewal");
+}
+
+/* All were silent for 20 s. */
+static void an_outage_is_waited_for(void)
+{
+	member = (struct member){0};
+	ok(is_present(5000, 5000, 100000), "before the outage");
+	is_present(20000, 20000, 115000);
+	ok(!member.is_gone, "nobody goes while the server is away");
+	ok(is_present(21000, 0, 1000), "a second after it it is waited for");
+	ok(!is_present(36000, 1000, 16000), "but no longer than a duration");
+}
+
+static void an_outage_brings_nobody_back(void)
+{
+	member = (struct member){0};
+	ok(!is_present(16000, 1000, 100000), "it lapsed");
+	ok(!is_present(40000, 0, 1000), "and an outage later it is still gone");
+	member.is_gone = false; /* as a renewal does */
+	ok(is_present(1000, 0, 2000), "until it renews its Lease");
+}
+
+static void who_never_renewed_is_not_there(void)
+{
+	struct weir_kube_members m = {.duration_ms = DURATION_MS,
+				      .members = &member,
+				      .n_members = 1,
+				      .own_renewed_ms = 100000,
+				      .contact_since_ms = 100000};
+
+	member = (struct member){.watch.duration_ms = DURATION_MS};
+	weir_members_note_gone(&m, 100000);
+	ok(!weir_members_is_present(&m, &member, 100000) && !member.is_gone,
+	   "not seen");
+}
+
+TAP_MAIN(TEST(who_lapses_goes), TEST(an_outage_is_waited_for),
+	 TEST(an_outage_brings_nobody_back),
+	 TEST(who_never_renewed_is_not_there))
