@@ -339,13 +339,15 @@ static void check_annotations(struct weir_decode *d,
 		    !weir_str_is(c->key, "weir.dev/split") &&
 		    !weir_str_is(c->key, "weir.dev/infrastructure") &&
 		    !weir_str_is(c->key, "weir.dev/activation") &&
+		    !weir_str_is(c->key, "weir.dev/private-mode") &&
 		    !weir_str_is(c->key, "weir.dev/forwarded")) {
 			weir_decode_report(d, WEIR_DIAG_WARNING, c, NULL,
 					   "UnknownAnnotation",
 					   "unknown and ignored, expected "
 					   "weir.dev/split, "
-					   "weir.dev/forwarded or "
-					   "weir.dev/activation");
+					   "weir.dev/forwarded, "
+					   "weir.dev/activation or "
+					   "weir.dev/private-mode");
 		}
 	}
 }

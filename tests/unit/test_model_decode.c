@@ -131,11 +131,12 @@ static void metadata_is_checked(void)
 		 "apiVersion: v1\nkind: Namespace\nmetadata:\n name: a\n"
 		 " annotations:\n  weir.dev/splt: connection\n"
 		 "  weir.dev/split: connection\n  weir.dev/forwarded: none\n"
+		 "  weir.dev/private-mode: gateway\n"
 		 "  example.com/splt: x\n",
 		 "6 warning UnknownAnnotation "
 		 "metadata.annotations[weir.dev/splt]: unknown and ignored, "
-		 "expected weir.dev/split, weir.dev/forwarded or "
-		 "weir.dev/activation\nNamespace "
+		 "expected weir.dev/split, weir.dev/forwarded, "
+		 "weir.dev/activation or weir.dev/private-mode\nNamespace "
 		 "/a\n"},
 		{"number as label",
 		 "apiVersion: v1\nkind: Namespace\nmetadata:\n name: a\n"
