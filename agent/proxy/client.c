@@ -641,6 +641,10 @@ void weir_client_accept(struct weir_worker *w, struct weir_end *listener)
 		fd = accept4(listener->fd, (struct sockaddr *)&peer, &n,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
+			if ((errno == EMFILE || errno == ENFILE) &&
+			    weir_upstream_spare(w)) {
+				continue;
+			}
 			if (errno == EMFILE || errno == ENFILE ||
 			    errno == ENOMEM || errno == ENOBUFS) {
 				weir_count_reason(&w->counters,

@@ -85,6 +85,8 @@ struct weir_upstream {
 	struct weir_client *client;
 	struct weir_upstream *next; /* idle list, free list */
 	struct weir_upstream **pprev;
+	struct weir_upstream *extra_next; /* idle beyond pool_idle_max */
+	struct weir_upstream **extra_pprev;
 	struct weir_h2 *h2; /* not an end itself: it carries streams */
 	uint64_t idle_ms;   /* since when */
 	struct weir_block *in;
@@ -273,10 +275,12 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c,
 				 const struct weir_frontend *frontend,
 				 const struct weir_rule *rule);
 
-/* upstream.c */
+/* upstream_pick.c */
 /* The endpoint that the next attempt for c->ref should use, or NULL. */
 const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 					       struct weir_client *c);
+
+/* upstream.c */
 /* A pooled connection (unless wants_new), or one that is connecting, as c->up.
  * must_be_live: the pooled one is asked whether it still stands. */
 int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
@@ -291,6 +295,9 @@ void weir_upstream_failed(struct weir_worker *w, struct weir_client *c);
 void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 			   bool is_reusable);
 void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u);
+/* Descriptors are short: closes an idle connection beyond pool_idle_max.
+ * False: there is none. */
+bool weir_upstream_spare(struct weir_worker *w);
 /* Closes idle connections to endpoints that the current plan does not have. */
 void weir_pool_follow_plan(struct weir_worker *w);
 /* Something happened to a connection of HTTP/2 in the pool. */

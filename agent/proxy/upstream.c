@@ -2,7 +2,9 @@
 /*
  * Connections to endpoints, pooled per endpoint and worker: the last one given
  * back is the first one taken, so that what a falling load leaves over grows
- * old together and is closed.
+ * old together and is closed.  What is idle beyond pool_idle_max is closed
+ * soon, not at once: with fewer than the load has at a time, nearly every
+ * request would open a connection and close one.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -11,11 +13,9 @@
 #include <sys/socket.h>
 
 #include "access.h"
-#include "activate.h"
 #include "addr.h"
 #include "cleanup.h"
 #include "h2.h"
-#include "hold.h"
 #include "revision.h"
 #include "tls.h"
 #include "worker.h"
@@ -33,6 +33,8 @@ struct weir_pool_ep {
 	struct weir_upstream *idle;
 	struct weir_upstream *carriers; /* of HTTP/2 */
 };
+
+#define EXTRA_IDLE_MS 1000 /* beyond pool_idle_max */
 
 static uint32_t hash_of(const struct weir_ip *addr, __be16 port_be)
 {
@@ -110,8 +112,34 @@ static struct weir_pool_ep *find_or_add(struct weir_pool *pool,
 	return ep;
 }
 
+static void link_extra(struct weir_worker *w, struct weir_upstream *u)
+{
+	u->extra_next = w->pool.extras;
+	if (u->extra_next) {
+		u->extra_next->extra_pprev = &u->extra_next;
+	}
+	w->pool.extras = u;
+	u->extra_pprev = &w->pool.extras;
+	w->pool.n_extras++;
+}
+
+static void unlink_extra(struct weir_worker *w, struct weir_upstream *u)
+{
+	if (!u->extra_pprev) {
+		return;
+	}
+	*u->extra_pprev = u->extra_next;
+	if (u->extra_next) {
+		u->extra_next->extra_pprev = u->extra_pprev;
+	}
+	u->extra_next = NULL;
+	u->extra_pprev = NULL;
+	w->pool.n_extras--;
+}
+
 static void unlink_idle(struct weir_worker *w, struct weir_upstream *u)
 {
+	unlink_extra(w, u);
 	*u->pprev = u->next;
 	if (u->next) {
 		u->next->pprev = u->pprev;
@@ -141,6 +169,15 @@ static void close_upstream(struct weir_worker *w, struct weir_upstream *u,
 	w->dead_upstreams = u;
 }
 
+bool weir_upstream_spare(struct weir_worker *w)
+{
+	if (!w->pool.extras) {
+		return false;
+	}
+	close_upstream(w, w->pool.extras, false);
+	return true;
+}
+
 void weir_upstream_close_carrier(struct weir_worker *w, struct weir_upstream *u)
 {
 	*u->pprev = u->next;
@@ -166,12 +203,24 @@ static void carrier_due(struct weir_worker *w, struct weir_upstream *u)
 					: w->now_ms + w->limits->pool_idle_ms);
 }
 
+/* When an idle connection is to be closed. */
+static uint64_t idle_until(const struct weir_worker *w,
+			   const struct weir_upstream *u)
+{
+	uint32_t ms = w->limits->pool_idle_ms;
+
+	if (u->extra_pprev && ms > EXTRA_IDLE_MS) {
+		ms = EXTRA_IDLE_MS;
+	}
+	return u->idle_ms + ms;
+}
+
 static void on_due(struct weir_worker *w, struct weir_due *due)
 {
 	struct weir_upstream *u =
 		(struct weir_upstream *)((char *)due -
 					 offsetof(struct weir_upstream, due));
-	uint64_t at = u->idle_ms + w->limits->pool_idle_ms;
+	uint64_t at;
 
 	if (u->h2) {
 		carrier_due(w, u);
@@ -180,6 +229,10 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 	if (!u->is_idle) {
 		return; /* armed again when it comes back */
 	}
+	if (u->ep->n_idle <= w->limits->pool_idle_max) {
+		unlink_extra(w, u); /* enough others are gone */
+	}
+	at = idle_until(w, u);
 	if (at > w->now_ms) {
 		weir_due_arm(&w->wheel, due, at);
 		return;
@@ -197,67 +250,6 @@ void weir_upstream_idle_event(struct weir_worker *w, struct weir_upstream *u)
 	if (u->end.is_readable || u->end.is_hup || u->end.is_broken) {
 		close_upstream(w, u, false);
 	}
-}
-
-/* What speaks against an endpoint: requests of all workers under way there,
- * and having been unreachable just now, lest it looks idle for that. */
-static uint64_t burden_of(struct weir_worker *w, const struct weir_endpoint *e)
-{
-	uint64_t failed_ms = w->failed_ms[e->stat % WEIR_FAILED_SLOTS];
-	uint64_t n = __atomic_load_n(
-		&weir_epstat_of(&w->counters, e->stat)->in_flight,
-		__ATOMIC_RELAXED);
-
-	return failed_ms && w->now_ms - failed_ms < WEIR_FAILED_MS
-		       ? n + (1ull << 32)
-		       : n;
-}
-
-/*
- * The less burdened one of endpoint i and another one: two choices are enough
- * to keep what is slow from collecting requests (Mitzenmacher, "The power of
- * two choices").  When nothing is under way it stays with i, and so with equal
- * shares.
- */
-static uint32_t less_burdened(struct weir_worker *w,
-			      const struct weir_endpoint *eps, uint32_t n,
-			      uint32_t i)
-{
-	uint32_t x = weir_mix32(w->n_draws++, w->index);
-	uint32_t k = (i + 1 + weir_scale(x, n - 1)) % n;
-
-	return burden_of(w, &eps[k]) < burden_of(w, &eps[i]) ? k : i;
-}
-
-const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
-					       struct weir_client *c)
-{
-	const struct weir_plan_view *view = &c->plan->ref->view;
-	const struct weir_endpoint *eps;
-	const struct weir_group *group;
-	uint32_t n;
-
-	if (c->rev && weir_activate_goes_on(w, c)) {
-		return weir_activate_pick(w, c);
-	}
-	eps = weir_eps_of(view->eps, c->ref->group, &n);
-	if (n == 0) {
-		eps = weir_hold_endpoints(w, c, &n);
-	}
-	if (c->attempts >= n || c->attempts >= WEIR_CONNECT_TRIES) {
-		return NULL;
-	}
-	if (c->attempts == 0 && !c->has_retried) {
-		group = WEIR_PLAN_ELEM(view->rules, struct weir_group,
-				       view->rules->groups, c->ref->group);
-		c->first_endpoint = weir_worker_endpoint_x(w, c->rule, &c->peer,
-							   group->key, eps, n);
-		if (n > 1 && !(c->rule->flags & WEIR_RULE_AFFINITY)) {
-			c->first_endpoint = less_burdened(w, eps, n,
-							  c->first_endpoint);
-		}
-	}
-	return &eps[(c->first_endpoint + c->attempts) % n];
 }
 
 static struct weir_upstream *alloc_upstream(struct weir_worker *w)
@@ -315,19 +307,35 @@ static int dial_tls(struct weir_upstream *u, const struct weir_client *c,
 				c->ref->proto == WEIR_BACKEND_H2C, shown_by(c));
 }
 
+/* 0 or -errno. */
+static int open_socket(struct weir_worker *w, int family, int *ret_fd)
+{
+	int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+	int fd = socket(family, type, 0);
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) &&
+	    weir_upstream_spare(w)) {
+		fd = socket(family, type, 0);
+	}
+	if (fd < 0) {
+		return -errno;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
 static int dial(struct weir_worker *w, struct weir_upstream *u,
 		const struct weir_client *c, const struct weir_endpoint *e)
 {
 	const struct weir_tls_client *tls = tls_of(c);
 	struct sockaddr_storage sa;
 	socklen_t n = weir_addr_to_sockaddr(&e->addr, e->port_be, &sa);
-	_cleanup_close_ int fd = socket(
-		sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd = -1;
 	int one = 1;
-	int r;
+	int r = open_socket(w, sa.ss_family, &fd);
 
-	if (fd < 0) {
-		return -errno;
+	if (r < 0) {
+		return r;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	/* Urgent bytes are bytes of the stream (RFC 6093 6). */
@@ -516,6 +524,9 @@ static int take_or_dial(struct weir_worker *w, const struct weir_client *c,
 		*ret_upstream = u;
 		return 0;
 	}
+	if (w->pool.n_busy + w->pool.n_extras >= w->max_clients) {
+		(void)weir_upstream_spare(w);
+	}
 	u = alloc_upstream(w);
 	if (!u) {
 		return -ENOMEM;
@@ -572,10 +583,20 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 	u->ready = 0;
 	u->head_scan = 0;
 	ep->n_busy++;
+	w->pool.n_busy++;
 	weir_count(&u->stat->requests, 1);
 	weir_count(&u->stat->in_flight, 1);
 	c->up = u;
 	return 0;
+}
+
+/* Whether one more idle connection to ep may be kept; with those in use the
+ * ones beyond pool_idle_max are no more than clients may be. */
+static bool has_room(const struct weir_worker *w, const struct weir_pool_ep *ep)
+{
+	return ep->n_idle < w->limits->pool_idle_max ||
+	       (w->limits->pool_idle_max > 0 &&
+		w->pool.n_busy + w->pool.n_extras < w->max_clients);
 }
 
 void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
@@ -587,9 +608,9 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	c->up = NULL;
 	u->client = NULL;
 	ep->n_busy--;
+	w->pool.n_busy--;
 	weir_uncount(&u->stat->in_flight);
-	if (!is_reusable || weir_end_is_stream(&u->end) ||
-	    ep->n_idle >= w->limits->pool_idle_max ||
+	if (!is_reusable || weir_end_is_stream(&u->end) || !has_room(w, ep) ||
 	    ep->mark != w->pool.mark || w->is_draining) {
 		close_upstream(w, u,
 			       c->is_raw && c->phase == WEIR_PHASE_TUNNEL &&
@@ -599,6 +620,9 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	weir_block_put(&w->blocks, &u->in);
 	u->is_idle = true;
 	u->idle_ms = w->now_ms;
+	if (ep->n_idle >= w->limits->pool_idle_max) {
+		link_extra(w, u);
+	}
 	u->next = ep->idle;
 	if (u->next) {
 		u->next->pprev = &u->next;
@@ -607,7 +631,7 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	u->pprev = &ep->idle;
 	ep->n_idle++;
 	weir_count(&w->counters.shared->totals.pool_idle, 1);
-	weir_due_arm(&w->wheel, &u->due, w->now_ms + w->limits->pool_idle_ms);
+	weir_due_arm(&w->wheel, &u->due, idle_until(w, u));
 }
 
 void weir_upstream_failed(struct weir_worker *w, struct weir_client *c)

@@ -25,7 +25,10 @@ struct weir_pool {
 	uint32_t n_buckets; /* a power of two */
 	uint32_t n_eps;
 	struct weir_upstream *free;
-	uint64_t mark; /* of the plan that was followed last */
+	struct weir_upstream *extras; /* idle beyond pool_idle_max */
+	uint32_t n_extras;
+	uint32_t n_busy; /* connections and streams that have a client */
+	uint64_t mark;   /* of the plan that was followed last */
 };
 
 /* The wall clock, and its text but for the fraction of a second. */

@@ -225,6 +225,61 @@ late.settimeout(10)
 print(first(late))
 PY
 
+# A pool smaller than the load: what is beyond it is there for the next request,
+# is given up when descriptors are short, and goes soon.
+again workers=1 pool_idle_max=8
+"$bin/weir-load" --connect "$gw:8080" -c 64 -n 8000 --keepalive http://t/bytes/100 \
+	>"$dir/load" 2>&1 || sed 's/^/# /' "$dir/load"
+hits=$(stat_of pool_hits) misses=$(stat_of pool_misses)
+ok "a pool of 8 for 64 at a time: few requests open a connection ($misses of $((hits + misses)))" \
+	[ $((hits + misses)) -ge 8000 -a $((misses * 20)) -lt $((hits + misses)) ]
+# 8 and no fewer: these are kept for long.
+idle=
+for _ in $(seq 100); do
+	idle=$(stat_of pool_idle)
+	[ "$idle" -gt 8 ] || break
+	sleep 0.1
+done
+ok "and 8 are left after a while ($idle)" [ "$idle" = 8 ]
+backend B=http:0.0.0.0:9130
+got=$(timeout 30 python3 <(cat "$dir/client.py" - <<PY
+import os, resource
+other = connect()
+held = [connect() for i in range(32)]
+time.sleep(0.2)
+for s in held: s.sendall(b'GET /delay/300 HTTP/1.1\r\nHost: t\r\n\r\n')
+answers = {first(s) for s in held}
+used = {int(f) for f in os.listdir('/proc/$pid/fd')}
+free = min(i for i in range(4096) if i not in used)
+resource.prlimit($pid, resource.RLIMIT_NOFILE, (free, 4096))
+other.sendall(b'GET / HTTP/1.1\r\nHost: pair\r\n\r\n')
+print(answers, first(other), ask(HEAD + b'\r\n'))
+resource.prlimit($pid, resource.RLIMIT_NOFILE, (4096, 4096))
+PY
+) 2>&1)
+paused=$(stat_of ACCEPT_PAUSED)
+ok "without descriptors they make room to connect and to accept ($got, $paused)" \
+	[ "$got, $paused" = "{'200'} 200 200, 0" ]
+
+# 30 to one endpoint, then 30 to others: 41 in use or beyond the pool, one in it.
+again workers=1 pool_idle_max=1 max_connections=40
+got=$(timeout 30 python3 <(cat "$dir/client.py" - <<PY
+import os
+n_before = len(os.listdir('/proc/$pid/fd'))
+held = [connect() for i in range(30)]
+for s in held: s.sendall(b'GET /delay/300 HTTP/1.1\r\nHost: t\r\n\r\n')
+for s in held: s.recv(65536)
+n_first = len(os.listdir('/proc/$pid/fd')) - n_before
+for s in held: s.sendall(b'GET /delay/600 HTTP/1.1\r\nHost: pair\r\n\r\n')
+time.sleep(0.3)
+n_then = len(os.listdir('/proc/$pid/fd')) - n_before
+print(n_first, n_then, *{first(s) for s in held})
+PY
+) 2>&1)
+read -r n_first n_then code <<<"$got"
+ok "with those in use they are no more than clients may be ($got)" \
+	[ "$code" = 200 -a "$n_then" -ge 60 -a "$n_then" -le 72 ]
+
 # Buffers: each request that waits for its backend has one.
 again max_buffer_mib=1 buffer_bytes=32768
 limit "buffers" "['200', '503']" OVERLOAD <<'PY'
