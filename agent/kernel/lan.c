@@ -245,16 +245,32 @@ static void hear(struct weir_kernel *kernel)
 
 /* -------------------------------------------------------------- announcing */
 
+/* What the kernel would answer with now.  The program may have let go of the
+ * address, which a->value does not tell, or the time is over. */
+static bool is_still_answering(const struct weir_kernel *kernel,
+			       const struct lan_addr *a,
+			       struct weir_lan *ret_now)
+{
+	return a->is_in_map &&
+	       bpf_map_lookup_elem(kernel->map_fd[WEIR_MAP_LAN], &a->ip,
+				   ret_now) == 0 &&
+	       (ret_now->flags & WEIR_LAN_ANSWERS) &&
+	       weir_kernel_lan_until(kernel) > weir_now_ms();
+}
+
 static void tell_one(const struct weir_kernel *kernel, struct lan_addr *a)
 {
 	const struct weir_netdevs *s = kernel->packet;
+	struct weir_lan now = {};
 
 	a->left--;
-	for (size_t i = 0; is_answering(a) && i < s->n; i++) {
+	if (!is_still_answering(kernel, a, &now)) {
+		return;
+	}
+	for (size_t i = 0; i < s->n; i++) {
 		const struct weir_netdev *d = &s->devs[i];
 
-		if (is_lan(d) &&
-		    (!a->value.ifindex || a->value.ifindex == d->ifindex)) {
+		if (is_lan(d) && (!now.ifindex || now.ifindex == d->ifindex)) {
 			weir_lan_tell(kernel->lan->packet_fd, d, &a->ip);
 		}
 	}
@@ -445,15 +461,12 @@ void weir_kernel_lan_each(const struct weir_kernel *kernel,
 		const struct weir_netdev *d = weir_netdev_find(
 			s->devs, s->n, a->value.ifindex);
 		struct weir_lan now = {};
-		struct weir_lan_state state = {.ip = a->ip,
-					       .is_of_node = a->is_of_node,
-					       .interface = d ? d->name : NULL};
+		struct weir_lan_state state = {
+			.ip = a->ip,
+			.is_of_node = a->is_of_node,
+			.is_answering = is_still_answering(kernel, a, &now),
+			.interface = d ? d->name : NULL};
 
-		/* The program may have taken it away. */
-		bpf_map_lookup_elem(kernel->map_fd[WEIR_MAP_LAN], &a->ip, &now);
-		state.is_answering = (now.flags & WEIR_LAN_ANSWERS) &&
-				     weir_kernel_lan_until(kernel) >
-					     weir_now_ms();
 		fn(arg, &state);
 	}
 }
