@@ -292,7 +292,8 @@ static int start_members(struct weir_kube_feed *f)
 						  : config->ns,
 		.node = f->options->node_name,
 		.may_write = true,
-		.is_mute = f->options->kernel.lan != WEIR_LAN_CHOSEN,
+		.is_mute = f->options->kernel.lan != WEIR_LAN_CHOSEN ||
+			   !weir_kernel_lan_is_on(f->control->kernel),
 		.on_change = on_members,
 		.arg = f};
 	int r = weir_kube_members_new(&options, &f->members);

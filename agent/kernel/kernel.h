@@ -120,6 +120,8 @@ void weir_kernel_lan_decide(struct weir_kernel *kernel,
 			    void *arg, bool may_yield, uint64_t until_ms);
 /* As said last, also by an earlier agent; 0: never. */
 uint64_t weir_kernel_lan_until(const struct weir_kernel *kernel);
+/* False where WEIR_LAN_OFF or the packet plane is off: nobody is answered. */
+bool weir_kernel_lan_is_on(const struct weir_kernel *kernel);
 struct weir_lan_state {
 	struct weir_ip ip;
 	bool is_answering;     /* this node, now */

@@ -441,6 +441,11 @@ void weir_kernel_lan_decide(struct weir_kernel *kernel,
 	}
 }
 
+bool weir_kernel_lan_is_on(const struct weir_kernel *kernel)
+{
+	return kernel->lan && kernel->packet;
+}
+
 uint64_t weir_kernel_lan_until(const struct weir_kernel *kernel)
 {
 	const struct weir_meta *meta = kernel->map_mem[WEIR_MAP_META];
