@@ -28,6 +28,8 @@ struct view {
 	size_t n;
 	struct weir_str self;
 	bool is_stable;
+	const struct weir_kube_member *all; /* that are known */
+	size_t n_all;
 };
 
 struct candidates {
@@ -62,13 +64,28 @@ static void find_candidates(struct weir_kube_feed *f, struct candidates *ret)
 	}
 }
 
+/* The node an interface of which has the address, whether its agent lives or
+ * not: its kernel answers for it, and who else did would cut it off.  NULL:
+ * none that is known. */
+static const struct weir_kube_member *
+find_holder(const struct weir_kube_member *all, size_t n,
+	    const struct weir_ip *ip)
+{
+	for (size_t i = 0; all && i < n; i++) {
+		if (weir_kube_member_has_ip(&all[i], ip)) {
+			return &all[i];
+		}
+	}
+	return NULL;
+}
+
 /* arg: const struct view *. */
 static bool is_ours(void *arg, const struct weir_ip *ip, bool was_ours)
 {
 	const struct view *v = arg;
 	size_t i = weir_owner_choose(v->nodes, v->n, ip);
 
-	if (i == WEIR_OWNER_NONE) {
+	if (i == WEIR_OWNER_NONE || find_holder(v->all, v->n_all, ip)) {
 		return false;
 	}
 	if (weir_str_eq(v->nodes[i], v->self)) {
@@ -98,6 +115,7 @@ static void decide(struct weir_kube_feed *f, uint64_t until_ms)
 			  .n = c.n,
 			  .self = weir_str_of(f->options->node_name),
 			  .is_stable = now - f->lan_view_ms >= SETTLE_MS};
+	v.all = weir_kube_members_list(f->members, &v.n_all);
 	weir_kernel_lan_decide(f->control->kernel, is_ours, &v, false,
 			       until_ms);
 }
@@ -148,8 +166,14 @@ struct weir_str weir_kube_lan_owner(struct weir_kube_feed *f,
 				    const struct weir_ip *ip)
 {
 	_cleanup_(candidates_fini) struct candidates c;
-	size_t i;
+	const struct weir_kube_member *all, *holder;
+	size_t i, n;
 
+	all = weir_kube_members_list(f->members, &n);
+	holder = find_holder(all, n, ip);
+	if (holder) {
+		return holder->node;
+	}
 	find_candidates(f, &c);
 	i = weir_owner_choose(c.nodes, c.n, ip);
 	return i == WEIR_OWNER_NONE || !c.nodes ? WEIR_STR("") : c.nodes[i];

@@ -79,6 +79,9 @@ bool weir_kube_members_contact(const struct weir_kube_members *members,
  * when that is done, or after a second.  Nothing but free may follow. */
 void weir_kube_members_leave(struct weir_kube_members *members,
 			     void (*fn)(void *arg), void *arg);
+/* Did it say that an interface of its node has the address? */
+bool weir_kube_member_has_ip(const struct weir_kube_member *member,
+			     const struct weir_ip *ip);
 /* All that are known, sorted by node; valid until the next on_change. */
 const struct weir_kube_member *
 weir_kube_members_list(struct weir_kube_members *members, size_t *ret_n);

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "addr.h"
+
 bool weir_members_are_fresh(const struct weir_kube_members *m, uint64_t now)
 {
 	return m->own_renewed_ms &&
@@ -62,6 +64,25 @@ void weir_members_note_gone(struct weir_kube_members *m, uint64_t now)
 			member->is_gone = true;
 		}
 	}
+}
+
+bool weir_kube_member_has_ip(const struct weir_kube_member *member,
+			     const struct weir_ip *ip)
+{
+	struct weir_str text = weir_str_of(member->ips ? member->ips : "");
+
+	while (text.n) {
+		ptrdiff_t comma = weir_str_find(text, ',');
+		struct weir_str word = {text.p,
+					comma < 0 ? text.n : (size_t)comma};
+		struct weir_ip one;
+
+		text = weir_str_skip(text, word.n + 1);
+		if (weir_ip_parse(word, &one) == 0 && weir_ip_eq(&one, ip)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 const struct weir_kube_member *

@@ -3,6 +3,7 @@
  * outage of the API server and after it. */
 #include "members.h"
 
+#include "addr.h"
 #include "tap.h"
 
 #define DURATION_MS 15000
@@ -68,6 +69,25 @@ static void who_never_renewed_is_not_there(void)
 	   "not seen");
 }
 
+static bool has_ip(const char *ips, const char *text)
+{
+	const struct weir_kube_member m = {.ips = ips};
+	struct weir_ip ip;
+
+	must(weir_ip_parse(weir_str_of(text), &ip) == 0, "%s", text);
+	return weir_kube_member_has_ip(&m, &ip);
+}
+
+static void addresses_of_its_node_are_its_own(void)
+{
+	ok(has_ip("10.0.0.1,fd00::1", "10.0.0.1"), "the first");
+	ok(has_ip("10.0.0.1,fd00::1", "fd00:0::1"), "the last");
+	ok(has_ip(",x,10.0.0.1,", "10.0.0.1"), "among what is no address");
+	ok(!has_ip("10.0.0.10,fd00::1", "10.0.0.1"), "a prefix of one");
+	ok(!has_ip("", "10.0.0.1") && !has_ip(NULL, "10.0.0.1"), "none");
+}
+
 TAP_MAIN(TEST(who_lapses_goes), TEST(an_outage_is_waited_for),
 	 TEST(an_outage_brings_nobody_back),
-	 TEST(who_never_renewed_is_not_there))
+	 TEST(who_never_renewed_is_not_there),
+	 TEST(addresses_of_its_node_are_its_own))
