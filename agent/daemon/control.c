@@ -324,9 +324,8 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 	return sync_sockets(c, c->next.view.rules, NULL);
 }
 
-static void learn(struct weir_control *c)
+static void learn(struct weir_control *c, uint64_t now_ms)
 {
-	uint64_t now_ms = weir_now_ms();
 	uint64_t due_ms;
 
 	weir_memory_learn(&c->memory, now_ms, &c->compiled.verdicts);
@@ -353,9 +352,10 @@ static int compile(struct weir_control *c, uint64_t version)
 			  c->current.version == c->store_version;
 	struct weir_compiled *compiled = &c->compiled;
 	uint64_t began_us = weir_now_us();
+	uint64_t now_ms = weir_now_ms(); /* one: what is recalled is learned */
 	int r;
 
-	r = weir_memory_recall(&c->memory, weir_now_ms(),
+	r = weir_memory_recall(&c->memory, now_ms,
 			       c->current.generation ? c->current.view.rules
 						     : NULL,
 			       &options.memory);
@@ -367,7 +367,7 @@ static int compile(struct weir_control *c, uint64_t version)
 	if (r < 0) {
 		return r;
 	}
-	learn(c);
+	learn(c, now_ms);
 	c->stats.compiles++;
 	c->stats.compile_us = weir_now_us() - began_us;
 	r = make_next(c, compiled);
