@@ -167,7 +167,7 @@ static uint64_t deadline(const struct weir_worker *w,
 	if (c->request_at && c->request_at < at) {
 		at = c->request_at;
 	}
-	if (c->backend_at && c->backend_at < at) {
+	if (c->backend_at && !c->hold && c->backend_at < at) {
 		at = c->backend_at;
 	}
 	return at;
