@@ -125,5 +125,10 @@ struct weir_str weir_kube_lan_owner(struct weir_kube_feed *feed,
 /* kube_crds.c: the version of the Gateway API's CRDs. */
 void weir_kube_bundle_init(struct weir_kube_feed *feed);
 void weir_kube_bundle_fini(struct weir_kube_feed *feed);
+/* Kinds of the Gateway API that the server does not have, and all that may not
+ * be read: what is said of them is not heard.  The reason, and a message
+ * appended to out; NULL: nothing. */
+const char *weir_kube_lack(const struct weir_kube_feed *feed,
+			   struct weir_buf *out);
 
 #endif

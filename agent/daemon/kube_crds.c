@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which version of the Gateway API is installed: the annotation of its CRDs
- * that GatewayClass condition SupportedVersion is about. */
+ * that GatewayClass condition SupportedVersion is about.  And what of it is not
+ * there, or may not be read. */
 #include "kube.h"
 
+#include "cleanup.h"
 #include "json_view.h"
 
 #define CRD                                                                    \
@@ -53,6 +55,41 @@ static void look(struct weir_timer *timer)
 	    weir_kube_call(f->client, &call, &f->bundle_request) == 0) {
 		f->bundle_asked = begun;
 	}
+}
+
+const char *weir_kube_lack(const struct weir_kube_feed *f,
+			   struct weir_buf *message)
+{
+	_cleanup_buf_ struct weir_buf missing = {0};
+	_cleanup_buf_ struct weir_buf forbidden = {0};
+
+	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
+		struct weir_kube_kind_report r;
+		struct weir_buf *b;
+
+		weir_kube_source_report(f->source, (enum weir_kind)k, &r);
+		if (r.state == WEIR_KUBE_FORBIDDEN) {
+			b = &forbidden;
+		} else if (r.state == WEIR_KUBE_MISSING &&
+			   strcmp(weir_kind_group((enum weir_kind)k),
+				  weir_kind_group(WEIR_KIND_GATEWAY)) == 0) {
+			b = &missing;
+		} else {
+			continue;
+		}
+		weir_buf_printf(b, "%s%s", b->n ? ", " : "",
+				weir_kind_text((enum weir_kind)k));
+	}
+	if (forbidden.n) {
+		weir_buf_printf(message, "weir may not read %.*s",
+				(int)forbidden.n, forbidden.p);
+	}
+	if (missing.n) {
+		weir_buf_printf(message, "%sthere is no CRD of %.*s",
+				forbidden.n ? "; " : "", (int)missing.n,
+				missing.p);
+	}
+	return forbidden.n ? "Forbidden" : missing.n ? "MissingCRDs" : NULL;
 }
 
 void weir_kube_bundle_init(struct weir_kube_feed *f)

@@ -317,47 +317,10 @@ static void write_gateway(const struct look *l, struct weir_buf *out)
 	weir_status_gateway(&v, l->is_programmed, out);
 }
 
-/* Kinds of the Gateway API that the server does not have, and all that may not
- * be read: what is said of them is not heard.  The reason; NULL: nothing. */
-static const char *find_lack(const struct weir_kube_feed *f,
-			     struct weir_buf *message)
-{
-	_cleanup_buf_ struct weir_buf missing = {0};
-	_cleanup_buf_ struct weir_buf forbidden = {0};
-
-	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
-		struct weir_kube_kind_report r;
-		struct weir_buf *b;
-
-		weir_kube_source_report(f->source, (enum weir_kind)k, &r);
-		if (r.state == WEIR_KUBE_FORBIDDEN) {
-			b = &forbidden;
-		} else if (r.state == WEIR_KUBE_MISSING &&
-			   strcmp(weir_kind_group((enum weir_kind)k),
-				  weir_kind_group(WEIR_KIND_GATEWAY)) == 0) {
-			b = &missing;
-		} else {
-			continue;
-		}
-		weir_buf_printf(b, "%s%s", b->n ? ", " : "",
-				weir_kind_text((enum weir_kind)k));
-	}
-	if (forbidden.n) {
-		weir_buf_printf(message, "weir may not read %.*s",
-				(int)forbidden.n, forbidden.p);
-	}
-	if (missing.n) {
-		weir_buf_printf(message, "%sthere is no CRD of %.*s",
-				forbidden.n ? "; " : "", (int)missing.n,
-				missing.p);
-	}
-	return forbidden.n ? "Forbidden" : missing.n ? "MissingCRDs" : NULL;
-}
-
 static void write_class(const struct look *l, struct weir_buf *out)
 {
 	_cleanup_buf_ struct weir_buf message = {0};
-	const char *reason = find_lack(l->f, &message);
+	const char *reason = weir_kube_lack(l->f, &message);
 
 	weir_status_class(l->verdict, weir_str_of(l->f->bundle), reason,
 			  weir_buf_str(&message), out);
@@ -542,7 +505,7 @@ static void compare(struct look *l, const struct weir_kube_meta *meta)
 	if (l->object->kind == WEIR_KIND_GATEWAY_CLASS) {
 		_cleanup_buf_ struct weir_buf lack = {0};
 
-		find_lack(l->f, &lack);
+		weir_kube_lack(l->f, &lack);
 		seen[0] = weir_str_hash(
 			weir_buf_str(&lack),
 			weir_str_hash(weir_str_of(l->f->bundle), 2));
@@ -611,9 +574,13 @@ static int merge_service(void *arg, struct weir_str object,
 static void on_service(void *arg, const struct weir_kube_reply *reply,
 		       bool is_written)
 {
+	struct weir_status_update *u = arg;
+	struct weir_kube_feed *f = u->feed;
+
 	(void)reply;
 	(void)is_written;
-	free_update(arg);
+	free_update(u);
+	weir_kube_status_changed(f); /* of those that found no room */
 }
 
 /* Its Service follows listeners and nodes; what failed, or was taken away, is
@@ -628,15 +595,25 @@ static void see_to_service(struct weir_kube_feed *f,
 	struct weir_kube_update update = {.merge = merge_service,
 					  .fn = on_service};
 	struct weir_status_update *u;
-	bool is_missing = false;
+	bool is_missing = false, is_same;
 
 	for (uint32_t i = 0; i < v->n_ports; i++) {
 		is_missing |= !v->ports[i].node_port;
 	}
-	if (!record ||
-	    (record->service == hash &&
-	     (!is_missing ||
-	      weir_now_ms() - record->service_ms < SERVICE_MS)) ||
+	is_same = record && record->service == hash;
+	if (!record || (is_same && !is_missing)) {
+		return;
+	}
+	if (is_same) {
+		uint64_t since = weir_now_ms() - record->service_ms;
+
+		/* Said at each look: another one may have moved the timer. */
+		if (since < SERVICE_MS) {
+			look_again(f, SERVICE_MS - since);
+			return;
+		}
+	}
+	if (f->n_updates >= UPDATES_MAX ||
 	    weir_kube_source_path(f->source, o->kind, o->ns, o->name, "",
 				  &path) < 0) {
 		return;
