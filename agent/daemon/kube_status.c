@@ -22,7 +22,7 @@
 #define PATIENCE_MS 3000  /* for agents that do not acknowledge */
 #define SERVICE_MS 5000   /* until a Service that was made is seen */
 #define ECHO_MS 5000      /* until a written status is seen again; doubled */
-#define GONE_MS 500       /* until a deletion is seen; likewise */
+#define GONE_MS 500       /* until another state is seen; likewise */
 #define TRIES_MAX 7       /* doublings: 10 minutes, 1 minute */
 #define PACE_FIRST_MS 125 /* between two writes of one Gateway whose routes */
 #define PACE_MAX_MS 4000  /* come and go: doubled while they do */
@@ -160,24 +160,22 @@ static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 }
 
 /* What was written, or failed, is tried again when it is not observed: a server
- * may refuse it for ever, or leave out what an old CRD does not know. */
+ * may refuse it for ever, or leave out what an old CRD does not know.  The
+ * store may stay behind the server, too: it does where the new state cannot be
+ * taken. */
 static void note_end(struct record *record, const struct weir_status_update *u,
 		     const struct weir_kube_reply *reply)
 {
-	bool is_gone = u->result == WEIR_KUBE_STALE && reply->status == 404;
+	bool is_stale = u->result == WEIR_KUBE_STALE;
 
 	record->is_on_its_way = false;
 	record->written_ms = weir_now_ms();
 	record->generation = u->generation;
-	record->written = 0;
-	if (u->result == WEIR_KUBE_STALE && !is_gone) {
-		return;
-	}
 	record->written = u->hash;
-	record->echo_ms = (uint64_t)(is_gone ? GONE_MS : ECHO_MS)
+	record->echo_ms = (uint64_t)(is_stale ? GONE_MS : ECHO_MS)
 			  << record->tries;
 	/* A server that does not answer will take it when it does. */
-	if (!reply->error && record->tries < TRIES_MAX) {
+	if ((is_stale || !reply->error) && record->tries < TRIES_MAX) {
 		record->tries++;
 	}
 }
@@ -527,7 +525,8 @@ static void compare(struct look *l, const struct weir_kube_meta *meta)
 		record->tries = 0;
 		return;
 	}
-	if (record->written == record->desired) {
+	if (record->written == record->desired &&
+	    record->generation == l->object->generation) {
 		uint64_t since = weir_now_ms() - record->written_ms;
 
 		if (since < record->echo_ms) {
