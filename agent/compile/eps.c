@@ -190,6 +190,9 @@ static int patch(struct patch *p, const struct weir_object *const *slices,
 		p->sets[i].before = weir_eps_of(before, i, &p->sets[i].n);
 	}
 	weir_ir_activators(&p->c);
+	if (p->c.error) {
+		return p->c.error;
+	}
 	for (size_t i = 0; i < n_slices; i++) {
 		int r = renew_service(p, slices[i]);
 
@@ -217,6 +220,7 @@ int weir_ir_patch_eps(struct weir_store *store,
 				      before->eps->groups_hash, ret_eps,
 				      ret_size);
 	}
+	weir_map_fini(&p.c.activators);
 	weir_arena_fini(&p.c.arena);
 	return r;
 }

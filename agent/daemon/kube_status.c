@@ -288,11 +288,15 @@ static void write_gateway(const struct look *l, struct weir_buf *out)
 		"PortUnavailable", {port_text, sizeof(port_text) - 1}};
 	static const struct weir_fault not_usable = {
 		"AddressNotUsable", {whole_text, sizeof(whole_text) - 1}};
-	struct weir_gateway_verdict v =
-		*(const struct weir_gateway_verdict *)l->verdict;
+	const struct weir_gateway_verdict *found = l->verdict;
 	const struct weir_gateway_spec *spec = l->object->gateway;
 	_cleanup_free_ struct weir_listener_verdict *listeners = NULL;
+	struct weir_gateway_verdict v;
 
+	if (!found) {
+		return; /* only lists are written without one: look_at() */
+	}
+	v = *found;
 	if (l->object->kind != WEIR_KIND_GATEWAY || !spec ||
 	    l->f->control->n_conflicts + l->f->n_held == 0) {
 		weir_status_gateway(&v, l->is_programmed, out);
