@@ -165,7 +165,7 @@ void weir_kube_lan_changed(struct weir_kube_feed *f)
 struct weir_str weir_kube_lan_owner(struct weir_kube_feed *f,
 				    const struct weir_ip *ip)
 {
-	_cleanup_(candidates_fini) struct candidates c;
+	_cleanup_(candidates_fini) struct candidates c = {0};
 	const struct weir_kube_member *all, *holder;
 	size_t i, n;
 
