@@ -13,7 +13,7 @@
  * them, and an EndpointSlice for each family with the Gateway's addresses, so
  * that NAME-weir.NAMESPACE.svc is a DNS name of the Gateway.  The Gateway owns
  * them: they go with it.  What is there by that name and is not the Gateway's
- * is left alone.
+ * is left alone, and so is what others say of them (owned.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,57 +23,34 @@
 #include "cleanup.h"
 #include "json_view.h"
 #include "kube.h"
+#include "owned.h"
 
+#define SLICES "discovery.k8s.io/v1"
 #define LABEL "gateway.networking.k8s.io/gateway-name"
-#define HASH "weir.dev/infrastructure"
 
-/* One object that shall be as body says. */
+/* What others set on a Service for its load balancer, and an update without it
+ * would take away. */
+static const char *const balancer_members[] = {
+	"loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges",
+	NULL};
+
+/* One object on its way. */
 struct owned {
-	struct weir_buf body;
-	char hash[20];  /* of body */
-	char owner[64]; /* uid of the Gateway */
+	struct weir_owned says; /* first */
 	const char *kind;
 };
 
 static void free_owned(struct owned **owned)
 {
 	if (*owned) {
-		weir_buf_fini(&(*owned)->body);
+		weir_owned_fini(&(*owned)->says);
 		weir_free_ptr(owned);
 	}
 }
 
-static bool is_owned(const struct owned *o, struct weir_str metadata)
-{
-	struct weir_str refs = weir_jview_member(metadata, "ownerReferences");
-
-	return refs.p && memmem(refs.p, refs.n, o->owner, strlen(o->owner));
-}
-
 static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 {
-	const struct owned *o = arg;
-	struct weir_str metadata = weir_jview_member(object, "metadata");
-	struct weir_str version;
-
-	if (object.n && !is_owned(o, metadata)) {
-		return -EEXIST;
-	}
-	if (weir_str_is(weir_jview_text(weir_jview_path(metadata, "annotations",
-							HASH, NULL)),
-			o->hash)) {
-		return 0;
-	}
-	/* {"metadata":{ ... */
-	version = weir_jview_text(
-		weir_jview_member(metadata, "resourceVersion"));
-	weir_buf_addz(out, "{\"metadata\":{");
-	if (version.n) {
-		weir_buf_printf(out, "\"resourceVersion\":\"%.*s\",",
-				WEIR_STR_ARG(version));
-	}
-	weir_buf_add_str(out, weir_buf_str(&o->body));
-	return out->error ? out->error : 1;
+	return weir_owned_merge(arg, object, out);
 }
 
 static void on_written(void *arg, const struct weir_kube_reply *reply,
@@ -99,7 +76,7 @@ struct gateway {
 	bool is_service;
 };
 
-/* The members of a JSON object, followed by a comma if there are any. */
+/* The members of a JSON object behind those that are there. */
 static void add_members(struct weir_buf *b, struct weir_str map)
 {
 	struct weir_str whole;
@@ -108,55 +85,58 @@ static void add_members(struct weir_buf *b, struct weir_str map)
 	size_t pos = 0;
 
 	while (weir_jview_next(map, &pos, &name, &value, &whole)) {
+		weir_buf_addz(b, b->n ? "," : "");
 		weir_buf_add_str(b, whole);
-		weir_buf_addz(b, ",");
 	}
 }
 
-/* Takes spec: the rest of the object behind its metadata. */
-static void write_owned(const struct gateway *g, const char *collection,
-			const char *suffix, const char *kind,
-			const char *labels, const struct weir_buf *spec)
+static struct owned *begin_owned(const struct gateway *g, const char *suffix,
+				 const char *api, const char *kind)
 {
 	_cleanup_(free_owned) struct owned *o = calloc(1, sizeof(*o));
-	_cleanup_buf_ struct weir_buf path = {0};
-	_cleanup_buf_ struct weir_buf create_path = {0};
-	struct weir_kube_update update = {
-		.merge = merge, .fn = on_written, .arg = o};
 
-	if (!o || g->uid.n >= sizeof(o->owner)) {
-		return;
+	if (!o || g->uid.n >= sizeof(o->says.uid)) {
+		return NULL;
 	}
-	memcpy(o->owner, g->uid.p, g->uid.n);
+	memcpy(o->says.uid, g->uid.p, g->uid.n);
 	o->kind = kind;
-	weir_buf_printf(&o->body,
+	weir_buf_printf(&o->says.metadata,
 			"\"name\":\"%.*s-weir%s\",\"namespace\":\"%.*s\","
 			"\"ownerReferences\":[{\"apiVersion\":"
 			"\"gateway.networking.k8s.io/v1\",\"kind\":\"Gateway\","
 			"\"name\":\"%.*s\",\"uid\":\"%s\",\"controller\":true}"
-			"],\"labels\":{",
+			"]",
 			WEIR_STR_ARG(g->name), suffix, WEIR_STR_ARG(g->ns),
-			WEIR_STR_ARG(g->name), o->owner);
-	add_members(&o->body, g->labels);
-	weir_buf_printf(&o->body, "%s\"" LABEL "\":\"%.*s\"},\"annotations\":{",
-			labels, WEIR_STR_ARG(g->name));
-	add_members(&o->body, g->annotations);
-	snprintf(o->hash, sizeof(o->hash), "%016llx",
-		 (unsigned long long)weir_str_hash(
-			 weir_buf_str(spec),
-			 weir_str_hash(weir_buf_str(&o->body), 0)));
-	weir_buf_printf(&o->body, "\"" HASH "\":\"%s\"}}", o->hash);
-	weir_buf_add_str(&o->body, weir_buf_str(spec));
+			WEIR_STR_ARG(g->name), o->says.uid);
+	weir_buf_printf(&o->says.rest, "\"apiVersion\":\"%s\",\"kind\":\"%s\"",
+			api, kind);
+	weir_buf_printf(&o->says.labels, "\"" LABEL "\":\"%.*s\"",
+			WEIR_STR_ARG(g->name));
+	add_members(&o->says.labels, g->labels);
+	add_members(&o->says.annotations, g->annotations);
+	return TAKE_PTR(o);
+}
+
+/* Frees it. */
+static void write_owned(const struct gateway *g, struct owned *owned,
+			const char *suffix)
+{
+	_cleanup_(free_owned) struct owned *o = owned;
+	_cleanup_buf_ struct weir_buf path = {0};
+	_cleanup_buf_ struct weir_buf create_path = {0};
+	struct weir_kube_update update = {
+		.merge = merge, .fn = on_written, .arg = o};
+	bool is_service = strcmp(o->kind, "Service") == 0;
+
 	weir_buf_printf(&create_path, "%s/namespaces/%.*s/%s",
-			strcmp(kind, "Service") == 0
-				? "/api/v1"
-				: "/apis/discovery.k8s.io/v1",
-			WEIR_STR_ARG(g->ns), collection);
-	weir_buf_printf(&path, "%s", create_path.p ? create_path.p : "");
+			is_service ? "/api/v1" : "/apis/" SLICES,
+			WEIR_STR_ARG(g->ns),
+			is_service ? "services" : "endpointslices");
+	weir_buf_add_str(&path, weir_buf_str(&create_path));
 	weir_buf_printf(&path, "/%.*s-weir%s", WEIR_STR_ARG(g->name), suffix);
 	weir_buf_add(&create_path, "", 1);
 	weir_buf_add(&path, "", 1);
-	if (o->body.error || path.error || create_path.error) {
+	if (path.error || create_path.error) {
 		return;
 	}
 	update.path = path.p;
@@ -167,6 +147,22 @@ static void write_owned(const struct gateway *g, const char *collection,
 	if (weir_kube_writer_update(g->feed->writer, &update) == 0) {
 		TAKE_PTR(o);
 	}
+}
+
+static struct owned *begin_slice(const struct gateway *g, bool is_v4)
+{
+	struct owned *o = begin_owned(g, is_v4 ? "-v4" : "-v6", SLICES,
+				      "EndpointSlice");
+
+	if (o) {
+		weir_buf_printf(&o->says.labels,
+				",\"kubernetes.io/service-name\":"
+				"\"%.*s-weir\"",
+				WEIR_STR_ARG(g->name));
+		weir_buf_printf(&o->says.rest, ",\"addressType\":\"IPv%d\"",
+				is_v4 ? 4 : 6);
+	}
+	return o;
 }
 
 static const char *proto_text(uint8_t proto)
@@ -189,20 +185,22 @@ static void add_port(struct weir_buf *b, const struct weir_gateway_port *p,
 static void write_balanced(const struct gateway *g,
 			   const struct weir_gateway_verdict *v)
 {
-	_cleanup_buf_ struct weir_buf spec = {0};
+	struct owned *o = v->n_ports ? begin_owned(g, "", "v1", "Service")
+				     : NULL;
 
-	weir_buf_addz(&spec, ",\"apiVersion\":\"v1\",\"kind\":\"Service\","
-			     "\"spec\":{\"type\":\"LoadBalancer\","
-			     "\"ipFamilyPolicy\":\"PreferDualStack\","
-			     "\"ports\":[");
+	if (!o) {
+		return;
+	}
+	o->says.others = balancer_members;
+	weir_buf_addz(&o->says.spec, "\"type\":\"LoadBalancer\","
+				     "\"ipFamilyPolicy\":\"PreferDualStack\","
+				     "\"ports\":[");
 	for (uint32_t i = 0; i < v->n_ports; i++) {
-		weir_buf_addz(&spec, i ? "," : "");
-		add_port(&spec, &v->ports[i], v->ports[i].port);
+		weir_buf_addz(&o->says.spec, i ? "," : "");
+		add_port(&o->says.spec, &v->ports[i], v->ports[i].port);
 	}
-	weir_buf_addz(&spec, "]}}");
-	if (v->n_ports) {
-		write_owned(g, "services", "", "Service", "", &spec);
-	}
+	weir_buf_addz(&o->says.spec, "]");
+	write_owned(g, o, "");
 }
 
 /* The nodes' addresses of a family, as their Leases say. */
@@ -243,32 +241,29 @@ static bool add_nodes(const struct weir_kube_feed *f, struct weir_buf *b,
 static void write_nodes(const struct gateway *g,
 			const struct weir_gateway_verdict *v, bool is_v4)
 {
-	_cleanup_buf_ struct weir_buf spec = {0};
+	_cleanup_(free_owned) struct owned *o = begin_slice(g, is_v4);
 	bool has_port = false, has_node;
-	char labels[256];
 
-	weir_buf_printf(&spec,
-			",\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":"
-			"\"EndpointSlice\",\"addressType\":\"IPv%d\","
-			"\"ports\":[",
-			is_v4 ? 4 : 6);
+	if (!o) {
+		return;
+	}
+	weir_buf_addz(&o->says.labels,
+		      ",\"endpointslice.kubernetes.io/managed-by\":"
+		      "\"weir.dev\"");
+	weir_buf_addz(&o->says.rest, ",\"ports\":[");
 	for (uint32_t i = 0; i < v->n_ports; i++) {
 		if (v->ports[i].node_port) {
-			weir_buf_addz(&spec, has_port ? "," : "");
-			add_port(&spec, &v->ports[i], v->ports[i].node_port);
+			weir_buf_addz(&o->says.rest, has_port ? "," : "");
+			add_port(&o->says.rest, &v->ports[i],
+				 v->ports[i].node_port);
 			has_port = true;
 		}
 	}
-	weir_buf_addz(&spec, "],\"endpoints\":[");
-	has_node = add_nodes(g->feed, &spec, is_v4);
-	weir_buf_addz(&spec, "]}");
-	snprintf(labels, sizeof(labels),
-		 "\"kubernetes.io/service-name\":\"%.*s-weir\","
-		 "\"endpointslice.kubernetes.io/managed-by\":\"weir.dev\",",
-		 WEIR_STR_ARG(g->name));
+	weir_buf_addz(&o->says.rest, "],\"endpoints\":[");
+	has_node = add_nodes(g->feed, &o->says.rest, is_v4);
+	weir_buf_addz(&o->says.rest, "]");
 	if (has_port && has_node) {
-		write_owned(g, "endpointslices", is_v4 ? "-v4" : "-v6",
-			    "EndpointSlice", labels, &spec);
+		write_owned(g, TAKE_PTR(o), is_v4 ? "-v4" : "-v6");
 	}
 }
 
@@ -289,42 +284,38 @@ uint64_t weir_kube_service_hash(struct weir_kube_feed *f,
 
 static void write_service(const struct gateway *g)
 {
-	_cleanup_buf_ struct weir_buf spec = {0};
+	struct owned *o = begin_owned(g, "", "v1", "Service");
 
-	weir_buf_addz(&spec, ",\"apiVersion\":\"v1\",\"kind\":\"Service\","
-			     "\"spec\":{\"clusterIP\":\"None\"}}");
-	write_owned(g, "services", "", "Service", "", &spec);
+	if (o) {
+		weir_buf_addz(&o->says.spec, "\"clusterIP\":\"None\"");
+		write_owned(g, o, "");
+	}
 }
 
 static void write_slice(const struct gateway *g,
 			const struct weir_gateway_verdict *v, bool is_v4)
 {
-	_cleanup_buf_ struct weir_buf spec = {0};
-	char labels[128];
+	_cleanup_(free_owned) struct owned *o = begin_slice(g, is_v4);
 	bool has_one = false;
 
-	weir_buf_printf(&spec,
-			",\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":"
-			"\"EndpointSlice\",\"addressType\":\"IPv%d\","
-			"\"endpoints\":[",
-			is_v4 ? 4 : 6);
+	if (!o) {
+		return;
+	}
+	weir_buf_addz(&o->says.rest, ",\"endpoints\":[");
 	for (uint32_t i = 0; v && i < v->n_addresses; i++) {
 		char text[WEIR_ADDR_TEXT_MAX];
 
 		if (weir_ip_is_v4(&v->addresses[i]) == is_v4) {
-			weir_buf_printf(&spec, "%s{\"addresses\":[\"%s\"]}",
+			weir_buf_printf(&o->says.rest,
+					"%s{\"addresses\":[\"%s\"]}",
 					has_one ? "," : "",
 					weir_ip_format(&v->addresses[i], text));
 			has_one = true;
 		}
 	}
-	weir_buf_addz(&spec, "]}");
-	snprintf(labels, sizeof(labels),
-		 "\"kubernetes.io/service-name\":\"%.*s-weir\",",
-		 WEIR_STR_ARG(g->name));
+	weir_buf_addz(&o->says.rest, "]");
 	if (has_one) {
-		write_owned(g, "endpointslices", is_v4 ? "-v4" : "-v6",
-			    "EndpointSlice", labels, &spec);
+		write_owned(g, TAKE_PTR(o), is_v4 ? "-v4" : "-v6");
 	}
 }
 

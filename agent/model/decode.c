@@ -338,6 +338,7 @@ static void check_annotations(struct weir_decode *d,
 		if (weir_str_starts(c->key, WEIR_STR("weir.dev/")) &&
 		    !weir_str_is(c->key, "weir.dev/split") &&
 		    !weir_str_is(c->key, "weir.dev/infrastructure") &&
+		    !weir_str_is(c->key, "weir.dev/infrastructure-keys") &&
 		    !weir_str_is(c->key, "weir.dev/activation") &&
 		    !weir_str_is(c->key, "weir.dev/private-mode") &&
 		    !weir_str_is(c->key, "weir.dev/forwarded")) {
