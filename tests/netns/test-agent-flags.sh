@@ -30,7 +30,7 @@ refuses() { # STATUS TEXT FLAG...
 	fi
 }
 
-tap_plan 38
+tap_plan 39
 refuses 2 'did you mean --manifests?' --manifest /x
 tap_ok $? 'a misspelt flag'
 refuses 2 '--manifests DIR is missing' --workers 2
