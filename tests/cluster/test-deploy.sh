@@ -3,7 +3,9 @@
 #
 # deploy/ on a real API server, RBAC enforced: the DaemonSet comes up on both
 # nodes with what its manifest gives it, and what it serves answers to a client
-# outside, a node and a pod, in both families.
+# outside, a node and a pod, in both families; the same with overlays/k3s, whose
+# pool and image are this cluster's as a user makes them his own; uninstalled,
+# nothing is left.
 # timeout: 600
 
 set -u
@@ -12,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin deploy -nodes 2 -kube-proxy
 cluster_needs crds
-tap_plan 22
+tap_plan 34
 
 is() { # TEXT GOT WANT
 	[[ $2 == "$3" ]]
@@ -98,6 +100,66 @@ kubectl -n weir-system rollout restart ds/weir >/dev/null &&
 	kubectl -n weir-system rollout status ds/weir --timeout=120s >/dev/null &&
 	wait_until 15 answers 0 "$four"
 tap_ok $? 'a rolling restart ends well'
+
+# ------------------------------------------------------------- overlays/k3s
+mine=$cluster_state/overlay
+mkdir -p "$mine"
+cat >"$mine/kustomization.yaml" <<END
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [$(realpath --relative-to="$mine" deploy/overlays/k3s)]
+images: [{name: weir.dev/weir, newTag: unpacked}]
+patches:
+- patch: |
+    {apiVersion: v1, kind: ConfigMap, metadata: {name: pool, namespace: weir-system},
+     data: {addresses: 10.240.0.200-10.240.0.209}}
+END
+kubectl delete -f tests/conformance/gatewayclass.yaml >/dev/null
+rendered=$(kubectl kustomize "$mine" | kubectl create --dry-run=client -o json -f - | jq -s .)
+of() { # KIND FILTER
+	jq -r --arg kind "$1" ".[] | select(.kind == \$kind) | $2" <<<"$rendered"
+}
+is 'the overlay gives the class its pool' \
+	"$(of GatewayClass '.spec.parametersRef | "\(.kind) \(.namespace)/\(.name)"')" 'ConfigMap weir-system/pool'
+is 'its image is the one that was set' \
+	"$(of DaemonSet '.spec.template.spec.containers[0].image')" weir.dev/weir:unpacked
+is 'its rights are those of the base' "$(of ClusterRole '.rules | length')" \
+	"$(kubectl get clusterrole weir -o json | jq '.rules | length')"
+kubectl apply -k "$mine" >/dev/null &&
+	kubectl -n weir-system rollout status ds/weir --timeout=120s >/dev/null
+tap_ok $? 'it is applied, and the agents are ready'
+is 'they have what it asks for' "$(kubectl -n weir-system get ds weir \
+	-o 'jsonpath={.spec.template.spec.containers[0].resources.requests.memory}')" \
+	"$(of DaemonSet '.spec.template.spec.containers[0].resources.requests.memory')"
+kubectl wait --for=condition=Accepted gatewayclass/weir --timeout=30s >/dev/null
+tap_ok $? 'the class is accepted'
+sed '/^---/,$d; s/name: example}/name: edge}/' tests/cluster/manifests/example.yaml |
+	kubectl apply -f - >/dev/null
+kubectl patch httproute example --type=json \
+	-p '[{"op": "add", "path": "/spec/parentRefs/-", "value": {"name": "edge"}}]' >/dev/null
+kubectl wait --for=condition=Programmed gateway/edge --timeout=60s >/dev/null
+edge=$(kubectl get gateway edge -o 'jsonpath={.status.addresses[0].value}')
+[[ $edge =~ ^10\.240\.0\.20[0-9]$ ]]
+tap_ok $? "a Gateway has an address of its pool ($edge)"
+wait_until 15 answers 0 "$edge"
+tap_ok $? 'and is served'
+
+# ------------------------------------------------------- what README.md says
+agent=$(kubectl -n weir-system get pods -l app.kubernetes.io/name=weir -o name | head -n 1)
+said=$(kubectl -n weir-system exec "${agent#pod/}" -- /weirctl status 2>&1)
+[[ $said == *generation* ]]
+tap_ok $? 'weirctl, in the pod'
+
+kubectl delete -k "$mine" --wait=true >/dev/null
+for n in 1 2; do
+	# shellcheck disable=SC2016 # expanded there
+	on $n bash -c '"$0" --detach --pin-dir "$NODE_BPFFS/weir"' "$build/weir-agent" >/dev/null
+done
+is 'uninstalled and detached, no address is held' \
+	"$(on 1 ip -4 route show table local proto 119; on 2 ip -4 route show table local proto 119)" ''
+is 'nothing is pinned' "$(on 1 sh -c 'ls -A "$NODE_BPFFS"'; on 2 sh -c 'ls -A "$NODE_BPFFS"')" ''
+! answers 0 "$edge" 2>/dev/null
+tap_ok $? 'and nothing answers'
 ((tap_failed == 0)) || kubectl -n weir-system logs -l app.kubernetes.io/name=weir --tail=30 | cut -c1-300 | sed 's/^/# /'
 ((tap_failed == 0)) || kubectl get gateway example -o yaml | sed -n '/^status/,$p' | sed 's/^/# /'
 tap_end

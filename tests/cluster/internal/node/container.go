@@ -237,8 +237,9 @@ func (c *container) exec(ctx context.Context, command []string, in io.Reader, ou
 	if pid == 0 {
 		return fmt.Errorf("container %s is not running", c.spec.Name)
 	}
-	args := append([]string{"-t", fmt.Sprint(pid), "-m", "-u", "-i", "-n", "-p", "--", "env", "-i"}, env...)
+	args := []string{"-t", fmt.Sprint(pid), "-m", "-u", "-i", "-n", "-p", "--"}
 	cmd := exec.CommandContext(ctx, "nsenter", append(args, command...)...)
+	cmd.Env = append([]string{}, env...) // not by env(1), which an image from scratch does not have
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, errOut
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
