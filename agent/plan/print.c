@@ -310,7 +310,8 @@ static void print_rule(struct weir_buf *out, const struct weir_plan *plan,
 			print_backend_tls(out, plan, ref[i].tls - 1);
 		}
 		if (ref[i].revision) {
-			weir_buf_addz(out, " woken");
+			weir_buf_printf(out, " woken as revision %" PRIu32,
+					ref[i].revision - 1);
 		}
 		weir_buf_addz(out, "\n");
 		print_filters(out, plan, "    ", ref[i].filters);
@@ -461,6 +462,24 @@ static void print_group(struct weir_buf *out, const struct weir_plan_view *view,
 	}
 }
 
+/* Those that the proxy wakes, and whom it tells. */
+static void print_revisions(struct weir_buf *out, const struct weir_plan *plan)
+{
+	const struct weir_revision *r = weir_plan_at(plan, plan->revisions);
+
+	for (uint32_t i = 0; i < plan->revisions.n; i++) {
+		weir_buf_printf(out, "revision %" PRIu32 " ", i);
+		put(out, plan, r[i].ns);
+		weir_buf_addz(out, "/");
+		put(out, plan, r[i].name);
+		weir_buf_printf(out, " pods of group %" PRIu32 "\n", r[i].pods);
+	}
+	if (plan->autoscaler) {
+		weir_buf_printf(out, "autoscaler group %" PRIu32 "\n",
+				plan->autoscaler - 1);
+	}
+}
+
 void weir_plan_print(const struct weir_plan_view *view, struct weir_buf *out)
 {
 	const struct weir_plan *plan = view->rules;
@@ -492,4 +511,5 @@ void weir_plan_print(const struct weir_plan_view *view, struct weir_buf *out)
 	for (uint32_t i = 0; i < plan->groups.n; i++) {
 		print_group(out, view, i);
 	}
+	print_revisions(out, plan);
 }

@@ -248,6 +248,9 @@ static void put_ref(struct json *j, const struct weir_ref *r)
 			j, WEIR_PLAN_ELEM(j->plan, struct weir_backend_tls,
 					  j->plan->backend_tls, r->tls - 1));
 	}
+	if (r->revision) {
+		number(j, "revision", r->revision - 1);
+	}
 	span(j, "detail", r->detail);
 	if (r->filters.n) {
 		LIST(j, "filters", r->filters, struct weir_filter, put_filter);
@@ -314,6 +317,13 @@ static void put_group(struct json *j, const struct weir_group *g)
 	weir_buf_addz(j->out, "]");
 }
 
+static void put_revision(struct json *j, const struct weir_revision *r)
+{
+	span(j, "namespace", r->ns);
+	span(j, "name", r->name);
+	number(j, "pods", r->pods);
+}
+
 static void put_local(struct json *j, const struct weir_local_addr *a)
 {
 	char addr[WEIR_ADDR_TEXT_MAX];
@@ -349,5 +359,12 @@ void weir_plan_print_json(const struct weir_plan_view *view,
 	}
 	LIST(&j, "rules", p->rules, struct weir_rule, put_rule);
 	LIST(&j, "groups", p->groups, struct weir_group, put_group);
+	if (p->revisions.n) {
+		LIST(&j, "revisions", p->revisions, struct weir_revision,
+		     put_revision);
+	}
+	if (p->autoscaler) {
+		number(&j, "autoscaler", p->autoscaler - 1);
+	}
 	weir_buf_addz(out, "}\n");
 }
