@@ -14,12 +14,6 @@ cluster_begin crds -nodes 1
 tap_plan 19
 before=v1.6.3
 
-is() { # TEXT GOT WANT
-	[[ $2 == "$3" ]]
-	local r=$?
-	((r == 0)) || echo "# $1: got '$2', want '$3'"
-	tap_ok "$r" "$1"
-}
 supported() {
 	kubectl get gatewayclass weir \
 		-o 'jsonpath={.status.conditions[?(@.type=="SupportedVersion")].reason}' 2>/dev/null
@@ -71,7 +65,7 @@ tcp_route() {
 
 for channel in standard experimental; do
 	rig crds $channel $before
-	is "$channel: those of $before are there" "$(bundle)" "$channel $before"
+	tap_is "$channel: those of $before are there" "$(bundle)" "$channel $before"
 	# In the second turn it has waited for them.
 	[[ $channel != standard ]] || rig weir up >/dev/null
 	objects && kubectl wait --for=condition=Available deploy/blue deploy/green --timeout=60s >/dev/null
@@ -79,7 +73,7 @@ for channel in standard experimental; do
 	wait_until 60 all_watched
 	tap_ok $? "$channel: every kind is watched"
 	wait_until 20 says SupportedVersion
-	is "$channel: the version is supported" "$(supported)" SupportedVersion
+	tap_is "$channel: the version is supported" "$(supported)" SupportedVersion
 	wait_until 20 answers 80
 	tap_ok $? "$channel: HTTP is served"
 	tcp_route && wait_until 20 answers 9000
@@ -93,7 +87,7 @@ for channel in standard experimental; do
 	wait_until 10 answers 80 && ! answers 9000
 	tap_ok $? 'what is left is served, and no more'
 	rig crds standard
-	is 'an upgrade of the CRDs' "$(bundle)" "standard v1.7.0"
+	tap_is 'an upgrade of the CRDs' "$(bundle)" "standard v1.7.0"
 	tcp_route && wait_until 60 answers 9000 && all_watched
 	tap_ok $? 'kinds that came later are watched and served'
 
@@ -101,8 +95,8 @@ for channel in standard experimental; do
 		gateway.networking.k8s.io/bundle-version=v1.99.0 >/dev/null
 	rig stop -node 1 -program weir && rig weir up >/dev/null
 	wait_until 30 says UnsupportedVersion
-	is 'a release that nobody knows is said to be one' "$(supported)" UnsupportedVersion
-	is 'the class is accepted all the same' "$(kubectl get gatewayclass weir \
+	tap_is 'a release that nobody knows is said to be one' "$(supported)" UnsupportedVersion
+	tap_is 'the class is accepted all the same' "$(kubectl get gatewayclass weir \
 		-o 'jsonpath={.status.conditions[?(@.type=="Accepted")].status}')" True
 
 	# Their own policy refuses another channel on top; a user deletes it, too.

@@ -16,12 +16,6 @@ cluster_begin deploy -nodes 2 -kube-proxy
 cluster_needs crds
 tap_plan 34
 
-is() { # TEXT GOT WANT
-	[[ $2 == "$3" ]]
-	local r=$?
-	((r == 0)) || echo "# $1: got '$2', want '$3'"
-	tap_ok "$r" "$1"
-}
 may() { # VERB RESOURCE FLAG...
 	kubectl auth can-i "$@" --as=system:serviceaccount:weir-system:weir 2>/dev/null
 }
@@ -49,7 +43,7 @@ blob() { # DIGEST
 }
 manifest=$(tar -xOf "$image" ./index.json | jq -r '.manifests[0].digest')
 layer=$(blob "$manifest" | jq -r '.layers[0].digest')
-is 'its layer is what its digest says' "sha256:$(blob "$layer" | sha256sum | cut -d' ' -f1)" "$layer"
+tap_is 'its layer is what its digest says' "sha256:$(blob "$layer" | sha256sum | cut -d' ' -f1)" "$layer"
 rm -rf "$build/image-root" && mkdir "$build/image-root" &&
 	blob "$layer" | tar -xz -C "$build/image-root" &&
 	[[ $(chroot "$build/image-root" /weir-agent --version) == weir-agent* ]]
@@ -90,11 +84,11 @@ for place in 0 1 2 box; do
 	tap_ok $? "IPv6, from $place"
 done
 
-is 'it may watch Secrets' "$(may list secrets -A)" yes
-is 'it may not write one' "$(may update secrets -A)" no
-is 'it may not write a Gateway, but for its status' \
+tap_is 'it may watch Secrets' "$(may list secrets -A)" yes
+tap_is 'it may not write one' "$(may update secrets -A)" no
+tap_is 'it may not write a Gateway, but for its status' \
 	"$(may update gateways -A) $(may update gateways --subresource=status -A)" 'no yes'
-is 'Leases are those of its own namespace' \
+tap_is 'Leases are those of its own namespace' \
 	"$(may create leases -n weir-system) $(may create leases -n default)" 'yes no'
 kubectl -n weir-system rollout restart ds/weir >/dev/null &&
 	kubectl -n weir-system rollout status ds/weir --timeout=120s >/dev/null &&
@@ -119,16 +113,16 @@ rendered=$(kubectl kustomize "$mine" | kubectl create --dry-run=client -o json -
 of() { # KIND FILTER
 	jq -r --arg kind "$1" ".[] | select(.kind == \$kind) | $2" <<<"$rendered"
 }
-is 'the overlay gives the class its pool' \
+tap_is 'the overlay gives the class its pool' \
 	"$(of GatewayClass '.spec.parametersRef | "\(.kind) \(.namespace)/\(.name)"')" 'ConfigMap weir-system/pool'
-is 'its image is the one that was set' \
+tap_is 'its image is the one that was set' \
 	"$(of DaemonSet '.spec.template.spec.containers[0].image')" weir.dev/weir:unpacked
-is 'its rights are those of the base' "$(of ClusterRole '.rules | length')" \
+tap_is 'its rights are those of the base' "$(of ClusterRole '.rules | length')" \
 	"$(kubectl get clusterrole weir -o json | jq '.rules | length')"
 kubectl apply -k "$mine" >/dev/null &&
 	kubectl -n weir-system rollout status ds/weir --timeout=120s >/dev/null
 tap_ok $? 'it is applied, and the agents are ready'
-is 'they have what it asks for' "$(kubectl -n weir-system get ds weir \
+tap_is 'they have what it asks for' "$(kubectl -n weir-system get ds weir \
 	-o 'jsonpath={.spec.template.spec.containers[0].resources.requests.memory}')" \
 	"$(of DaemonSet '.spec.template.spec.containers[0].resources.requests.memory')"
 kubectl wait --for=condition=Accepted gatewayclass/weir --timeout=30s >/dev/null
@@ -155,9 +149,9 @@ for n in 1 2; do
 	# shellcheck disable=SC2016 # expanded there
 	on $n bash -c '"$0" --detach --pin-dir "$NODE_BPFFS/weir"' "$build/weir-agent" >/dev/null
 done
-is 'uninstalled and detached, no address is held' \
+tap_is 'uninstalled and detached, no address is held' \
 	"$(on 1 ip -4 route show table local proto 119; on 2 ip -4 route show table local proto 119)" ''
-is 'nothing is pinned' "$(on 1 sh -c 'ls -A "$NODE_BPFFS"'; on 2 sh -c 'ls -A "$NODE_BPFFS"')" ''
+tap_is 'nothing is pinned' "$(on 1 sh -c 'ls -A "$NODE_BPFFS"'; on 2 sh -c 'ls -A "$NODE_BPFFS"')" ''
 ! answers 0 "$edge" 2>/dev/null
 tap_ok $? 'and nothing answers'
 ((tap_failed == 0)) || kubectl -n weir-system logs -l app.kubernetes.io/name=weir --tail=30 | cut -c1-300 | sed 's/^/# /'

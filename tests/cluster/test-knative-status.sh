@@ -11,18 +11,12 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 
 cluster_begin kstatus -nodes 1
+cluster_needs knative-serving
 tap_plan 26
-rig build knative-serving >&2
 
 ours=weir.ingress.networking.knative.dev
 json() { # KIND NAME JSONPATH
 	kubectl get "$1" "$2" -o "jsonpath={$3}"
-}
-is() { # TEXT GOT WANT
-	[[ $2 == "$3" ]]
-	local r=$?
-	((r == 0)) || echo "# $1: got '$2', want '$3'"
-	tap_ok "$r" "$1"
 }
 has() { # WANT CMD...
 	local want=$1
@@ -33,7 +27,7 @@ becomes() { # TEXT WANT CMD...
 	local text=$1 want=$2
 	shift 2
 	wait_until 15 has "$want" "$@"
-	is "$text" "$("$@")" "$want"
+	tap_is "$text" "$("$@")" "$want"
 }
 king() { # NAME CLASS HOST SPLITS
 	kubectl apply -f - >/dev/null <<-END
@@ -66,20 +60,7 @@ kubectl apply --server-side -f "$cluster_cache/knative/serving/crds.yaml" >/dev/
 kubectl wait --for=condition=Established crd --all --timeout=60s >/dev/null
 kubectl create namespace weir-system >/dev/null
 kubectl create namespace apps >/dev/null
-kubectl apply -f deploy/knative/gateways.yaml -f - >/dev/null <<'END'
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {name: weir}
-spec: {controllerName: weir.dev/gateway-controller}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: default}
-spec:
-  gatewayClassName: weir
-  addresses: [{type: IPAddress, value: 10.1.0.1}]
-  listeners: [{name: web, port: 80, protocol: HTTP}]
----
+kubectl apply -f deploy/knative/gateways.yaml -f tests/cluster/manifests/gateway.yaml -f - >/dev/null <<'END'
 apiVersion: v1
 kind: Service
 metadata: {name: rev, namespace: default}
@@ -103,7 +84,7 @@ rig weir up >/dev/null
 # ---------------------------------------------------------------- one that is right
 king a $ours a.default "$one"
 becomes 'it is Ready, of its generation' 'True/ now' ready a
-is 'one entry of each load balancer' "$(kubectl get king a -o json |
+tap_is 'one entry of each load balancer' "$(kubectl get king a -o json |
 	jq -c '[.status.publicLoadBalancer.ingress, .status.privateLoadBalancer.ingress] | map(length)')" '[1,1]'
 becomes 'and served' 200 answer a.default
 
@@ -112,7 +93,7 @@ king a $ours a.default "{serviceName: rev, serviceNamespace: other, servicePort:
 becomes 'an edit that is wrong is told for its generation' 'False/InvalidSpec now' ready a
 [[ $(message a) == *'spec.rules[0].http.paths[0].splits[0].serviceNamespace: found another namespace'*'; spec.rules[0].http.paths[0].splits: found percents that add up to 90, expected 100'* ]]
 tap_ok $? "every field is named: $(message a)"
-is 'what it said before is served on' "$(answer a.default)" 200
+tap_is 'what it said before is served on' "$(answer a.default)" 200
 king a $ours a.default "$one"
 becomes 'mended, it is Ready' 'True/ now' ready a
 king bad $ours bad.default "{serviceName: rev, serviceNamespace: default, servicePort: 80, percent: 7}, {serviceName: rev, serviceNamespace: default, servicePort: 80, percent: 7}"
@@ -134,14 +115,14 @@ before=$(json king foreign .metadata.resourceVersion)
 bad=$(json king other.bad .metadata.resourceVersion)
 king last $ours last.default "$one"
 becomes 'ours, made after a foreign one, is Ready' 'True/ now' ready last
-is 'the foreign one is as it was' "$(json king foreign .metadata.resourceVersion)/$(json king foreign .status)" "$before/"
-is 'also one that is wrong' "$(json king other.bad .metadata.resourceVersion)/$(json king other.bad .status)" "$bad/"
+tap_is 'the foreign one is as it was' "$(json king foreign .metadata.resourceVersion)/$(json king foreign .status)" "$before/"
+tap_is 'also one that is wrong' "$(json king other.bad .metadata.resourceVersion)/$(json king other.bad .status)" "$bad/"
 kubectl annotate --overwrite king late networking.knative.dev/ingress.class=other.class >/dev/null
 becomes 'one that becomes foreign is served no more' 404 answer a.default
 before=$(json king late .metadata.resourceVersion)
 king last $ours last2.default "$one"
 becomes 'another one changes' 'True/ now' ready last
-is 'what became foreign is not written' "$(json king late .metadata.resourceVersion)" "$before"
+tap_is 'what became foreign is not written' "$(json king late .metadata.resourceVersion)" "$before"
 kubectl annotate --overwrite king late networking.knative.dev/ingress.class=$ours >/dev/null
 becomes 'and served when it comes back' 200 answer a.default
 becomes 'and Ready' 'True/ now' ready late
@@ -175,7 +156,7 @@ metadata: {name: none, namespace: default}
 spec: {template: {spec: {containers: [{image: x}]}}}
 END
 becomes 'one that is there, without a KIngress yet, is resolved' TrueResolvedRefs refs none
-is 'and answers 503' "$(at_route none)" 503
+tap_is 'and answers 503' "$(at_route none)" 503
 kubectl apply -f - >/dev/null <<'END'
 apiVersion: v1
 kind: Service
@@ -209,5 +190,5 @@ spec:
 END
 becomes 'with a grant for its group it is' TrueResolvedRefs refs far
 becomes 'and served, by the KIngress of another network layer' 200 at_route far
-is 'which is not written' "$(kubectl -n apps get king theirs -o 'jsonpath={.status}')" ''
+tap_is 'which is not written' "$(kubectl -n apps get king theirs -o 'jsonpath={.status}')" ''
 tap_end

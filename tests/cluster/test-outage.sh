@@ -81,20 +81,6 @@ etcd_edit() { # ROUTE FILTER
 }
 
 {
-	cat <<-'END'
-		apiVersion: gateway.networking.k8s.io/v1
-		kind: GatewayClass
-		metadata: {name: weir}
-		spec: {controllerName: weir.dev/gateway-controller}
-		---
-		apiVersion: gateway.networking.k8s.io/v1
-		kind: Gateway
-		metadata: {name: gw, namespace: default}
-		spec:
-		  gatewayClassName: weir
-		  addresses: [{type: IPAddress, value: 10.1.0.1}]
-		  listeners: [{name: web, port: 80, protocol: HTTP}]
-	END
 	server blue 1
 	server green 2
 	server web 1
@@ -105,7 +91,7 @@ etcd_edit() { # ROUTE FILTER
 	for ((i = 0; i < 200; i++)); do
 		route "more-$i" "more-$i.example.com" '{name: gw}' blue
 	done
-} | kubectl apply -f - >/dev/null
+} | kubectl apply -f tests/cluster/manifests/gateway.yaml -f - >/dev/null
 on 0 ip route add 10.1.0.1 via 10.240.0.1
 rig weir up >/dev/null
 cluster_prefer

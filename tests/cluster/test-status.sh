@@ -16,18 +16,12 @@ controller=weir.dev/gateway-controller
 json() { # KIND NAME JSONPATH
 	kubectl get "$1" "$2" -o "jsonpath={$3}"
 }
-is() { # TEXT GOT WANT
-	[[ $2 == "$3" ]]
-	local r=$?
-	((r == 0)) || echo "# $1: got '$2', want '$3'"
-	tap_ok "$r" "$1"
-}
 has() { # KIND NAME JSONPATH WANT
 	[[ "$(json "$1" "$2" "$3")" == "$4" ]]
 }
 becomes() { # TEXT KIND NAME JSONPATH WANT
 	wait_until 10 has "$2" "$3" "$4" "$5"
-	is "$1" "$(json "$2" "$3" "$4")" "$5"
+	tap_is "$1" "$(json "$2" "$3" "$4")" "$5"
 }
 metric() { # NAME[{LABELS}]
 	on 1 curl -s http://127.0.0.1:9707/metrics |
@@ -77,15 +71,15 @@ rig weir up >/dev/null
 cluster_prefer
 becomes 'a class of ours is accepted' gatewayclass weir \
 	".status$(condition Accepted status)" True
-is 'the version of the CRDs is known' \
+tap_is 'the version of the CRDs is known' \
 	"$(json gatewayclass weir ".status$(condition SupportedVersion reason)")" \
 	SupportedVersion
-is 'and that it is told of everything' \
+tap_is 'and that it is told of everything' \
 	"$(json gatewayclass weir ".status$(condition weir.dev/KindsWatched status)")" True
 features=$(kubectl get gatewayclass weir -o jsonpath='{range .status.supportedFeatures[*]}{.name}{"\n"}{end}')
 [[ -n $features && $features == "$(sort <<<"$features")" ]]
 tap_ok $? 'features are claimed in order'
-is 'a class of others is left alone' \
+tap_is 'a class of others is left alone' \
 	"$(json gatewayclass other ".status$(condition Accepted status)")" Unknown
 
 kubectl apply -f - >/dev/null <<'END'
@@ -108,13 +102,13 @@ spec:
 END
 becomes 'a Gateway is programmed' gateway gw \
 	".status$(condition Programmed status)" True
-is 'with a listener that cannot be served' \
+tap_is 'with a listener that cannot be served' \
 	"$(json gateway gw ".status$(condition Accepted reason)")" \
 	ListenersNotValid
-is 'at its address' "$(json gateway gw .status.addresses[0].value)" 10.1.0.1
-is 'a route counts' \
+tap_is 'at its address' "$(json gateway gw .status.addresses[0].value)" 10.1.0.1
+tap_is 'a route counts' \
 	"$(json gateway gw '.status.listeners[?(@.name=="web")].attachedRoutes')" 1
-is 'and says what it does not find' \
+tap_is 'and says what it does not find' \
 	"$(json httproute r0 ".status.parents[0]$(condition ResolvedRefs reason)")" \
 	BackendNotFound
 has_event() {
@@ -122,7 +116,7 @@ has_event() {
 }
 wait_until 5 has_event
 tap_ok $? 'so does an Event'
-is 'one entry: the other Gateway is not ours' \
+tap_is 'one entry: the other Gateway is not ours' \
 	"$(json httproute r0 '.status.parents[*].controllerName')" "$controller"
 
 # ------------------------------------------------- what others wrote survives
@@ -148,10 +142,10 @@ becomes 'an edit is answered at its generation' gateway gw \
 	".status$(condition Accepted observedGeneration)" 2
 becomes 'by the route, too' httproute r0 \
 	".status.parents[1]$(condition ResolvedRefs reason)" ResolvedRefs
-is 'a listener that is gone has no status' \
+tap_is 'a listener that is gone has no status' \
 	"$(json gateway gw '.status.listeners[*].name')" web
-is 'conditions and parents of others are as they were' "$(theirs)" "$before"
-is 'what did not change keeps its time' \
+tap_is 'conditions and parents of others are as they were' "$(theirs)" "$before"
+tap_is 'what did not change keeps its time' \
 	"$(json gateway gw ".status$(condition Programmed lastTransitionTime)")" \
 	"$since"
 
@@ -177,7 +171,7 @@ versions() {
 }
 before=$(versions)
 sleep 6 # longer than an update is thought to be lost
-is 'nothing is written while nothing changes' "$(versions)" "$before"
+tap_is 'nothing is written while nothing changes' "$(versions)" "$before"
 
 # An edit of weights alone, the way without a compilation.
 kubectl patch httproute r1 --type=json -p '[
@@ -217,7 +211,7 @@ becomes 'and a DNS name for its address' endpointslice named-weir-v4 \
 kubectl patch gateway named --type=json -p '[
  {"op":"replace","path":"/spec/infrastructure/annotations/c","value":"f"}]' >/dev/null
 becomes 'which follow it' service named-weir .metadata.annotations.c f
-is 'a Service of somebody else is left alone' \
+tap_is 'a Service of somebody else is left alone' \
 	"$(json service taken-weir .metadata.labels.mine)" yes
 
 # ------------------------------- never in the way of what the node itself does
@@ -239,7 +233,7 @@ spec:
 END
 becomes 'the port of the API server is not taken' gateway greedy \
 	".status$(condition Programmed reason)" AddressNotUsable
-is 'which its listener says' \
+tap_is 'which its listener says' \
 	"$(json gateway greedy ".status.listeners[0]$(condition Accepted reason)")" \
 	PortUnavailable
 kubectl get gateway greedy >/dev/null

@@ -59,20 +59,7 @@ cpu_ns() {
 	done | awk '{ n += $1 } END { printf "%.0f\n", n }'
 }
 
-kubectl apply -f - >/dev/null <<'END'
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {name: weir}
-spec: {controllerName: weir.dev/gateway-controller}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: default}
-spec:
-  gatewayClassName: weir
-  addresses: [{type: IPAddress, value: 10.1.0.1}]
-  listeners: [{name: web, port: 80, protocol: HTTP}]
-END
+kubectl apply -f tests/cluster/manifests/gateway.yaml >/dev/null
 begin
 tap_ok $? 'an almost empty cluster is served'
 sleep 15

@@ -43,20 +43,7 @@ routes() { # add FIRST N | measure FIRST N PAUSE_MS
 		"$pki/ca.crt" "$pki/admin.crt" "$pki/admin.key" 10.1.0.1 "$@"
 }
 
-kubectl apply -f - >/dev/null <<'END'
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {name: weir}
-spec: {controllerName: weir.dev/gateway-controller}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw, namespace: default}
-spec:
-  gatewayClassName: weir
-  addresses: [{type: IPAddress, value: 10.1.0.1}]
-  listeners: [{name: web, port: 80, protocol: HTTP}]
----
+kubectl apply -f tests/cluster/manifests/gateway.yaml -f - >/dev/null <<'END'
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: default}

@@ -223,6 +223,13 @@ tap_ok() { # STATUS TEXT
 	fi
 }
 
+tap_is() { # TEXT GOT WANT (a pattern has no meaning in it)
+	[[ $2 == "$3" ]]
+	local r=$?
+	((r == 0)) || echo "# $1: got '$2', want '$3'"
+	tap_ok "$r" "$1"
+}
+
 tap_skip() { # TEXT WHY
 	tap_n=$((tap_n + 1))
 	echo "ok $tap_n - $1 # SKIP $2"
