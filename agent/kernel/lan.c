@@ -186,7 +186,7 @@ static void place(struct weir_kernel *kernel, struct lan_addr *a)
 
 /* ------------------------------------------------------------- multicast */
 
-static bool add_places(const struct weir_netdevs *s, const struct lan_addr *a,
+static void add_places(const struct weir_netdevs *s, const struct lan_addr *a,
 		       struct weir_lan_place *v, size_t *n)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -201,7 +201,6 @@ static bool add_places(const struct weir_netdevs *s, const struct lan_addr *a,
 			++*n;
 		}
 	}
-	return true;
 }
 
 static void hear(struct weir_kernel *kernel)

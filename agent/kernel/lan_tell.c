@@ -16,8 +16,6 @@
 #include "cleanup.h"
 #include "lan.h"
 
-#define PROTOCOL 119 /* as in routes.c */
-
 struct arp_frame {
 	uint8_t to[6];
 	uint8_t from[6];
@@ -186,7 +184,8 @@ static int take_entry(void *arg, const struct nlmsghdr *h)
 	    nd->ndm_family != AF_INET6 || !(nd->ndm_flags & NTF_PROXY) ||
 	    !dst || dst->rta_len < RTA_LENGTH(16) || !protocol ||
 	    protocol->rta_len < RTA_LENGTH(1) ||
-	    *((const uint8_t *)protocol + RTA_LENGTH(0)) != PROTOCOL) {
+	    *((const uint8_t *)protocol + RTA_LENGTH(0)) !=
+		    WEIR_RTNL_PROTOCOL) {
 		return 0;
 	}
 	if (p->n == p->cap) {
@@ -210,7 +209,7 @@ static int change(int fd, uint16_t type, const struct weir_lan_place *place)
 			   .ndm_ifindex = (int)place->ifindex,
 			   .ndm_state = NUD_PERMANENT,
 			   .ndm_flags = NTF_PROXY};
-	const uint8_t protocol = PROTOCOL;
+	const uint8_t protocol = WEIR_RTNL_PROTOCOL;
 	struct weir_rtnl_request rq;
 
 	weir_rtnl_begin(&rq, type,

@@ -284,24 +284,24 @@ static bool is_port(const struct weir_netdevs *s,
 
 /* ---------------------------------------------------------- publication */
 
-/* The node's address where an interface has none of its own: that of the way
- * off the node, or else any. */
-static void choose_fallback(const struct weir_netdev *devs, size_t n,
-			    struct weir_ip *ret_ip4, struct weir_ip *ret_ip6)
+/* The node's address of each family: that of the way off the node, else any;
+ * is_external: of those that lead off it. */
+static void choose_ips(const struct weir_netdev *devs, size_t n,
+		       bool is_external, struct weir_ip *ret_ip4,
+		       struct weir_ip *ret_ip6)
 {
 	struct weir_ip ip4 = {}, ip6 = {};
 
 	for (int is_second = 0; is_second < 2; is_second++) {
 		for (size_t i = 0; i < n; i++) {
-			if (!is_second && !devs[i].has_default_route) {
+			const struct weir_netdev *d = &devs[i];
+
+			if (is_second ? is_external && !d->is_external
+				      : !d->has_default_route) {
 				continue;
 			}
-			if (!ip4.a[2]) {
-				ip4 = devs[i].addr4;
-			}
-			if (!ip6.a[0]) {
-				ip6 = devs[i].addr6;
-			}
+			ip4 = ip4.a[2] ? ip4 : d->addr4;
+			ip6 = ip6.a[0] ? ip6 : d->addr6;
 		}
 	}
 	*ret_ip4 = ip4;
@@ -315,17 +315,8 @@ void weir_kernel_node_ips(const struct weir_kernel *kernel,
 	struct weir_ip ip4 = {}, ip6 = {};
 
 	*ret_n = 0;
-	for (int is_second = 0; s && is_second < 2; is_second++) {
-		for (size_t i = 0; i < s->n; i++) {
-			const struct weir_netdev *d = &s->devs[i];
-
-			if (is_second ? !d->is_external
-				      : !d->has_default_route) {
-				continue;
-			}
-			ip4 = ip4.a[2] ? ip4 : d->addr4;
-			ip6 = ip6.a[0] ? ip6 : d->addr6;
-		}
+	if (s) {
+		choose_ips(s->devs, s->n, true, &ip4, &ip6);
 	}
 	if (ip4.a[2]) {
 		ret_ips[(*ret_n)++] = ip4;
@@ -406,7 +397,8 @@ static int rescan(struct weir_netdevs *s, size_t max)
 		return r;
 	}
 	weir_netdev_classify(&s->kernel->config, devs, n);
-	choose_fallback(devs, n, &ip4, &ip6);
+	/* For interfaces that have none of their own. */
+	choose_ips(devs, n, false, &ip4, &ip6);
 	for (size_t i = 0; i < n; i++) {
 		struct weir_netdev *d = &devs[i];
 		bool has_failed;

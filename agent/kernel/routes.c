@@ -16,7 +16,6 @@
 #include "private.h"
 #include "rtnl.h"
 
-#define PROTOCOL 119
 #define PRIORITY 119 /* beside a route of the kernel's for the same address */
 
 struct prefix {
@@ -95,7 +94,7 @@ static int change(int fd, uint16_t type, uint16_t flags, uint32_t lo,
 		.rtm_family = is_v4 ? AF_INET : AF_INET6,
 		.rtm_dst_len = p->len,
 		.rtm_table = RT_TABLE_LOCAL,
-		.rtm_protocol = PROTOCOL,
+		.rtm_protocol = WEIR_RTNL_PROTOCOL,
 		.rtm_scope = is_v4 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE,
 		.rtm_type = RTN_LOCAL,
 	};
@@ -121,7 +120,8 @@ static bool read_route(const struct nlmsghdr *h, uint16_t type,
 	const struct rtattr *dst;
 	struct weir_ip ip = {};
 
-	if (h->nlmsg_type != type || !rt || rt->rtm_protocol != PROTOCOL ||
+	if (h->nlmsg_type != type || !rt ||
+	    rt->rtm_protocol != WEIR_RTNL_PROTOCOL ||
 	    rt->rtm_type != RTN_LOCAL || rt->rtm_table != RT_TABLE_LOCAL) {
 		return false;
 	}
@@ -157,7 +157,7 @@ static int find_once(int fd, struct prefixes *ret_ours)
 		 * a router may have a million others. */
 		struct rtmsg rt = {.rtm_family = families[i],
 				   .rtm_table = RT_TABLE_LOCAL,
-				   .rtm_protocol = PROTOCOL,
+				   .rtm_protocol = WEIR_RTNL_PROTOCOL,
 				   .rtm_type = RTN_LOCAL};
 		struct weir_rtnl_request rq;
 		int r;

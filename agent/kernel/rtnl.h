@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* rtm_protocol and NDA_PROTOCOL of what weir made: only that is removed. */
+#define WEIR_RTNL_PROTOCOL 119
+
 /* Room for the requests of this directory. */
 struct weir_rtnl_request {
 	struct nlmsghdr h;
