@@ -216,6 +216,10 @@ enum weir_step weir_flush_step(struct weir_worker *w, struct weir_client *c)
 		}
 		c->out->start += (uint32_t)n;
 	}
+	/* What was to be sent later, when it ends between two requests. */
+	if (weir_end_settle(&c->end) == -EAGAIN) {
+		return WEIR_STEP_WAIT;
+	}
 	return weir_client_done(w, c);
 }
 

@@ -412,6 +412,17 @@ static enum weir_step find_head(struct weir_worker *w, struct weir_client *c)
 	return weir_request_begin(w, c, size);
 }
 
+/* No request will follow: it ends when the responses are out. */
+static void end_between(struct weir_worker *w, struct weir_client *c)
+{
+	if (weir_end_settle(&c->end) == -EAGAIN) {
+		c->wants_close = true;
+		c->phase = WEIR_PHASE_FLUSH;
+	} else {
+		weir_client_close(w, c, false);
+	}
+}
+
 static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
 {
 	enum weir_step s;
@@ -445,7 +456,7 @@ static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
 	if (weir_block_len(c->in)) {
 		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_GONE);
 	}
-	weir_client_close(w, c, false);
+	end_between(w, c);
 	return WEIR_STEP_WAIT;
 }
 
@@ -669,7 +680,7 @@ void weir_client_drain(struct weir_worker *w)
 			continue; /* its connection says so */
 		} else if (c->phase == WEIR_PHASE_HEAD &&
 			   !weir_block_len(c->in)) {
-			weir_client_close(w, c, false);
+			end_between(w, c);
 		} else if (!c->is_answered || c->phase == WEIR_PHASE_HEAD) {
 			c->wants_close = true;
 		}

@@ -31,6 +31,12 @@ ok "bodies that are spliced" [ "$(load 20 2000 http://t/bytes/200000)" = "2000 0
 ok "chunked bodies" [ "$(load 100 2000 http://t/bytes/70000/chunked)" = "2000 0" ]
 ok "clients that send on and read late get every byte" \
 	timeout 120 python3 "$here/clients/hard-on-sends.py" 127.0.0.30 8080 late
+# Sockets that take little, in a network namespace of our own.
+wmem=$(cat /proc/sys/net/ipv4/tcp_wmem)
+[ -z "${WEIR_OWN_NET:-}" ] || echo 4096 4096 4096 >/proc/sys/net/ipv4/tcp_wmem
+ok "clients that say that they send no more get every byte" \
+	timeout 60 python3 "$here/clients/hard-on-sends.py" 127.0.0.30 8080 end
+[ -z "${WEIR_OWN_NET:-}" ] || echo "$wmem" >/proc/sys/net/ipv4/tcp_wmem
 ok "clients that go with data in flight" \
 	timeout 60 python3 "$here/clients/hard-on-sends.py" 127.0.0.30 8080 gone
 ok "others are served meanwhile" [ "$(load 100 2000 http://t/bytes/100)" = "2000 0" ]

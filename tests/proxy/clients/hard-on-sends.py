@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that are hard on what waits in a proxy.
 
-    hard-on-sends.py ADDRESS PORT late|gone
+    hard-on-sends.py ADDRESS PORT late|end|gone
 
 late: 16 clients at a time each send 3000 requests without reading, until
 nothing moves any more, and then read: every response must come whole.
+end: the same with 1 to 128 requests, after which they say that these are all: what
+fills the socket to the last byte must not be dropped with it.
 gone: 800 connections that send requests and go, most with responses on their
 way to them.
 """
@@ -12,9 +14,11 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 SIZE = 2000
 REQUEST = b"GET /bytes/%d HTTP/1.1\r\nHost: t\r\nX-Pad: %s\r\n\r\n" % (SIZE, b"x" * 900)
+SMALL = b"GET /bytes/300 HTTP/1.1\r\nHost: t\r\n\r\n"
 failures = []
 
 
@@ -39,7 +43,7 @@ def send_until_full(s, data):
     return data
 
 
-def read_responses(f, n):
+def read_responses(f, n, size=SIZE):
     for _ in range(n):
         line = f.readline()
         if not line.startswith(b"HTTP/1.1 200 "):
@@ -48,7 +52,7 @@ def read_responses(f, n):
         while (line := f.readline()) != b"\r\n":
             if line.lower().startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
-        if length != SIZE or len(f.read(SIZE)) != SIZE:
+        if length != size or len(f.read(size)) != size:
             raise ValueError("a body of another length")
 
 
@@ -63,6 +67,19 @@ def late(_):
     read_responses(s.makefile("rb"), n)
     rest.join()
     s.close()
+
+
+def end(i):
+    for n in range(i % 4 + 1, 129, 4):
+        s = connect(4096)
+        s.sendall(SMALL * n)
+        s.shutdown(socket.SHUT_WR)
+        time.sleep(0.05)  # until it is full: nobody reads
+        f = s.makefile("rb")
+        read_responses(f, n, 300)
+        if f.read():
+            raise ValueError("more than was asked for")
+        s.close()
 
 
 def gone(i):
@@ -84,7 +101,7 @@ def run(fn, i):
 
 
 threads = [
-    threading.Thread(target=run, args=({"late": late, "gone": gone}[sys.argv[3]], i))
+    threading.Thread(target=run, args=({"late": late, "end": end, "gone": gone}[sys.argv[3]], i))
     for i in range(16)
 ]
 for t in threads:
