@@ -216,12 +216,9 @@ static bool add_nodes(const struct weir_kube_feed *f, struct weir_buf *b,
 		struct weir_str text = weir_str_of(m[i].ips);
 
 		while (m[i].is_live && text.n) {
-			ptrdiff_t comma = weir_str_find(text, ',');
-			struct weir_str word = {
-				text.p, comma < 0 ? text.n : (size_t)comma};
+			struct weir_str word = weir_str_word(&text, ',');
 			struct weir_ip ip;
 
-			text = weir_str_skip(text, word.n + 1);
 			if (weir_ip_parse(word, &ip) < 0 ||
 			    weir_ip_is_v4(&ip) != is_v4) {
 				continue;

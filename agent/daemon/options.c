@@ -162,9 +162,7 @@ static int set_word(struct weir_options *o, const struct weir_option *row,
 static int set_fds(struct weir_options *o, struct weir_str text)
 {
 	while (text.n) {
-		ptrdiff_t comma = weir_str_find(text, ',');
-		size_t n = comma < 0 ? text.n : (size_t)comma;
-		struct weir_str item = {text.p, n};
+		struct weir_str item = weir_str_word(&text, ',');
 		uint64_t fd = 0;
 
 		if (o->n_fds == WEIR_ROLE_FDS_MAX) {
@@ -175,7 +173,6 @@ static int set_fds(struct weir_options *o, struct weir_str text)
 			return -EINVAL;
 		}
 		o->fds[o->n_fds++] = item.p[0] == '-' ? -1 : (int)fd;
-		text = weir_str_skip(text, n + (comma >= 0));
 	}
 	return 0;
 }

@@ -60,11 +60,7 @@ void weir_applied_read(struct weir_str text,
 {
 	memset(ret_applied, 0, _WEIR_KIND_MAX * sizeof(*ret_applied));
 	while (text.n) {
-		ptrdiff_t comma = weir_str_find(text, ',');
-		size_t n = comma < 0 ? text.n : (size_t)comma;
-
-		read_one((struct weir_str){text.p, n}, ret_applied);
-		text = weir_str_skip(text, n + 1);
+		read_one(weir_str_word(&text, ','), ret_applied);
 	}
 }
 

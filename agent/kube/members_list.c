@@ -72,13 +72,10 @@ bool weir_kube_member_has_ip(const struct weir_kube_member *member,
 	struct weir_str text = weir_str_of(member->ips ? member->ips : "");
 
 	while (text.n) {
-		ptrdiff_t comma = weir_str_find(text, ',');
-		struct weir_str word = {text.p,
-					comma < 0 ? text.n : (size_t)comma};
 		struct weir_ip one;
 
-		text = weir_str_skip(text, word.n + 1);
-		if (weir_ip_parse(word, &one) == 0 && weir_ip_eq(&one, ip)) {
+		if (weir_ip_parse(weir_str_word(&text, ','), &one) == 0 &&
+		    weir_ip_eq(&one, ip)) {
 			return true;
 		}
 	}

@@ -52,14 +52,9 @@ static bool has_member(struct weir_str object, struct weir_str want)
 static bool is_listed(struct weir_str list, struct weir_str want)
 {
 	while (list.n) {
-		ptrdiff_t comma = weir_str_find(list, ',');
-		struct weir_str word = {list.p,
-					comma < 0 ? list.n : (size_t)comma};
-
-		if (weir_str_eq(word, want)) {
+		if (weir_str_eq(weir_str_word(&list, ','), want)) {
 			return true;
 		}
-		list = weir_str_skip(list, word.n + 1);
 	}
 	return false;
 }

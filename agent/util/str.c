@@ -60,6 +60,15 @@ struct weir_str weir_str_skip(struct weir_str s, size_t n)
 	return (struct weir_str){s.p ? s.p + n : NULL, s.n - n};
 }
 
+struct weir_str weir_str_word(struct weir_str *s, char separator)
+{
+	ptrdiff_t at = weir_str_find(*s, separator);
+	struct weir_str word = {s->p, at < 0 ? s->n : (size_t)at};
+
+	*s = weir_str_skip(*s, word.n + 1);
+	return word;
+}
+
 struct weir_str weir_str_cut(struct weir_str s, size_t n)
 {
 	if (s.n <= n) {

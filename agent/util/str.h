@@ -47,6 +47,8 @@ bool weir_str_ends(struct weir_str s, struct weir_str suffix);
 ptrdiff_t weir_str_find(struct weir_str s, char c);
 /* s without its first n bytes (all of them if n is larger). */
 struct weir_str weir_str_skip(struct weir_str s, size_t n);
+/* The word before the first separator, or all; *s: what is behind it. */
+struct weir_str weir_str_word(struct weir_str *s, char separator);
 /* At most n bytes of UTF-8, and no part of a character. */
 struct weir_str weir_str_cut(struct weir_str s, size_t n);
 /* Without leading and trailing blanks (space, tab). */

@@ -52,6 +52,8 @@ static void numbers_are_decimal_and_bounded(void)
 
 static void strings_compare_bytewise(void)
 {
+	struct weir_str list = WEIR_STR("a,,bc");
+
 	ok(weir_str_cmp(WEIR_STR("a"), WEIR_STR("ab")) < 0, "prefix first");
 	ok(weir_str_cmp(WEIR_STR("b"), WEIR_STR("ab")) > 0, "b after ab");
 	ok(weir_str_cmp(WEIR_STR_NULL, WEIR_STR("")) == 0, "null is empty");
@@ -62,6 +64,13 @@ static void strings_compare_bytewise(void)
 	ok(weir_str_ends(WEIR_STR("a.b.c"), WEIR_STR(".c")), "ends");
 	ok(weir_str_is(weir_str_trim(WEIR_STR(" \tx y\t ")), "x y"), "trim");
 	ok(weir_str_skip(WEIR_STR("abc"), 9).n == 0, "skip past the end");
+	ok(weir_str_is(weir_str_word(&list, ','), "a") &&
+		   weir_str_is(weir_str_word(&list, ','), "") &&
+		   weir_str_is(list, "bc"),
+	   "words");
+	ok(weir_str_is(weir_str_word(&list, ','), "bc") && list.n == 0 &&
+		   weir_str_word(&list, ',').n == 0,
+	   "the last word");
 	for (size_t n = 0; n < 9; n++) {
 		static const size_t want[] = {0, 1, 1, 1, 4, 4, 6, 7, 7};
 
