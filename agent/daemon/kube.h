@@ -110,8 +110,8 @@ uint64_t weir_kube_service_hash(struct weir_kube_feed *feed,
 /* kube_held.c: ports at Gateways' addresses that sockets of a node hold, told
  * by each agent with its Lease. */
 void weir_kube_held_say(struct weir_kube_feed *feed);
-/* True if what others say changed. */
-bool weir_kube_held_read(struct weir_kube_feed *feed);
+void weir_kube_held_read(struct weir_kube_feed *feed);
+void weir_kube_held_fini(struct weir_kube_feed *feed);
 
 /* kube_lan.c: which node has an address on the LAN. */
 void weir_kube_lan_init(struct weir_kube_feed *feed);

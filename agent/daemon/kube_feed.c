@@ -345,6 +345,7 @@ static void stop(struct weir_feed *feed)
 
 	weir_kube_status_fini(f);
 	weir_kube_lan_fini(f);
+	weir_kube_held_fini(f);
 	if (f->client) {
 		weir_kube_bundle_fini(f);
 	}

@@ -66,23 +66,17 @@ static void add(struct weir_kube_feed *f, const struct weir_conflict *x)
 /* What is not understood is nothing. */
 static void read_one(struct weir_kube_feed *f, struct weir_str word)
 {
-	ptrdiff_t slash = weir_str_find(word, '/');
+	struct weir_str addr = weir_str_word(&word, '/');
 	struct weir_conflict x = {0};
-	struct weir_str proto;
 
-	if (slash < 0) {
-		return;
-	}
-	proto = weir_str_skip(word, (size_t)slash + 1);
-	word.n = (size_t)slash;
-	x.proto = weir_str_is(proto, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
-	if ((weir_str_is(proto, "udp") || weir_str_is(proto, "tcp")) &&
-	    weir_addr_parse(word, &x.addr, &x.port_be) == 0) {
+	x.proto = weir_str_is(word, "udp") ? IPPROTO_UDP : IPPROTO_TCP;
+	if ((weir_str_is(word, "udp") || weir_str_is(word, "tcp")) &&
+	    weir_addr_parse(addr, &x.addr, &x.port_be) == 0) {
 		add(f, &x);
 	}
 }
 
-bool weir_kube_held_read(struct weir_kube_feed *f)
+void weir_kube_held_read(struct weir_kube_feed *f)
 {
 	const struct weir_kube_member *v;
 	uint64_t hash = 0;
@@ -99,16 +93,13 @@ bool weir_kube_held_read(struct weir_kube_feed *f)
 		}
 		hash = weir_str_hash(text, hash + 1);
 		while (text.n) {
-			ptrdiff_t comma = weir_str_find(text, ',');
-			size_t len = comma < 0 ? text.n : (size_t)comma;
-
-			read_one(f, (struct weir_str){text.p, len});
-			text = weir_str_skip(text, len + 1);
+			read_one(f, weir_str_word(&text, ','));
 		}
 	}
-	if (hash == f->held_hash) {
-		return false;
-	}
 	f->held_hash = hash;
-	return true;
+}
+
+void weir_kube_held_fini(struct weir_kube_feed *f)
+{
+	weir_free_ptr(&f->held);
 }

@@ -9,7 +9,7 @@
  *     of the agent (weir_kernel_lan_decide), and the others wait for that;
  *   - an agent that cannot reach the API server keeps what it has, for if the
  *     server is away nobody takes anything.  If the others can reach it, they
- * do and say so on the LAN: it gives in.
+ *     do and say so on the LAN: it gives in.
  */
 #include "owner.h"
 
@@ -23,43 +23,34 @@
 #define ALONE_MS 5000  /* out of contact the kernel is told again that often */
 
 struct view {
-	const struct weir_kube_member *members; /* those that may have some */
-	const struct weir_str *nodes;           /* their names */
+	const struct weir_kube_member *all; /* that are known */
+	size_t n_all;
+	const struct weir_kube_member **members; /* that may have addresses */
+	struct weir_str *nodes;                  /* their names */
 	size_t n;
 	struct weir_str self;
 	bool is_stable;
-	const struct weir_kube_member *all; /* that are known */
-	size_t n_all;
 };
 
-struct candidates {
-	struct weir_kube_member *members;
-	struct weir_str *nodes;
-	size_t n;
-};
-
-static void candidates_fini(struct candidates *c)
+static void view_fini(struct view *v)
 {
-	weir_free_ptr(&c->members);
-	weir_free_ptr(&c->nodes);
+	weir_free_ptr(&v->members);
+	weir_free_ptr(&v->nodes);
 }
 
-static void find_candidates(struct weir_kube_feed *f, struct candidates *ret)
+static void view_init(struct view *v, struct weir_kube_feed *f)
 {
-	const struct weir_kube_member *v;
-	size_t n;
-
-	*ret = (struct candidates){0};
-	v = weir_kube_members_list(f->members, &n);
-	if (!v || n == 0) {
+	*v = (struct view){.self = weir_str_of(f->options->node_name)};
+	v->all = weir_kube_members_list(f->members, &v->n_all);
+	if (!v->all || v->n_all == 0) {
 		return;
 	}
-	ret->members = calloc(n, sizeof(*ret->members));
-	ret->nodes = calloc(n, sizeof(*ret->nodes));
-	for (size_t i = 0; ret->members && ret->nodes && i < n; i++) {
-		if (v[i].is_present && v[i].may_announce) {
-			ret->members[ret->n] = v[i];
-			ret->nodes[ret->n++] = v[i].node;
+	v->members = calloc(v->n_all, sizeof(*v->members));
+	v->nodes = calloc(v->n_all, sizeof(*v->nodes));
+	for (size_t i = 0; v->members && v->nodes && i < v->n_all; i++) {
+		if (v->all[i].is_present && v->all[i].may_announce) {
+			v->members[v->n] = &v->all[i];
+			v->nodes[v->n++] = v->all[i].node;
 		}
 	}
 }
@@ -67,13 +58,12 @@ static void find_candidates(struct weir_kube_feed *f, struct candidates *ret)
 /* The node an interface of which has the address, whether its agent lives or
  * not: its kernel answers for it, and who else did would cut it off.  NULL:
  * none that is known. */
-static const struct weir_kube_member *
-find_holder(const struct weir_kube_member *all, size_t n,
-	    const struct weir_ip *ip)
+static const struct weir_kube_member *find_holder(const struct view *v,
+						  const struct weir_ip *ip)
 {
-	for (size_t i = 0; all && i < n; i++) {
-		if (weir_kube_member_has_ip(&all[i], ip)) {
-			return &all[i];
+	for (size_t i = 0; v->all && i < v->n_all; i++) {
+		if (weir_kube_member_has_ip(&v->all[i], ip)) {
+			return &v->all[i];
 		}
 	}
 	return NULL;
@@ -85,7 +75,7 @@ static bool is_ours(void *arg, const struct weir_ip *ip, bool was_ours)
 	const struct view *v = arg;
 	size_t i = weir_owner_choose(v->nodes, v->n, ip);
 
-	if (i == WEIR_OWNER_NONE || find_holder(v->all, v->n_all, ip)) {
+	if (i == WEIR_OWNER_NONE || find_holder(v, ip)) {
 		return false;
 	}
 	if (weir_str_eq(v->nodes[i], v->self)) {
@@ -93,29 +83,23 @@ static bool is_ours(void *arg, const struct weir_ip *ip, bool was_ours)
 	}
 	/* An agent that was started again does not know yet whether those who
 	 * have a Lease live; when it was away the others did. */
-	return was_ours && !v->members[i].is_confirmed;
+	return was_ours && !v->members[i]->is_confirmed;
 }
 
 static void decide(struct weir_kube_feed *f, uint64_t until_ms)
 {
-	_cleanup_(candidates_fini) struct candidates c;
+	_cleanup_(view_fini) struct view v;
 	uint64_t now = weir_now_ms(), hash = 1;
-	struct view v;
 
-	find_candidates(f, &c);
-	for (size_t i = 0; i < c.n; i++) {
-		hash = weir_str_hash(c.nodes[i], hash);
+	view_init(&v, f);
+	for (size_t i = 0; i < v.n; i++) {
+		hash = weir_str_hash(v.nodes[i], hash);
 	}
 	if (hash != f->lan_view) {
 		f->lan_view = hash;
 		f->lan_view_ms = now;
 	}
-	v = (struct view){.members = c.members,
-			  .nodes = c.nodes,
-			  .n = c.n,
-			  .self = weir_str_of(f->options->node_name),
-			  .is_stable = now - f->lan_view_ms >= SETTLE_MS};
-	v.all = weir_kube_members_list(f->members, &v.n_all);
+	v.is_stable = now - f->lan_view_ms >= SETTLE_MS;
 	weir_kernel_lan_decide(f->control->kernel, is_ours, &v, false,
 			       until_ms);
 }
@@ -165,18 +149,17 @@ void weir_kube_lan_changed(struct weir_kube_feed *f)
 struct weir_str weir_kube_lan_owner(struct weir_kube_feed *f,
 				    const struct weir_ip *ip)
 {
-	_cleanup_(candidates_fini) struct candidates c = {0};
-	const struct weir_kube_member *all, *holder;
-	size_t i, n;
+	_cleanup_(view_fini) struct view v;
+	const struct weir_kube_member *holder;
+	size_t i;
 
-	all = weir_kube_members_list(f->members, &n);
-	holder = find_holder(all, n, ip);
+	view_init(&v, f);
+	holder = find_holder(&v, ip);
 	if (holder) {
 		return holder->node;
 	}
-	find_candidates(f, &c);
-	i = weir_owner_choose(c.nodes, c.n, ip);
-	return i == WEIR_OWNER_NONE || !c.nodes ? WEIR_STR("") : c.nodes[i];
+	i = weir_owner_choose(v.nodes, v.n, ip);
+	return i == WEIR_OWNER_NONE ? WEIR_STR("") : v.nodes[i];
 }
 
 void weir_kube_lan_init(struct weir_kube_feed *f)
@@ -188,5 +171,4 @@ void weir_kube_lan_init(struct weir_kube_feed *f)
 void weir_kube_lan_fini(struct weir_kube_feed *f)
 {
 	weir_loop_disarm(f->loop, &f->lan_timer);
-	weir_free_ptr(&f->held);
 }
