@@ -88,21 +88,23 @@ static const struct weir_endpoint *pods_of(const struct weir_worker *w,
 {
 	const struct weir_plan_ref *now = w->plan->ref;
 	const struct weir_plan *plan = now->view.rules;
-	uint32_t i = c->ref->revision - 1;
+	uint32_t n = plan->revisions.n;
 
-	if (i >= plan->revisions.n || now->revs[i] != c->rev) {
-		for (i = 0; i < plan->revisions.n && now->revs[i] != c->rev;
-		     i++) {
+	for (uint32_t k = 0; k < n; k++) {
+		/* Most often it stands where it stood. */
+		uint32_t i = (c->ref->revision - 1 + k) % n;
+
+		if (now->revs[i] == c->rev) {
+			return weir_eps_of(now->view.eps,
+					   WEIR_PLAN_ELEM(plan,
+							  struct weir_revision,
+							  plan->revisions, i)
+						   ->pods,
+					   ret_n);
 		}
 	}
 	*ret_n = 0;
-	return i < plan->revisions.n
-		       ? weir_eps_of(now->view.eps,
-				     WEIR_PLAN_ELEM(plan, struct weir_revision,
-						    plan->revisions, i)
-					     ->pods,
-				     ret_n)
-		       : NULL;
+	return NULL;
 }
 
 static bool is_usable(const struct weir_rev *rev, const struct weir_endpoint *e)
@@ -122,21 +124,6 @@ static uint32_t count_usable(const struct weir_rev *rev,
 	return usable;
 }
 
-bool weir_activate_goes_on(struct weir_worker *w, struct weir_client *c)
-{
-	uint32_t n;
-	const struct weir_endpoint *e = pods_of(w, c, &n);
-
-	if (e && (count_usable(c->rev, e, n) ||
-		  (weir_waker_is_up(w->waker) && !w->is_draining))) {
-		return true;
-	}
-	weir_activate_end(w, c);
-	c->attempts =
-		0; /* those were pods; the activators have not been tried */
-	return false;
-}
-
 const struct weir_endpoint *weir_activate_pick(struct weir_worker *w,
 					       struct weir_client *c)
 {
@@ -145,6 +132,13 @@ const struct weir_endpoint *weir_activate_pick(struct weir_worker *w,
 	uint32_t usable = count_usable(c->rev, e, n);
 	uint32_t k;
 
+	if (!e ||
+	    (!usable && (!weir_waker_is_up(w->waker) || w->is_draining))) {
+		weir_activate_end(w, c);
+		/* Those were pods; the activators have not been tried. */
+		c->attempts = 0;
+		return NULL;
+	}
 	if (usable == 0 || c->attempts >= usable ||
 	    c->attempts >= WEIR_CONNECT_TRIES) {
 		return NULL;

@@ -17,9 +17,8 @@ void weir_activate_begin(struct weir_worker *w, struct weir_client *c,
 			 const struct weir_http1_head *h);
 /* It is over, or left to the activator: not counted any more. */
 void weir_activate_end(struct weir_worker *w, struct weir_client *c);
-/* c->rev is set: may it go on here?  If not, it was left to the activator. */
-bool weir_activate_goes_on(struct weir_worker *w, struct weir_client *c);
-/* A pod for the next attempt, or NULL. */
+/* c->rev is set: a pod for the next attempt, or NULL.  If c->rev is NULL then,
+ * it may not go on here and was left to the activator. */
 const struct weir_endpoint *weir_activate_pick(struct weir_worker *w,
 					       struct weir_client *c);
 /* c->rev is set: it waits, or does not wait any more. */

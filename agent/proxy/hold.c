@@ -151,12 +151,16 @@ const struct weir_endpoint *weir_hold_endpoints(const struct weir_worker *w,
 	const struct weir_plan *old = c->plan->ref->view.rules;
 	const struct weir_plan_view *now = &w->plan->ref->view;
 	uint64_t key = key_of(c);
+	uint32_t n = now->rules->groups.n;
 
 	*ret_n = 0;
 	if (!(c->rule->flags & WEIR_RULE_HOLD) || now->rules == old) {
 		return NULL;
 	}
-	for (uint32_t i = 0; i < now->rules->groups.n; i++) {
+	for (uint32_t k = 0; k < n; k++) {
+		/* Most often it stands where it stood. */
+		uint32_t i = (c->ref->group + k) % n;
+
 		if (WEIR_PLAN_ELEM(now->rules, struct weir_group,
 				   now->rules->groups, i)
 			    ->key == key) {

@@ -42,8 +42,11 @@ const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 	const struct weir_group *group;
 	uint32_t n;
 
-	if (c->rev && weir_activate_goes_on(w, c)) {
-		return weir_activate_pick(w, c);
+	if (c->rev) {
+		eps = weir_activate_pick(w, c);
+		if (c->rev) {
+			return eps;
+		}
 	}
 	eps = weir_eps_of(view->eps, c->ref->group, &n);
 	if (n == 0) {
