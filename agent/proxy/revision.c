@@ -7,13 +7,6 @@
 #include "cleanup.h"
 #include "map.h"
 
-static void destroy(struct weir_rev **rev)
-{
-	void *p = TAKE_PTR(*rev);
-
-	weir_free_ptr(&p);
-}
-
 struct weir_rev *weir_rev_get(struct weir_rev *rev)
 {
 	atomic_fetch_add_explicit(&rev->refs, 1, memory_order_relaxed);
@@ -26,7 +19,7 @@ void weir_rev_put(struct weir_rev **revp)
 
 	if (rev && atomic_fetch_sub_explicit(&rev->refs, 1,
 					     memory_order_acq_rel) == 1) {
-		destroy(&rev);
+		weir_free_ptr(&rev);
 	}
 }
 
