@@ -579,7 +579,7 @@ static void emit_fronts(struct emit *e)
 		    f->n_addresses == 0) {
 			continue;
 		}
-		if (f->same) {
+		if (f->same && f->same->n_addresses) {
 			f->emitted = f->same->emitted;
 			f->emitted_index = f->same->emitted_index;
 			continue;

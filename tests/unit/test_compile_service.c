@@ -135,6 +135,27 @@ static void all_its_addresses_are_taken_and_none_is_local(void)
 	site_fini(&s);
 }
 
+/* No such Service can be made today, but a manifest may say so. */
+static void ports_of_the_node_need_no_other_address(void)
+{
+	const struct weir_frontend *f;
+	struct site s;
+
+	init(&s, "service: LoadBalancer");
+	site_load(&s,
+		  WEIR_STR("{apiVersion: v1, kind: Service, metadata: {name: "
+			   "g-weir, namespace: d, ownerReferences: "
+			   "[{apiVersion: gateway.networking.k8s.io/v1, kind: "
+			   "Gateway, name: g, uid: u}]}, spec: {ports: "
+			   "[{port: 80, nodePort: 30080}]}}\n"),
+		  0);
+	compile(&s);
+	must(strcmp(taken(&s), "192.0.2.11:30080/tcp ") == 0, "%s", taken(&s));
+	f = weir_plan_at(s.view.rules, s.view.rules->frontends);
+	ok(f->listeners.n == 1, "%u listeners", f->listeners.n);
+	site_fini(&s);
+}
+
 static void anothers_service_is_left_alone(void)
 {
 	struct site s;
@@ -178,5 +199,6 @@ static void other_types_are_not_known(void)
 
 TAP_MAIN(TEST(ports_are_known_before_the_service),
 	 TEST(all_its_addresses_are_taken_and_none_is_local),
+	 TEST(ports_of_the_node_need_no_other_address),
 	 TEST(anothers_service_is_left_alone),
 	 TEST(a_pool_goes_before_services), TEST(other_types_are_not_known))
