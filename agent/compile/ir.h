@@ -133,7 +133,8 @@ struct ir_ref {
 	uint32_t tls; /* place of the policy + 1; 0: none */
 	const struct ir_tls_claim *claims; /* policies about its Service */
 	bool is_split;                     /* weight counts percents */
-	bool is_bare;      /* a split without any EndpointSlice of its port */
+	bool is_bare; /* a split without any EndpointSlice of its port, which
+		       * weir does not wake */
 	uint32_t revision; /* place + 1; 0: not woken by weir */
 	uint8_t state;
 	uint8_t proto;
@@ -736,9 +737,6 @@ struct weir_writer;
 /* weir_plan.clients. */
 struct weir_span weir_ir_emit_clients(struct ir *c, struct weir_writer *w);
 void weir_ir_kingresses(struct ir *c);
-/* All, the oldest first. */
-const struct weir_object *const *weir_ir_kings_by_age(struct ir *c,
-						      size_t *ret_n);
 const struct ir_king_host *weir_ir_king_host(struct ir *c, struct weir_str ns,
 					     struct weir_str name);
 /* The path that takes what no header and no path narrows; NULL if none does.

@@ -82,8 +82,9 @@ static void index_rule(struct ir *c, const struct weir_object *ingress,
 	}
 }
 
-const struct weir_object *const *weir_ir_kings_by_age(struct ir *c,
-						      size_t *ret_n)
+/* All, the oldest first. */
+static const struct weir_object *const *kings_by_age(struct ir *c,
+						     size_t *ret_n)
 {
 	const struct weir_object *const *v = weir_store_list(
 		c->store, WEIR_KIND_KINGRESS, ret_n);
@@ -108,7 +109,7 @@ const struct weir_object *const *weir_ir_kings_by_age(struct ir *c,
 static void load_hosts(struct ir *c)
 {
 	size_t n;
-	const struct weir_object *const *v = weir_ir_kings_by_age(c, &n);
+	const struct weir_object *const *v = kings_by_age(c, &n);
 
 	c->has_kings = true;
 	for (size_t i = 0; i < n; i++) {
@@ -269,7 +270,8 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 		r->group = weir_ir_group(c, service, port);
 		r->state = r->group ? WEIR_REF_OK : WEIR_REF_UNREADY;
 		r->revision = weir_ir_revision(c, ingress, service, port);
-		r->is_bare = r->group && r->group->n_endpoints == 0 &&
+		r->is_bare = r->group && !r->revision &&
+			     r->group->n_endpoints == 0 &&
 			     !weir_ir_has_slice_port(c, service, port);
 	}
 	add_split_filters(c, path, s, r);
@@ -522,12 +524,12 @@ static void serve(struct ir *c, struct king_gateways *g,
 	if (!verdict) {
 		return;
 	}
-	verdict->public_domain = g->domains[0];
+	verdict->public_domain = g->domains[KING_PUBLIC];
 	if (g->is_private_named) {
-		verdict->private_domain = g->domains[1];
+		verdict->private_domain = g->domains[KING_PRIVATE];
 	}
-	k.has_public = g->domains[0].n != 0;
-	k.has_private = g->domains[1].n != 0;
+	k.has_public = g->domains[KING_PUBLIC].n != 0;
+	k.has_private = g->domains[KING_PRIVATE].n != 0;
 	k.object_id = weir_ir_object(c, ingress);
 	read_annotations(&k);
 	before = weir_ir_enter(c, &verdict->balancer, NULL);
@@ -544,7 +546,7 @@ void weir_ir_kingresses(struct ir *c)
 {
 	struct king_gateways gateways;
 	size_t n;
-	const struct weir_object *const *v = weir_ir_kings_by_age(c, &n);
+	const struct weir_object *const *v = kings_by_age(c, &n);
 
 	weir_ir_king_gateways_begin(c, &gateways);
 	for (size_t i = 0; i < n; i++) {

@@ -80,7 +80,7 @@ static uint32_t look_at(struct ir *c, const struct weir_object *ingress,
 	const struct ir_group *pods;
 	struct ir_revision *r;
 
-	if (!o || !o->revision || o->revision->concurrency ||
+	if (!o || !o->revision || o->revision->is_limited ||
 	    o->revision->has_kubelet_probe ||
 	    weir_str_is(port->name, "https") ||
 	    is_left_to_activator(c, ingress)) {

@@ -395,14 +395,14 @@ struct weir_pod_spec {
 /* The Services at whose addresses the hosts of KIngresses are served, for
  * clients outside and inside the cluster, where an administrator made them. */
 #define WEIR_KNATIVE_NS "weir-system"
+#define WEIR_KNATIVE_PUBLIC "knative-public"
+#define WEIR_KNATIVE_PRIVATE "knative-private"
 /* Serving's own Services, and what the names of those end in that select the
  * pods of a revision. */
 #define WEIR_SERVING_NS "knative-serving"
 #define WEIR_SERVING_ACTIVATOR "activator-service"
 #define WEIR_SERVING_AUTOSCALER "autoscaler"
 #define WEIR_KNATIVE_PODS "-private"
-#define WEIR_KNATIVE_PUBLIC "knative-public"
-#define WEIR_KNATIVE_PRIVATE "knative-private"
 
 struct weir_king_split {
 	struct weir_str service_ns;
@@ -446,7 +446,7 @@ struct weir_king_spec {
 };
 
 struct weir_revision_spec {
-	uint32_t concurrency;   /* of a pod; 0: no limit */
+	bool is_limited;        /* its pods take so many requests and no more */
 	bool has_kubelet_probe; /* queue-proxy does not know when it is ready */
 };
 

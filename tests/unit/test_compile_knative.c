@@ -29,6 +29,14 @@
 	"{kubernetes.io/service-name: activator-service}}, addressType: "      \
 	"IPv4, ports: [{name: http, port: 8012}], endpoints: [{addresses: "    \
 	"[10.1.0.250]}]}\n"
+#define WAKER                                                                  \
+	"---\n{apiVersion: serving.knative.dev/v1, kind: Revision, metadata: " \
+	"{name: rev, namespace: d}, spec: {containers: [{image: x}]}}\n"       \
+	"---\n{apiVersion: v1, kind: Service, metadata: {name: rev-private, "  \
+	"namespace: d}, spec: {ports: [{name: http, port: 80}]}}\n"            \
+	"---\n{apiVersion: v1, kind: Service, metadata: {name: autoscaler, "   \
+	"namespace: knative-serving}, spec: {ports: [{name: http, port: "      \
+	"8080}]}}\n"
 #define PODS(address)                                                          \
 	"---\n{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, "         \
 	"metadata: {name: rev-x, namespace: d, labels: "                       \
@@ -286,9 +294,25 @@ static void a_rule_by_request_does_not_rest(void)
 	ok(s.out.verdicts.n_asleep == 0, "nothing to remember");
 }
 
+static void what_is_woken_needs_no_endpoints(void)
+{
+	_cleanup_(site_fini) struct site s;
+
+	site_init(&s, KING("") PLACEHOLDER("clusterIP: 10.96.0.1") REVISION);
+	ok(site_said(&s, "NoEndpoints", "spec.rules[0]") == 1 &&
+		   s.view.rules->revisions.n == 0,
+	   "nobody wakes it");
+	put(&s, WAKER);
+	again(&s, (struct weir_compile_memory){0}, NULL);
+	ok(site_said(&s, "NoEndpoints", "spec.rules[0]") == 0 &&
+		   s.view.rules->revisions.n == 1,
+	   "weir does");
+}
+
 TAP_MAIN(TEST(the_private_mode_says_what_kingresses_name),
 	 TEST(an_address_that_a_placeholder_had_is_served_on),
 	 TEST(until_it_lapses), TEST(until_a_service_has_it),
 	 TEST(until_the_kingress_goes), TEST(beside_a_new_address),
 	 TEST(a_rule_rests_after_a_revision_woke),
-	 TEST(a_rule_by_request_does_not_rest))
+	 TEST(a_rule_by_request_does_not_rest),
+	 TEST(what_is_woken_needs_no_endpoints))
