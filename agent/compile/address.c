@@ -234,25 +234,28 @@ const struct ir_pool *weir_ir_pool(struct ir *c,
 	return pool;
 }
 
-static const struct ir_pool *pool_of(const struct ir *c,
-				     const struct weir_object *class)
+static const struct ir_pool *find_pool(const struct ir *c,
+				       const struct weir_object *class)
 {
 	const struct ir_pool *pool = c->pools;
 
 	while (pool && pool->class != class) {
 		pool = pool->next;
 	}
-	return pool && !pool->is_service ? pool : NULL;
+	return pool;
 }
 
 static bool has_services(const struct ir *c, const struct weir_object *class)
 {
-	const struct ir_pool *pool = c->pools;
+	const struct ir_pool *pool = find_pool(c, class);
 
-	while (pool && pool->class != class) {
-		pool = pool->next;
-	}
 	return pool && pool->is_service;
+}
+
+static const struct ir_pool *pool_of(const struct ir *c,
+				     const struct weir_object *class)
+{
+	return has_services(c, class) ? NULL : find_pool(c, class);
 }
 
 static bool is_in_pool(const struct ir_pool *pool, const struct weir_ip *ip)
@@ -475,7 +478,7 @@ void weir_ir_known_addresses(struct ir *c, struct ir_gateway *g)
 	struct take t = {.c = c, .g = g, .pool = pool_of(c, g->class)};
 	struct ir_scope before;
 
-	if (!t.pool && has_services(c, g->class) && is_free_choice(spec) &&
+	if (has_services(c, g->class) && is_free_choice(spec) &&
 	    spec->n_addresses == 0) {
 		use_service(c, g);
 		return;

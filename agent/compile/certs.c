@@ -41,6 +41,30 @@ static const struct ir_cert *entry(struct ir *c, struct ir_certs *list,
 	IR_DIAG((c), WEIR_DIAG_ERROR, (q)->from, (reason), (q)->field,         \
 		__VA_ARGS__)
 
+/* What it names is of this kind, and may be named from there. */
+static bool may_name(struct ir *c, const struct ir_cert_request *q,
+		     const char *kind, const char *is_not)
+{
+	const struct weir_object_ref *to = q->to;
+
+	if (to->group.n || !weir_str_is(to->kind, kind)) {
+		CERT_DIAG(c, q, q->bad_kind,
+			  "\"%.*s/%.*s\" %s here; expected a %s",
+			  WEIR_STR_ARG(to->group), WEIR_STR_ARG(to->kind),
+			  is_not, kind);
+		return false;
+	}
+	if (!weir_ir_is_granted(c, q->from, to)) {
+		CERT_DIAG(c, q, "RefNotPermitted",
+			  "no ReferenceGrant in namespace %.*s lets %ss of "
+			  "%.*s name this %s",
+			  WEIR_STR_ARG(to->ns), weir_kind_text(q->from->kind),
+			  WEIR_STR_ARG(q->from->ns), kind);
+		return false;
+	}
+	return true;
+}
+
 static const struct ir_cert *find_secret(struct ir *c,
 					 const struct ir_cert_request *q)
 {
@@ -65,24 +89,8 @@ static const struct ir_cert *find_secret(struct ir *c,
 const struct ir_cert *weir_ir_cert(struct ir *c,
 				   const struct ir_cert_request *q)
 {
-	const struct weir_object_ref *to = q->to;
-
-	if (to->group.n || !weir_str_is(to->kind, "Secret")) {
-		CERT_DIAG(c, q, q->bad_kind,
-			  "\"%.*s/%.*s\" is no certificate here; expected a "
-			  "Secret",
-			  WEIR_STR_ARG(to->group), WEIR_STR_ARG(to->kind));
-		return NULL;
-	}
-	if (!weir_ir_is_granted(c, q->from, to)) {
-		CERT_DIAG(c, q, "RefNotPermitted",
-			  "no ReferenceGrant in namespace %.*s lets %ss of "
-			  "%.*s name this Secret",
-			  WEIR_STR_ARG(to->ns), weir_kind_text(q->from->kind),
-			  WEIR_STR_ARG(q->from->ns));
-		return NULL;
-	}
-	return find_secret(c, q);
+	return may_name(c, q, "Secret", "is no certificate") ? find_secret(c, q)
+							     : NULL;
 }
 
 const struct ir_cert *weir_ir_secret(struct ir *c,
@@ -106,19 +114,7 @@ const struct ir_cert *weir_ir_ca(struct ir *c, const struct ir_cert_request *q)
 	const struct weir_object_ref *to = q->to;
 	const struct weir_object *o;
 
-	if (to->group.n || !weir_str_is(to->kind, "ConfigMap")) {
-		CERT_DIAG(c, q, q->bad_kind,
-			  "\"%.*s/%.*s\" holds no certificate authorities "
-			  "here; expected a ConfigMap",
-			  WEIR_STR_ARG(to->group), WEIR_STR_ARG(to->kind));
-		return NULL;
-	}
-	if (!weir_ir_is_granted(c, q->from, to)) {
-		CERT_DIAG(c, q, "RefNotPermitted",
-			  "no ReferenceGrant in namespace %.*s lets %ss of "
-			  "%.*s name this ConfigMap",
-			  WEIR_STR_ARG(to->ns), weir_kind_text(q->from->kind),
-			  WEIR_STR_ARG(q->from->ns));
+	if (!may_name(c, q, "ConfigMap", "holds no certificate authorities")) {
 		return NULL;
 	}
 	o = weir_store_find(c->store, WEIR_KIND_CONFIG_MAP, to->ns, to->name);

@@ -497,7 +497,7 @@ static int compare_addresses(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct weir_ip));
 }
 
-static int compare_keys(const void *a, const void *b)
+int weir_ir_compare_keys(const void *a, const void *b)
 {
 	const uint64_t *x = a;
 	const uint64_t *y = b;
@@ -525,7 +525,8 @@ static void end_memory(struct ir *c, struct weir_verdicts *out)
 		out->asleep[n++] = s->key;
 	}
 	if (n > 1) {
-		qsort(out->asleep, n, sizeof(*out->asleep), compare_keys);
+		qsort(out->asleep, n, sizeof(*out->asleep),
+		      weir_ir_compare_keys);
 	}
 	/* A rule at two addresses sleeps once. */
 	for (uint32_t i = 0; i < n; i++) {

@@ -23,6 +23,9 @@ struct ir_sleeper {
 	struct ir_sleeper *next;
 };
 
+/* For qsort() and bsearch(). */
+int weir_ir_compare_keys(const void *a, const void *b);
+
 /* What a gateway has at its ports. */
 struct king_gateway {
 	struct ir_service *service; /* NULL: there is none */

@@ -29,10 +29,11 @@ static uint64_t address_key(const struct weir_ip *ip)
 	return weir_hash64(ip, sizeof(*ip), 19);
 }
 
-static bool has_lapsed(const struct ir *c, const struct weir_ip *ip)
+static bool is_among(const struct weir_ip *v, size_t n,
+		     const struct weir_ip *ip)
 {
-	for (size_t i = 0; i < c->memory.n_lapsed; i++) {
-		if (weir_ip_eq(&c->memory.lapsed[i], ip)) {
+	for (size_t i = 0; i < n; i++) {
+		if (weir_ip_eq(&v[i], ip)) {
 			return true;
 		}
 	}
@@ -94,7 +95,8 @@ static void load(struct ir *c)
 			p, struct weir_frontend, p->frontends, i);
 
 		if (f->origin == WEIR_ORIGIN_KNATIVE && !f->is_local &&
-		    f->mode == WEIR_MODE_HTTP && !has_lapsed(c, &f->addr)) {
+		    f->mode == WEIR_MODE_HTTP &&
+		    !is_among(c->memory.lapsed, c->memory.n_lapsed, &f->addr)) {
 			add_former(c, f);
 		}
 	}
@@ -110,17 +112,6 @@ static void tell(struct ir *c, const struct weir_ip *ip)
 		c->served_formers = f;
 		c->verdicts.n_formers++;
 	}
-}
-
-static bool has_now(const struct weir_service_spec *now,
-		    const struct weir_ip *ip)
-{
-	for (size_t i = 0; now && i < now->n_cluster_ips; i++) {
-		if (weir_ip_eq(&now->cluster_ips[i], ip)) {
-			return true;
-		}
-	}
-	return false;
 }
 
 void weir_ir_king_former(struct king *k, struct weir_str name,
@@ -142,7 +133,8 @@ void weir_ir_king_former(struct king *k, struct weir_str name,
 		struct ir_front *front;
 
 		if (!weir_str_eq(f->name, name) || !weir_str_eq(f->ns, ns) ||
-		    has_now(now, &f->front->addr) ||
+		    (now && is_among(now->cluster_ips, now->n_cluster_ips,
+				     &f->front->addr)) ||
 		    is_taken(c, &f->front->addr)) {
 			continue;
 		}

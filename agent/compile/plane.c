@@ -5,6 +5,8 @@
  * decided before its first byte exactly if every request on it would be decided
  * alike and nothing has to be done to any of them.
  */
+#include <stdlib.h>
+
 #include "king.h"
 
 static bool is_catch_all(const struct ir_match *m)
@@ -30,22 +32,9 @@ static void note_sleeper(struct ir *c, const struct ir_rule *rule)
 static bool is_restless(const struct ir *c, const struct ir_rule *rule)
 {
 	const struct weir_compile_memory *m = &c->memory;
-	size_t low = 0;
-	size_t high = m->n_restless;
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (m->restless[mid] == rule->key) {
-			return true;
-		}
-		if (m->restless[mid] < rule->key) {
-			low = mid + 1;
-		} else {
-			high = mid;
-		}
-	}
-	return false;
+	return m->restless && bsearch(&rule->key, m->restless, m->n_restless,
+				      sizeof(rule->key), weir_ir_compare_keys);
 }
 
 /* What of the refs stands in the way. */
