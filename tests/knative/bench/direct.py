@@ -11,12 +11,11 @@ So the API server, the agents and the one who asks are all that works.
 import argparse
 import os
 import subprocess
-import threading
 import time
 
-from kube import KINGRESSES, NAMESPACE, api, ask, begin, condition, enter_node, memory, nodes, row, until, weir_processes
+import many
+from kube import KINGRESSES, NAMESPACE, api, begin, nodes, row, until
 
-CLASS = "weir.ingress.networking.knative.dev"
 SERVICES = f"/api/v1/namespaces/{NAMESPACE}/services"
 SLICES = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
 GATEWAYS = "/api/v1/namespaces/weir-system/services"
@@ -26,15 +25,6 @@ parser.add_argument("--count", type=int, default=30)
 parser.add_argument("--workers", type=int, default=4, help="creating at once")
 parser.add_argument("--echo", required=True, help="weir-echo")
 options = parser.parse_args()
-ready, added, lock = {}, {}, threading.Lock()
-
-
-def on_kingress(kind, o, now):
-    name = o["metadata"]["name"]
-    if kind == "ADDED":
-        added.setdefault(name, now)
-    if kind != "DELETED" and condition(o):
-        ready.setdefault(name, now)
 
 
 def service(name, port="http", **spec):
@@ -61,39 +51,22 @@ def placeholder(name):
 def kingress(name, revision_of):
     split = {"serviceNamespace": NAMESPACE, "serviceName": f"{revision_of}-00001", "servicePort": 80, "percent": 100,
              "appendHeaders": {"Knative-Serving-Namespace": NAMESPACE, "Knative-Serving-Revision": f"{revision_of}-00001"}}
-
-    def rule(visibility, *hosts):
-        return {"hosts": list(hosts), "visibility": visibility, "http": {"paths": [{"splits": [split]}]}}
-
     inside = f"{name}.{NAMESPACE}"
-    return {"apiVersion": "networking.internal.knative.dev/v1alpha1", "kind": "Ingress",
-            "metadata": {"name": name, "namespace": NAMESPACE, "annotations": {"networking.knative.dev/ingress.class": CLASS}},
-            "spec": {"httpOption": "Enabled",
-                     "rules": [rule("ClusterLocal", inside, f"{inside}.svc", f"{inside}.svc.cluster.local"),
-                               rule("ExternalIP", f"{inside}.example.com")]}}
+    return many.kingress(name, split, [("ClusterLocal", [inside, f"{inside}.svc", f"{inside}.svc.cluster.local"]),
+                                       ("ExternalIP", [f"{inside}.example.com"])])
 
 
 def one(name, node, gateway):
     """Seconds until the first 200 on a node, and until Ready."""
-    served = []
-
-    def poll():
-        enter_node(node)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if ask(gateway, f"{name}.{NAMESPACE}", timeout=5)[0] == 200:
-                served.append(time.time())
-                return
-            time.sleep(0.002)
-
-    poller = threading.Thread(target=poll)
+    served = {}
+    poller = many.poll(node, gateway, f"{name}.{NAMESPACE}", served)
     o = kingress(name, "backend")
     began = time.time()
     poller.start()
     api.call("POST", KINGRESSES, o)
     poller.join()
-    until(lambda: name in ready, 60, 0.002, f"{name} Ready")
-    return served[0] - began, ready[name] - began
+    until(lambda: name in many.ready, 60, 0.002, f"{name} Ready")
+    return served[node] - began, many.ready[name] - began
 
 
 def alone(label, text, gateway):
@@ -109,14 +82,6 @@ def alone(label, text, gateway):
         api.delete(f"{KINGRESSES}/one-{label}-{i}")
 
 
-def sizes(text):
-    for n in nodes():
-        parts = {role: memory(pid) for role, pid in weir_processes(n).items()}
-        shown = ", ".join(f"{role} {rss:.1f} ({anon:.1f})" for role, (rss, anon) in sorted(parts.items()))
-        both = sum(parts[r][0] for r in parts if r != "parent"), sum(parts[r][1] for r in parts if r != "parent")
-        print(f"{text}: node {n}: RSS MiB (anonymous): {shown}; agent and proxy {both[0]:.1f} ({both[1]:.1f})", flush=True)
-
-
 def make(some):
     for name in some:
         revision(name)
@@ -128,25 +93,21 @@ begin()
 echo = subprocess.Popen([options.echo, "--name", "backend", f"http:{os.environ['NODE_IP']}:8080"])
 try:
     revision("backend")
-    api.watch(KINGRESSES, on_kingress)
+    many.watch()
     gateway = api.get(f"{GATEWAYS}/knative-private")["spec"]["clusterIP"]
     time.sleep(1)
-    sizes("no others")
+    many.sizes("no others")
     alone("0", "0 others", gateway)
     names = [f"s{i}" for i in range(options.services)]
     began = time.time()
-    workers = [threading.Thread(target=make, args=(names[i::options.workers],)) for i in range(options.workers)]
-    for w in workers:
-        w.start()
-    for w in workers:
-        w.join()
+    many.share(names, options.workers, make)
     made = time.time()
-    until(lambda: all(n in ready for n in names), 600, 0.2, "all KIngresses Ready")
-    print(f"{len(names)} KIngresses: all made after {made - began:.1f} s, all Ready after {max(ready[n] for n in names) - began:.1f} s")
-    row("  each: seen -> Ready", [ready[n] - added[n] for n in names])
+    until(lambda: all(n in many.ready for n in names), 600, 0.2, "all KIngresses Ready")
+    print(f"{len(names)} KIngresses: all made after {made - began:.1f} s, all Ready after {max(many.ready[n] for n in names) - began:.1f} s")
+    row("  each: seen -> Ready", [many.ready[n] - many.added[n] for n in names])
     time.sleep(3)
-    sizes(f"{len(names)} others")
+    many.sizes(f"{len(names)} others")
     alone(str(len(names)), f"{len(names)} others", gateway)
-    sizes(f"{len(names)} others, after")
+    many.sizes(f"{len(names)} others, after")
 finally:
     echo.terminate()
