@@ -55,6 +55,28 @@ backend() {
 	return 1
 }
 
+# site_service NAME PORT ENDPOINT...: a Service of the site, with that many
+# endpoints; replaced in one step.
+site_service() {
+	local name=$1 port=$2 list=
+	shift 2
+	[ $# -eq 0 ] || list=$(printf '{addresses: [%s], conditions: {ready: true}},' "$@")
+	cat >"$dir/site/$name.yaml.new" <<-YAML
+	apiVersion: v1
+	kind: Service
+	metadata: {name: $name, namespace: default}
+	spec: {ports: [{name: p, port: 80, targetPort: $port}]}
+	---
+	apiVersion: discovery.k8s.io/v1
+	kind: EndpointSlice
+	metadata: {name: $name-1, namespace: default, labels: {kubernetes.io/service-name: $name}}
+	addressType: IPv4
+	ports: [{name: p, port: $port, protocol: TCP}]
+	endpoints: [${list%,}]
+	YAML
+	mv "$dir/site/$name.yaml.new" "$dir/site/$name.yaml"
+}
+
 # stat NAME: of the driver's counters, now.
 stat_of() {
 	: >"$dir/out"

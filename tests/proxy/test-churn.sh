@@ -28,31 +28,10 @@ route() {
 	mv "$dir/site/route-$1.yaml.new" "$dir/site/route-$1.yaml"
 }
 
-# service NAME PORT ENDPOINTS...
-service() {
-	local name=$1 port=$2 list
-	shift 2
-	list=$(printf '{addresses: [%s], conditions: {ready: true}},' "$@")
-	cat >"$dir/site/$name.yaml.new" <<-YAML
-	apiVersion: v1
-	kind: Service
-	metadata: {name: $name, namespace: default}
-	spec: {ports: [{name: p, port: 80, targetPort: $port}]}
-	---
-	apiVersion: discovery.k8s.io/v1
-	kind: EndpointSlice
-	metadata: {name: $name-1, namespace: default, labels: {kubernetes.io/service-name: $name}}
-	addressType: IPv4
-	ports: [{name: p, port: $port, protocol: TCP}]
-	endpoints: [${list%,}]
-	YAML
-	mv "$dir/site/$name.yaml.new" "$dir/site/$name.yaml"
-}
-
-service churn-a 9110 127.0.1.2
-service churn-b 9110 127.0.1.3
-service ws-a 9102 127.0.1.2
-service ws-b 9102 127.0.1.3
+site_service churn-a 9110 127.0.1.2
+site_service churn-b 9110 127.0.1.3
+site_service ws-a 9102 127.0.1.2
+site_service ws-b 9102 127.0.1.3
 route churn 1 1
 route ws 1 1
 backend A=http:127.0.1.2:9110 B=http:127.0.1.3:9110
@@ -72,11 +51,11 @@ while kill -0 "$load" 2>/dev/null; do
 	route churn $((i % 2)) $(((i + 1) % 2))
 	route ws $(((i + 1) % 2)) $((i % 2))
 	if ((i < 2)); then
-		service churn-a 9110 127.0.1.2
-		service ws-a 9102 127.0.1.3
+		site_service churn-a 9110 127.0.1.2
+		site_service ws-a 9102 127.0.1.3
 	else
-		service churn-a 9110 127.0.1.3 127.0.1.2
-		service ws-a 9102 127.0.1.2 127.0.1.3
+		site_service churn-a 9110 127.0.1.3 127.0.1.2
+		site_service ws-a 9102 127.0.1.2 127.0.1.3
 	fi
 	: >"$dir/out"
 	echo reload >&3

@@ -27,27 +27,7 @@ route() {
 	mv "$dir/site/route.yaml.new" "$dir/site/route.yaml"
 }
 
-# service NAME ENDPOINTS...: at $port
 port=9110
-service() {
-	local name=$1 list
-	shift
-	list=$(printf '{addresses: [%s], conditions: {ready: true}},' "$@")
-	[ $# -gt 0 ] || list=
-	cat >"$dir/site/$name.yaml" <<-YAML
-	apiVersion: v1
-	kind: Service
-	metadata: {name: $name, namespace: default}
-	spec: {ports: [{name: p, port: 80, targetPort: $port}]}
-	---
-	apiVersion: discovery.k8s.io/v1
-	kind: EndpointSlice
-	metadata: {name: $name-1, namespace: default, labels: {kubernetes.io/service-name: $name}}
-	addressType: IPv4
-	ports: [{name: p, port: $port, protocol: TCP}]
-	endpoints: [${list%,}]
-	YAML
-}
 
 reload() {
 	: >"$dir/out"
@@ -69,8 +49,8 @@ ask() {
 	echo "${name:-${code%% *}}"
 }
 
-service swap-a 127.0.1.2
-service swap-b 127.0.1.3
+site_service swap-a $port 127.0.1.2
+site_service swap-b $port 127.0.1.3
 route 1 0
 backend A=http:127.0.1.2:9110 B=http:127.0.1.3:9110
 proxy "$dir/site" workers=2
@@ -90,18 +70,18 @@ load=$!
 for i in $(seq 25); do
 	route $((i % 2)) $(((i + 1) % 2)) && reload
 	# Endpoints come and go as well.
-	if ((i % 2)); then service swap-a 127.0.1.2; else service swap-a 127.0.1.2 127.0.1.3; fi
+	if ((i % 2)); then site_service swap-a $port 127.0.1.2; else site_service swap-a $port 127.0.1.2 127.0.1.3; fi
 	sleep 0.2
 done
 wait $load
 ok "a flip every 200 ms under keep-alive load: no failure" [ $? = 0 ]
 sed 's/^/# /' "$dir/load" | cut -c1-300
 
-route 1 0 && service swap-a 127.0.1.2 && reload
+route 1 0 && site_service swap-a $port 127.0.1.2 && reload
 ask >/dev/null
-service swap-a && reload
+site_service swap-a $port && reload
 ok "no endpoint left: 503" [ "$(ask)" = 503 ]
-service swap-a 127.0.1.2 && reload
+site_service swap-a $port 127.0.1.2 && reload
 ok "an endpoint again: served" [ "$(ask)" = A ]
 rm "$dir/site/route.yaml" && reload
 ok "the route is deleted: 404 on the same connection" [ "$(ask)" = 404 ]
@@ -115,12 +95,12 @@ others+=($!)
 many=()
 for i in $(seq 250); do many+=("127.0.3.$i"); done
 port=9111
-service swap-a "${many[@]}"
+site_service swap-a $port "${many[@]}"
 route 1 0 && reload
 "$bin/weir-load" --connect "$gw:8080" -c 16 -n 4000 --keepalive --check-body \
 	"http://swap/bytes/100" >"$dir/load" 2>"$dir/load.err"
 ok "250 endpoints, each with its connections" [ $? = 0 -a "$(stat_of pool_idle)" -ge 250 ]
-service swap-a "${many[@]:0:3}" && reload
+site_service swap-a $port "${many[@]:0:3}" && reload
 port=9110
 for _ in $(seq 40); do
 	[ "$(stat_of pool_idle)" -gt 48 ] || break
@@ -131,8 +111,8 @@ rm "$dir/site/route.yaml" "$dir/site/swap-a.yaml" && reload
 ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
 
 # A request under way keeps its plan, and drains when the proxy ends.
-service swap-a 127.0.1.2
-service swap-b 127.0.1.3
+site_service swap-a $port 127.0.1.2
+site_service swap-b $port 127.0.1.3
 route 1 0 && reload
 curl -s -m 5 -H 'Host: swap' "http://$gw:8080/delay/800" -o "$dir/slow" &
 slow=$!
