@@ -23,8 +23,10 @@
 struct iovec;
 struct weir_access;
 struct weir_h2;
+struct weir_hold_queue;
 struct weir_layer;
 struct weir_pipe;
+struct weir_rev;
 struct weir_ring;
 
 enum weir_end_kind {
@@ -105,9 +107,6 @@ enum weir_phase {
 	WEIR_PHASE_H2,       /* carries streams, each a client of its own */
 	WEIR_PHASE_DEAD,     /* closed; memory stays until the batch ends */
 };
-
-struct weir_hold_queue;
-struct weir_rev;
 
 struct weir_client {
 	struct weir_end end;

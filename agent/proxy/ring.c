@@ -36,7 +36,7 @@ enum tag {
 	TAG_SEND,
 	TAG_EPOLL,
 	TAG_NONE,
-	_TAG_MAX = 8
+	N_TAGS = 8 /* that there is room for */
 };
 
 /* Bytes of an end that came before it asked for them. */
@@ -452,20 +452,16 @@ bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
 	sqe->addr = (uintptr_t)bytes_of(ring, s);
 	sqe->msg_flags = MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL;
 	sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = (uint64_t)(end->slot - 1) * _TAG_MAX | TAG_SEND;
+	sqe->user_data = (uint64_t)(end->slot - 1) * N_TAGS | TAG_SEND;
 	return append(ring, s, iov, n_iov, size);
 }
 
 int weir_ring_settle(struct weir_end *end)
 {
 	struct weir_ring *ring = end->ring;
-	struct slot *s;
+	struct slot *s = &ring->slots[end->slot - 1];
 	ssize_t r;
 
-	if (!end->slot) {
-		return 0;
-	}
-	s = &ring->slots[end->slot - 1];
 	if (!s->is_stuck && weir_ring_queue_has(&ring->q, s->at)) {
 		weir_ring_queue_void(&ring->q, s->at, TAG_NONE);
 		s->is_stuck = true;
@@ -495,7 +491,7 @@ int weir_ring_settle(struct weir_end *end)
 /* A send did not take all. */
 static void failed(struct weir_ring *ring, const struct io_uring_cqe *cqe)
 {
-	struct slot *s = &ring->slots[cqe->user_data / _TAG_MAX];
+	struct slot *s = &ring->slots[cqe->user_data / N_TAGS];
 	bool is_error = cqe->res < 0 && cqe->res != -EAGAIN &&
 			cqe->res != -EINTR && cqe->res != -ENOMEM;
 
@@ -647,7 +643,7 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 
 	for (; head != tail && n < CQ_ENTRIES; head++) {
 		const struct io_uring_cqe *cqe = &q->cqes[head & q->cq_mask];
-		enum tag tag = cqe->user_data % _TAG_MAX;
+		enum tag tag = cqe->user_data % N_TAGS;
 		struct weir_end *end =
 			(struct weir_end *)(uintptr_t)(cqe->user_data - tag);
 		bool is_told = false;

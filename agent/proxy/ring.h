@@ -63,7 +63,8 @@ ssize_t weir_ring_recv(struct weir_end *end, char *p, size_t n);
  * use send(). */
 bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
 		    uint32_t n_iov, size_t size);
-/* Sends what was taken before.  0; -EAGAIN: something is left; -errno. */
+/* end->slot is set: sends what was taken before.  0; -EAGAIN: something is
+ * left; -errno. */
 int weir_ring_settle(struct weir_end *end);
 /* Nothing was read that weir_end_recv() has not given out. */
 bool weir_ring_is_quiet(const struct weir_end *end);
