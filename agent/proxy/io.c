@@ -139,9 +139,7 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 	if ((size_t)r < want) {
 		weir_end_is_full(end);
 	}
-	end->has_moved = true;
-	end->sent += (uint64_t)r;
-	return r;
+	return moved(end, &end->sent, r);
 }
 
 ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
