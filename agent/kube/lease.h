@@ -75,10 +75,6 @@ void weir_kube_members_say(struct weir_kube_members *members, const char *held,
  * until when its Lease holds for all others. */
 bool weir_kube_members_contact(const struct weir_kube_members *members,
 			       uint64_t *ret_until_ms);
-/* Lets go of both Leases, so that nobody waits for them to lapse: fn is called
- * when that is done, or after a second.  Nothing but free may follow. */
-void weir_kube_members_leave(struct weir_kube_members *members,
-			     void (*fn)(void *arg), void *arg);
 /* Did it say that an interface of its node has the address? */
 bool weir_kube_member_has_ip(const struct weir_kube_member *member,
 			     const struct weir_ip *ip);

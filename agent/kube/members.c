@@ -22,7 +22,6 @@
 
 #define TICK_MS 1000
 #define DEADLINE_MS 5000
-#define LEAVE_MS 1000
 #define LIST_MAX ((size_t)16 << 20) /* some ten thousand members */
 #define WATCH_S 300
 #define SILENCE_MS 150000
@@ -424,9 +423,7 @@ static int send_lease(struct weir_kube_members *m, const char *method,
 		call.content_type = "application/apply-patch+yaml";
 	}
 	weir_buf_add(&path, "", 1);
-	if (text) {
-		weir_lease_write(text, &body);
-	}
+	weir_lease_write(text, &body);
 	if (path.error || body.error) {
 		return -ENOMEM;
 	}
@@ -450,7 +447,7 @@ static void write_own(struct weir_kube_members *m)
 					     .ips = m->ips,
 					     .is_mute = m->options.is_mute};
 
-	if (m->own || !m->is_member || m->on_left) {
+	if (m->own || !m->is_member) {
 		return;
 	}
 	m->is_own_due = false;
@@ -513,7 +510,7 @@ static void elect(struct weir_kube_members *m)
 	note_writer(m);
 	/* Who has applied nothing knows nothing to write. */
 	if (!m->options.may_write || !m->is_member || !m->is_watching ||
-	    m->electing || m->on_left || step == WEIR_ELECTION_WAIT) {
+	    m->electing || step == WEIR_ELECTION_WAIT) {
 		return;
 	}
 	if (!is_new) {
@@ -598,20 +595,8 @@ int weir_kube_members_new(const struct weir_kube_members_options *options,
 	m->ack = (struct weir_timer){.fn = on_ack, .arg = m};
 	m->tick = (struct weir_timer){.fn = on_tick, .arg = m};
 	m->change = (struct weir_timer){.fn = on_changed, .arg = m};
-	m->leave = (struct weir_timer){.arg = m};
 	*ret_members = TAKE_PTR(m);
 	return 0;
-}
-
-static void stop(struct weir_kube_members *m)
-{
-	weir_kube_cancel(&m->reading);
-	weir_kube_cancel(&m->own);
-	weir_kube_cancel(&m->electing);
-	weir_loop_disarm(m->options.loop, &m->retry);
-	weir_loop_disarm(m->options.loop, &m->ack);
-	weir_loop_disarm(m->options.loop, &m->tick);
-	weir_loop_disarm(m->options.loop, &m->change);
 }
 
 void weir_kube_members_free(struct weir_kube_members **members)
@@ -621,8 +606,13 @@ void weir_kube_members_free(struct weir_kube_members **members)
 	if (!m) {
 		return;
 	}
-	stop(m);
-	weir_loop_disarm(m->options.loop, &m->leave);
+	weir_kube_cancel(&m->reading);
+	weir_kube_cancel(&m->own);
+	weir_kube_cancel(&m->electing);
+	weir_loop_disarm(m->options.loop, &m->retry);
+	weir_loop_disarm(m->options.loop, &m->ack);
+	weir_loop_disarm(m->options.loop, &m->tick);
+	weir_loop_disarm(m->options.loop, &m->change);
 	weir_scan_fini(&m->scan);
 	for (size_t i = 0; i < m->n_members; i++) {
 		weir_free_ptr(&m->members[i].node);
@@ -687,70 +677,4 @@ void weir_kube_members_say(struct weir_kube_members *members, const char *held,
 bool weir_kube_members_is_writer(const struct weir_kube_members *members)
 {
 	return weir_election_is_writer(&members->election, weir_now_ms());
-}
-
-/* After the requests, or when time is up. */
-static void on_leave(struct weir_timer *timer)
-{
-	struct weir_kube_members *m = timer->arg;
-
-	m->on_left(m->left_arg);
-}
-
-/* Whatever the answers are: else they lapse. */
-static void one_left(struct weir_kube_members *m)
-{
-	if (!m->own && !m->electing) {
-		weir_loop_arm(m->options.loop, &m->leave, 0);
-	}
-}
-
-static void on_own_left(void *arg, const struct weir_kube_reply *reply)
-{
-	struct weir_kube_members *m = arg;
-
-	(void)reply;
-	m->own = NULL;
-	one_left(m);
-}
-
-static void on_writer_left(void *arg, const struct weir_kube_reply *reply)
-{
-	struct weir_kube_members *m = arg;
-
-	(void)reply;
-	m->electing = NULL;
-	one_left(m);
-}
-
-void weir_kube_members_leave(struct weir_kube_members *members,
-			     void (*fn)(void *arg), void *arg)
-{
-	struct weir_kube_members *m = members;
-	const struct weir_lease_text text = {
-		.name = WRITER_NAME,
-		.ns = m->ns,
-		.holder = "",
-		.role = "writer",
-		.version = m->election.lease.version,
-		.duration_ms = 1000,
-		.transitions = m->election.lease.transitions,
-		.now_us = wall_us()};
-
-	stop(m);
-	m->on_left = fn;
-	m->left_arg = arg;
-	m->leave.fn = on_leave;
-	if (m->election.is_holder &&
-	    send_lease(m, "PUT", WRITER_NAME, &text, on_writer_left,
-		       &m->electing) < 0) {
-		m->electing = NULL;
-	}
-	m->election.is_holder = false;
-	if (m->is_member && send_lease(m, "DELETE", m->own_name, NULL,
-				       on_own_left, &m->own) < 0) {
-		m->own = NULL;
-	}
-	weir_loop_arm(m->options.loop, &m->leave,
-		      m->own || m->electing ? LEAVE_MS : 0);
 }

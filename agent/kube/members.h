@@ -65,10 +65,6 @@ struct weir_kube_members {
 	struct weir_timer tick;
 	struct weir_timer change;
 	bool has_warned;
-
-	void (*on_left)(void *arg);
-	void *left_arg;
-	struct weir_timer leave;
 };
 
 /* The own Lease is renewed often enough: within two thirds of its duration, as

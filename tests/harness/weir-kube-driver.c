@@ -18,7 +18,6 @@
  *				N times, one after another and many at a time:
  *				read annotation test/count, write it plus one
  *	written			what became of these
- *	leave			gives the Leases back
  * The end of input ends it.
  */
 #include <cjson/cJSON.h>
@@ -51,7 +50,6 @@ struct driver {
 	uint64_t n_unwritten;
 	uint64_t synced_ms; /* when it first was */
 	uint64_t begun_ms;
-	bool has_left;
 };
 
 /* Of status only whether it is another one matters here. */
@@ -299,15 +297,6 @@ static void say_written(struct driver *d)
 	answer(json);
 }
 
-static void on_left(void *arg)
-{
-	struct driver *d = arg;
-
-	d->has_left = true;
-	puts("true");
-	fflush(stdout);
-}
-
 static void say_members(struct driver *d)
 {
 	cJSON *json = cJSON_CreateObject();
@@ -364,8 +353,6 @@ static void command(struct driver *d, char *line)
 		increment(d, kind, ns, name, n);
 	} else if (strcmp(line, "written") == 0) {
 		say_written(d);
-	} else if (strcmp(line, "leave") == 0 && d->members && !d->has_left) {
-		weir_kube_members_leave(d->members, on_left, d);
 	} else {
 		puts("null");
 		fflush(stdout);

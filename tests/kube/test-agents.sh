@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin kube-agents -light
 kube_begin
-tap_plan 19
+tap_plan 18
 kubeconfig=$cluster_state/kubeconfig
 rig crds experimental >/dev/null
 object '{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute",
@@ -170,13 +170,4 @@ for n in "${others[@]}"; do
 done
 soon "n${others[0]}" members .have
 tap_ok $? 'the dead keep nobody waiting'
-for n in "${others[@]}"; do
-	if says "n$n" members .writer; then
-		writer=$n
-	fi
-done
-mapfile -t others < <(printf '%s\n' "${others[@]}" | grep -v "$writer")
-ask "n$writer" leave >/dev/null
-wait_until 2 says "n${others[0]}" members .writer
-tap_ok $? 'one that leaves gives its Lease away'
 tap_end
