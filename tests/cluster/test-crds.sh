@@ -88,7 +88,8 @@ for channel in standard experimental; do
 	tap_ok $? 'what is left is served, and no more'
 	rig crds standard
 	tap_is 'an upgrade of the CRDs' "$(bundle)" "standard v1.7.0"
-	tcp_route && wait_until 60 answers 9000 && all_watched
+	# A kind is served some time after its CRD is there, each in its turn.
+	wait_until 30 tcp_route && wait_until 60 answers 9000 && wait_until 60 all_watched
 	tap_ok $? 'kinds that came later are watched and served'
 
 	kubectl annotate --overwrite crd gatewayclasses.gateway.networking.k8s.io \

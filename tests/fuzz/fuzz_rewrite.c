@@ -78,6 +78,17 @@ static bool is_path(struct weir_str s)
 	       weir_target_parse(s, &h) == WEIR_HTTP1_OK;
 }
 
+/* What a PathPrefix may be: a clean path, which has no "//". */
+static bool is_prefix(struct weir_str s)
+{
+	for (size_t i = 1; i < s.n; i++) {
+		if (s.p[i] == '/' && s.p[i - 1] == '/') {
+			return false;
+		}
+	}
+	return is_path(s);
+}
+
 static void add_mod(struct weir_writer *w, struct mods *m, uint32_t op,
 		    struct weir_str text)
 {
@@ -124,7 +135,9 @@ static void add_line(struct weir_writer *w, struct filters *f,
 		}
 		return;
 	case 'm':
-		f->rewrite.matched_prefix = weir_writer_text(w, rest);
+		if (is_prefix(rest)) {
+			f->rewrite.matched_prefix = weir_writer_text(w, rest);
+		}
 		return;
 	case 'n':
 		if (weir_authority_is_valid(rest)) {
