@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin kube-agents -light
 kube_begin
-tap_plan 18
+tap_plan 20
 kubeconfig=$cluster_state/kubeconfig
 rig crds experimental >/dev/null
 object '{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute",
@@ -103,6 +103,17 @@ sed "s/certificate-authority-data: [^,}]*/certificate-authority-data: $(base64 -
 driver stranger "kubeconfig=$work/kubeconfig"
 soon stranger state '.kinds.Namespace.state == "away" and (.kinds.Namespace.message | test("certificate"))'
 tap_ok $? 'a server that another CA vouches for is not talked to'
+cp -r "$pod" "$work/rotated"
+cp "$work/ca.crt" "$work/rotated/ca.crt"
+driver_env=(KUBERNETES_SERVICE_HOST=10.240.0.1 KUBERNETES_SERVICE_PORT=6443)
+driver rotated "cluster=$work/rotated"
+driver_env=()
+soon rotated state '.kinds.Namespace.state == "away" and (.kinds.Namespace.message | test("certificate"))'
+tap_ok $? 'nor is one by a pod that has another CA'
+cp "$cluster_state/pki/ca.crt" "$work/rotated/ca.new"
+mv "$work/rotated/ca.new" "$work/rotated/ca.crt"
+soon rotated state '.synced and .kinds.HTTPRoute.kept == 1'
+tap_ok $? 'until the file has another: it is read again'
 
 # ------------------------------------------------- two who write
 driver w1 "kubeconfig=$kubeconfig"
