@@ -18,13 +18,17 @@ static const char *const type_text[] = {
 	[WEIR_MFILTER_UNKNOWN] = "unknown",
 };
 
-/* RFC 9110 5.6.2. */
+/* RFC 9110 5.6.2: tchar. */
+static const bool is_tchar[256] = {
+	['!'] = true,         ['#' ... '\''] = true, ['*' ... '+'] = true,
+	['-' ... '.'] = true, ['0' ... '9'] = true,  ['A' ... 'Z'] = true,
+	['^' ... 'z'] = true, ['|'] = true,          ['~'] = true,
+};
+
 static bool is_token(struct weir_str s)
 {
 	for (size_t i = 0; i < s.n; i++) {
-		unsigned char b = (unsigned char)s.p[i];
-
-		if (b <= ' ' || b >= 0x7F || strchr("\"(),/:;<=>?@[\\]{}", b)) {
+		if (!is_tchar[(unsigned char)s.p[i]]) {
 			return false;
 		}
 	}

@@ -11,13 +11,16 @@
 
 #define ARENA_FIRST ((size_t)64 << 10)
 
-/* What a route with its Services takes, roughly; more is had from the heap. */
+/* What a route with its Services takes, roughly, and a KIngress with its hosts
+ * at two gateways; more is had from the heap. */
 #define BYTES_PER_OBJECT 512
+#define BYTES_PER_KINGRESS 3072
 #define MANY_OBJECTS 1000
 
 static void init_arena(struct ir *c)
 {
 	size_t n_objects = 0;
+	size_t size = 0;
 
 	for (int kind = 0; kind < _WEIR_KIND_MAX; kind++) {
 		size_t n;
@@ -28,10 +31,11 @@ static void init_arena(struct ir *c)
 			c->error = -ENOMEM;
 		}
 		n_objects += n;
+		size += n * (kind == WEIR_KIND_KINGRESS ? BYTES_PER_KINGRESS
+							: BYTES_PER_OBJECT);
 	}
 	if (n_objects < MANY_OBJECTS ||
-	    weir_arena_init_mapped(&c->arena, n_objects * BYTES_PER_OBJECT) <
-		    0) {
+	    weir_arena_init_mapped(&c->arena, size) < 0) {
 		weir_arena_init(&c->arena, ARENA_FIRST);
 	}
 }

@@ -635,6 +635,10 @@ void weir_ir_services(struct ir *c);
 /* NULL if there is none. */
 struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
 				   struct weir_str name);
+/* Likewise, of one that need not stand in the plan. */
+const struct weir_service_spec *weir_ir_service_spec(const struct ir *c,
+						     struct weir_str ns,
+						     struct weir_str name);
 /* The endpoints of one port of a Service that is there. */
 struct ir_group *weir_ir_group(struct ir *c, struct ir_service *service,
 			       const struct weir_service_port *port);

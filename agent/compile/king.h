@@ -41,6 +41,11 @@ struct king_gateways {
 	struct king_gateway v[_KING_GATEWAYS];
 	struct weir_str domains[_KING_GATEWAYS]; /* empty: there is none */
 	bool is_private_named; /* weir.dev/private-mode: gateway */
+	/* Who has each host, in the order of ingresses, rules and hosts: what
+	 * claiming found need not be looked up again. */
+	const struct ir_king_host **owners;
+	size_t n_owners;
+	size_t served_owners; /* those of the ingresses before */
 };
 
 /* A rule as it is served: its paths, once for all places. */
@@ -94,12 +99,14 @@ void weir_ir_king_former(struct king *k, struct weir_str name,
 
 /* king_gateway.c */
 void weir_ir_king_gateways_begin(struct ir *c, struct king_gateways *ret_g);
-/* Its hosts, unless an older one has them: for all, before any is served. */
-void weir_ir_king_claim(struct ir *c, const struct weir_object *ingress);
+/* The hosts of n ingresses, the oldest first, before any is served: each
+ * belongs to the first that has it. */
+void weir_ir_king_claim(struct ir *c, struct king_gateways *g,
+			const struct weir_object *const *v, size_t n);
 /* Who has a host; NULL: nobody. */
 const struct ir_king_host *weir_ir_king_claimed(const struct ir *c,
 						struct weir_str host);
-/* All rules of the Ingress at the gateways. */
+/* All rules of the Ingress at the gateways, in the order of the claims. */
 void weir_ir_king_gateway(struct king *k);
 void weir_ir_king_gateways_end(struct ir *c, struct king_gateways *g);
 

@@ -84,7 +84,18 @@ static bool is_taken(struct ir *c, const struct weir_ip *ip)
 	return weir_ir_get(&c->cluster_ips, address_key(ip));
 }
 
-/* Once something has lost its address: seldom. */
+/* Most do: then it is served by that. */
+static bool has_still(struct ir *c, const struct weir_frontend *front)
+{
+	const struct weir_plan *p = c->memory.before;
+	const struct weir_pobject *o = WEIR_PLAN_ELEM(
+		p, struct weir_pobject, p->objects, front->object);
+	const struct weir_service_spec *s = weir_ir_service_spec(
+		c, weir_plan_str(p, o->ns), weir_plan_str(p, o->name));
+
+	return s && is_among(s->cluster_ips, s->n_cluster_ips, &front->addr);
+}
+
 static void load(struct ir *c)
 {
 	const struct weir_plan *p = c->memory.before;
@@ -95,7 +106,7 @@ static void load(struct ir *c)
 			p, struct weir_frontend, p->frontends, i);
 
 		if (f->origin == WEIR_ORIGIN_KNATIVE && !f->is_local &&
-		    f->mode == WEIR_MODE_HTTP &&
+		    f->mode == WEIR_MODE_HTTP && !has_still(c, f) &&
 		    !is_among(c->memory.lapsed, c->memory.n_lapsed, &f->addr)) {
 			add_former(c, f);
 		}
@@ -127,6 +138,9 @@ void weir_ir_king_former(struct king *k, struct weir_str name,
 	}
 	if (!c->has_formers) {
 		load(c);
+	}
+	if (c->formers.n == 0) {
+		return;
 	}
 	f = weir_ir_get(&c->formers, name_key(ns, name));
 	for (; f; f = f->next) {

@@ -84,24 +84,31 @@ static uint64_t host_key(struct weir_str host)
 	return weir_str_hash(host, 11);
 }
 
-const struct ir_king_host *weir_ir_king_claimed(const struct ir *c,
-						struct weir_str host)
+static struct ir_king_host *among(struct ir_king_host *h, struct weir_str host)
 {
-	struct ir_king_host *h = weir_ir_get(&c->king_claims, host_key(host));
-
 	while (h && !weir_str_eq(h->name, host)) {
 		h = h->next;
 	}
 	return h;
 }
 
-static void claim_host(struct ir *c, const struct weir_object *ingress,
-		       size_t rule, struct weir_str host)
+const struct ir_king_host *weir_ir_king_claimed(const struct ir *c,
+						struct weir_str host)
 {
-	struct ir_king_host *h;
+	return among(weir_ir_get(&c->king_claims, host_key(host)), host);
+}
 
-	if (weir_ir_king_claimed(c, host)) {
-		return;
+/* NULL: out of memory. */
+static const struct ir_king_host *claim_host(struct ir *c,
+					     const struct weir_object *ingress,
+					     size_t rule, struct weir_str host)
+{
+	uint64_t key = host_key(host);
+	struct ir_king_host *first = weir_ir_get(&c->king_claims, key);
+	struct ir_king_host *h = among(first, host);
+
+	if (h) {
+		return h;
 	}
 	h = weir_ir_alloc(c, 1, sizeof(*h));
 	if (h) {
@@ -109,27 +116,70 @@ static void claim_host(struct ir *c, const struct weir_object *ingress,
 		h->ingress = ingress;
 		h->rule = &ingress->kingress->rules[rule];
 		h->number = rule;
-		h->next = weir_ir_get(&c->king_claims, host_key(host));
-		weir_ir_put(c, &c->king_claims, host_key(host), h);
+		h->next = first;
+		weir_ir_put(c, &c->king_claims, key, h);
+	}
+	return h;
+}
+
+/* A rule without hosts is for all: one that has no name. */
+static size_t count_hosts(const struct weir_king_rule *rule)
+{
+	return rule->hosts.n ? rule->hosts.n : 1;
+}
+
+static struct weir_str host_of(const struct weir_king_rule *rule, size_t i)
+{
+	return rule->hosts.n ? rule->hosts.v[i] : WEIR_STR("");
+}
+
+static void claim(struct ir *c, struct king_gateways *g,
+		  const struct weir_object *ingress)
+{
+	for (size_t i = 0; i < ingress->kingress->n_rules; i++) {
+		const struct weir_king_rule *rule =
+			&ingress->kingress->rules[i];
+
+		for (size_t k = 0; k < count_hosts(rule); k++) {
+			g->owners[g->n_owners++] = claim_host(c, ingress, i,
+							      host_of(rule, k));
+		}
 	}
 }
 
-void weir_ir_king_claim(struct ir *c, const struct weir_object *ingress)
+void weir_ir_king_claim(struct ir *c, struct king_gateways *g,
+			const struct weir_object *const *v, size_t n)
 {
-	for (size_t i = 0; i < ingress->kingress->n_rules; i++) {
-		const struct weir_strs *hosts =
-			&ingress->kingress->rules[i].hosts;
+	size_t n_hosts = 0;
 
-		for (size_t k = 0; k < hosts->n; k++) {
-			claim_host(c, ingress, i, hosts->v[k]);
+	for (size_t i = 0; i < n; i++) {
+		const struct weir_king_spec *spec = v[i]->kingress;
+
+		for (size_t k = 0; k < spec->n_rules; k++) {
+			n_hosts += count_hosts(&spec->rules[k]);
 		}
-		if (hosts->n == 0) {
-			claim_host(c, ingress, i, WEIR_STR(""));
-		}
+	}
+	g->owners = weir_ir_alloc(c, n_hosts, sizeof(*g->owners));
+	if (!g->owners || weir_map_reserve(&c->king_claims, n_hosts) < 0 ||
+	    weir_map_reserve(&c->vhosts, c->vhosts.n + 2 * n_hosts) < 0) {
+		c->error = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		claim(c, g, v[i]);
 	}
 }
 
 /* ------------------------------------------------------------------- rules */
+
+/* "gateway 0" for most, which printf() would take longer to say than all the
+ * rest of a rule. */
+static struct weir_str at_gateway(struct ir_field *salt, size_t rule)
+{
+	return rule == 0   ? WEIR_STR("gateway 0")
+	       : rule == 1 ? WEIR_STR("gateway 1")
+			   : weir_ir_field(salt, "gateway %zu", rule);
+}
 
 static bool build(struct king *k, struct king_served *ret_s)
 {
@@ -150,8 +200,8 @@ static bool build(struct king *k, struct king_served *ret_s)
 		struct ir_field salt;
 
 		s.matches[i] = weir_ir_king_match(k, i);
-		s.rules[i] = weir_ir_king_rule(
-			k, weir_ir_field(&salt, "gateway %zu", k->rule), i);
+		s.rules[i] = weir_ir_king_rule(k, at_gateway(&salt, k->rule),
+					       i);
 		if (s.redirects) {
 			s.redirects[i] = weir_ir_king_redirect(k, i);
 		}
@@ -268,14 +318,15 @@ static void serve_host(struct king *k, struct weir_str host,
 	serve_tls(k, host, s);
 }
 
-static void serve_rule(struct king *k, const struct king_served *s)
+static void serve_rule(struct king *k, const struct king_served *s,
+		       const struct ir_king_host *const *owners)
 {
-	const struct weir_strs *hosts =
-		&k->ingress->kingress->rules[k->rule].hosts;
+	const struct weir_king_rule *rule =
+		&k->ingress->kingress->rules[k->rule];
 
-	for (size_t i = 0; i < (hosts->n ? hosts->n : 1); i++) {
-		struct weir_str host = hosts->n ? hosts->v[i] : WEIR_STR("");
-		const struct ir_king_host *h = weir_ir_king_claimed(k->c, host);
+	for (size_t i = 0; i < count_hosts(rule); i++) {
+		struct weir_str host = host_of(rule, i);
+		const struct ir_king_host *h = owners[i];
 
 		if (!h) {
 			return; /* out of memory */
@@ -296,6 +347,7 @@ static void serve_rule(struct king *k, const struct king_served *s)
 void weir_ir_king_gateway(struct king *k)
 {
 	size_t n = k->ingress->kingress->n_rules;
+	struct king_gateways *g = k->gateways;
 
 	k->served = weir_ir_alloc(k->c, n, sizeof(*k->served));
 	for (k->rule = 0; k->served && k->rule < n; k->rule++) {
@@ -305,8 +357,10 @@ void weir_ir_king_gateway(struct king *k)
 		if ((k->has_private ||
 		     (k->has_public && !rule->is_cluster_local)) &&
 		    build(k, &k->served[k->rule])) {
-			serve_rule(k, &k->served[k->rule]);
+			serve_rule(k, &k->served[k->rule],
+				   g->owners + g->served_owners);
 		}
+		g->served_owners += count_hosts(rule);
 	}
 }
 

@@ -42,11 +42,9 @@ static uint64_t host_key(struct weir_str ns, struct weir_str name)
 	return weir_str_hash(name, weir_str_hash(ns, 3));
 }
 
-static struct ir_king_host *find_host(const struct ir *c, struct weir_str ns,
-				      struct weir_str name)
+static struct ir_king_host *among(struct ir_king_host *h, struct weir_str ns,
+				  struct weir_str name)
 {
-	struct ir_king_host *h = weir_ir_get(&c->kings, host_key(ns, name));
-
 	while (h && (!weir_str_eq(h->name, name) || !weir_str_eq(h->ns, ns))) {
 		h = h->next;
 	}
@@ -57,27 +55,35 @@ static void index_rule(struct ir *c, const struct weir_object *ingress,
 		       size_t number)
 {
 	const struct weir_king_rule *rule = &ingress->kingress->rules[number];
+	struct weir_str last = WEIR_STR_NULL;
 
 	for (size_t i = 0; rule->is_cluster_local && i < rule->hosts.n; i++) {
 		struct weir_str name = name_in_host(rule->hosts.v[i],
 						    ingress->ns);
+		struct ir_king_host *first;
 		struct ir_king_host *h;
 		uint64_t key;
 
-		if (!name.p || find_host(c, ingress->ns, name)) {
+		/* The three spellings of one name follow each other. */
+		if (!name.p || (last.p && weir_str_eq(last, name))) {
+			continue;
+		}
+		last = name;
+		key = host_key(ingress->ns, name);
+		first = weir_ir_get(&c->kings, key);
+		if (among(first, ingress->ns, name)) {
 			continue;
 		}
 		h = weir_ir_alloc(c, 1, sizeof(*h));
 		if (!h) {
 			return;
 		}
-		key = host_key(ingress->ns, name);
 		h->ns = ingress->ns;
 		h->name = name;
 		h->ingress = ingress;
 		h->rule = rule;
 		h->number = number;
-		h->next = weir_ir_get(&c->kings, key);
+		h->next = first;
 		weir_ir_put(c, &c->kings, key, h);
 	}
 }
@@ -126,7 +132,7 @@ const struct ir_king_host *weir_ir_king_host(struct ir *c, struct weir_str ns,
 	if (!c->has_kings) {
 		load_hosts(c);
 	}
-	return find_host(c, ns, name);
+	return among(weir_ir_get(&c->kings, host_key(ns, name)), ns, name);
 }
 
 /* ------------------------------------------------------------------ splits */
@@ -190,8 +196,9 @@ static bool is_revision_header(struct weir_str name)
 
 static struct weir_str detail_of(struct ir *c, const struct weir_king_split *s)
 {
+	static const char what[] = "revision ";
 	struct weir_str revision = s->service;
-	struct weir_str text;
+	char *text;
 
 	for (size_t i = 0; i < s->headers.n; i++) {
 		if (weir_str_eq_nocase(s->headers.v[i].key,
@@ -199,12 +206,15 @@ static struct weir_str detail_of(struct ir *c, const struct weir_king_split *s)
 			revision = s->headers.v[i].value;
 		}
 	}
-	text = weir_arena_printf(&c->arena, "revision %.*s",
-				 WEIR_STR_ARG(revision));
-	if (!text.p) {
-		c->error = -ENOMEM;
+	text = weir_ir_alloc(c, sizeof(what) - 1 + revision.n, 1);
+	if (!text) {
+		return WEIR_STR_NULL;
 	}
-	return text;
+	memcpy(text, what, sizeof(what) - 1);
+	if (revision.n) {
+		memcpy(text + sizeof(what) - 1, revision.p, revision.n);
+	}
+	return (struct weir_str){text, sizeof(what) - 1 + revision.n};
 }
 
 static void add_split_filters(struct ir *c, const struct weir_king_path *path,
@@ -547,17 +557,18 @@ void weir_ir_kingresses(struct ir *c)
 	struct king_gateways gateways;
 	size_t n;
 	const struct weir_object *const *v = kings_by_age(c, &n);
+	const struct weir_object **ours = weir_ir_alloc(c, n, sizeof(*ours));
+	size_t n_ours = 0;
 
 	weir_ir_king_gateways_begin(c, &gateways);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; ours && i < n; i++) {
 		if (is_ours(v[i])) {
-			weir_ir_king_claim(c, v[i]);
+			ours[n_ours++] = v[i];
 		}
 	}
-	for (size_t i = 0; i < n && !c->error; i++) {
-		if (is_ours(v[i])) {
-			serve(c, &gateways, v[i]);
-		}
+	weir_ir_king_claim(c, &gateways, ours, n_ours);
+	for (size_t i = 0; i < n_ours && !c->error; i++) {
+		serve(c, &gateways, ours[i]);
 	}
 	weir_ir_king_gateways_end(c, &gateways);
 }

@@ -163,6 +163,15 @@ struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
 	return s;
 }
 
+const struct weir_service_spec *weir_ir_service_spec(const struct ir *c,
+						     struct weir_str ns,
+						     struct weir_str name)
+{
+	const struct ir_service *s = find_service(c, ns, name);
+
+	return s ? s->object->service : NULL;
+}
+
 const struct weir_service_port *
 weir_ir_service_port(const struct weir_object *service, uint32_t port,
 		     const char *protocol)

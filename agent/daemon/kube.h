@@ -48,8 +48,8 @@ struct weir_kube_feed {
 	struct weir_status_update *updates;
 	uint32_t n_updates;
 	struct weir_timer sync_timer;
-	uint64_t synced_ms;
-	uint64_t rest_ms; /* until the next look at all objects */
+	uint64_t rested_ms; /* when the looks at all objects are made up for */
+	bool has_refused;   /* the look at hand: KIngresses that are refused */
 	uint32_t mark;
 	uint64_t results[_WEIR_KIND_MAX][_WEIR_KUBE_RESULT_MAX];
 

@@ -19,6 +19,7 @@
 #define UPDATES_MAX 64    /* on their way, with their texts */
 #define SYNC_MS 20        /* between two looks at all objects, or longer: */
 #define SYNC_SHARE 20     /* a look takes no more of the time than 1 in 20 */
+#define SYNC_AHEAD_MS 250 /* on the average: one change waits for nothing */
 #define PATIENCE_MS 3000  /* for agents that do not acknowledge */
 #define SERVICE_MS 5000   /* until a Service that was made is seen */
 #define ECHO_MS 5000      /* until a written status is seen again; doubled */
@@ -239,6 +240,7 @@ static int begin_update(struct weir_kube_feed *f, struct weir_status_update *u,
 struct look {
 	struct weir_kube_feed *f;
 	const struct weir_object *object;
+	uint64_t key;
 	const struct weir_verdict_id *id; /* NULL: nothing of it is ours */
 	const void *verdict;
 	bool is_programmed;
@@ -420,7 +422,7 @@ static void update(const struct look *l, struct record *record)
 	f->updates = u;
 	f->n_updates++;
 	u->feed = f;
-	u->key = key_of(f, l->object);
+	u->key = l->key;
 	u->kind = l->object->kind;
 	u->generation = l->object->generation;
 	u->hash = record->desired;
@@ -489,7 +491,7 @@ static bool is_paced(const struct look *l, struct record *record)
 
 static void compare(struct look *l, const struct weir_kube_meta *meta)
 {
-	struct record *record = get_record(l->f, key_of(l->f, l->object));
+	struct record *record = get_record(l->f, l->key);
 	uint64_t seen[4] = {l->f->control->conflicts_hash ^ l->f->held_hash};
 
 	if (!record) {
@@ -644,24 +646,24 @@ static void see_to_service(struct weir_kube_feed *f,
 }
 
 /* Its present state: the store has what it said before. */
-static bool is_refused(const struct weir_kube_feed *f,
-		       const struct weir_object *o)
+static bool is_refused(const struct weir_kube_feed *f, uint64_t key)
 {
-	const struct record *record = find_record(f, key_of(f, o));
+	const struct record *record = f->has_refused ? find_record(f, key)
+						     : NULL;
 
 	return record && record->refused == f->mark;
 }
 
 static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
 {
-	struct look l = {.f = f, .object = o};
+	struct look l = {.f = f, .object = o, .key = key_of(f, o)};
 	struct weir_kube_meta meta;
 
 	if (weir_kube_source_find(f->source, o->kind, o->ns, o->name, &meta) <
 	    0) {
 		return;
 	}
-	if (o->kind == WEIR_KIND_KINGRESS && is_refused(f, o)) {
+	if (o->kind == WEIR_KIND_KINGRESS && is_refused(f, l.key)) {
 		return;
 	}
 	l.verdict = verdict_of(&f->control->compiled.verdicts, o);
@@ -686,13 +688,18 @@ static void look_at_refused(struct weir_kube_feed *f,
 			    const struct weir_object *o,
 			    const struct weir_king_verdict *v)
 {
-	struct look l = {.f = f, .object = o, .id = &v->id, .verdict = v};
-	struct record *record = get_record(f, key_of(f, o));
+	struct look l = {.f = f,
+			 .object = o,
+			 .key = key_of(f, o),
+			 .id = &v->id,
+			 .verdict = v};
+	struct record *record = get_record(f, l.key);
 	struct weir_kube_meta meta;
 
 	if (record && weir_kube_source_find(f->source, o->kind, o->ns, o->name,
 					    &meta) == 0) {
 		record->refused = f->mark;
+		f->has_refused = true;
 		compare(&l, &meta);
 	}
 }
@@ -708,18 +715,26 @@ static bool may_write(const struct weir_kube_feed *f)
 	       weir_kube_source_is_synced(f->source);
 }
 
+/* A look is owed so much time without one. */
+static void rest(struct weir_kube_feed *f, uint64_t ms)
+{
+	uint64_t now_ms = weir_now_ms();
+
+	f->rested_ms = (f->rested_ms > now_ms ? f->rested_ms : now_ms) + ms;
+}
+
 static void sync(struct weir_timer *timer)
 {
 	struct weir_kube_feed *f = timer->arg;
 	uint64_t began_us = weir_now_us();
 	size_t n_live = 0;
 
-	f->synced_ms = weir_now_ms();
-	f->rest_ms = SYNC_MS;
+	rest(f, SYNC_MS);
 	if (!may_write(f)) {
 		return;
 	}
 	f->mark++;
+	f->has_refused = false;
 	weir_kube_refused(f, look_at_refused);
 	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
 		const struct weir_object *const *v;
@@ -735,14 +750,14 @@ static void sync(struct weir_timer *timer)
 		n_live += n;
 	}
 	drop_records(f, n_live);
-	f->rest_ms += (weir_now_us() - began_us) * SYNC_SHARE / 1000;
+	rest(f, (weir_now_us() - began_us) * SYNC_SHARE / 1000);
 }
 
 void weir_kube_status_changed(struct weir_kube_feed *f)
 {
-	uint64_t since = weir_now_ms() - f->synced_ms;
+	uint64_t may_ms = weir_now_ms() + SYNC_AHEAD_MS;
 
-	look_again(f, since >= f->rest_ms ? 0 : f->rest_ms - since);
+	look_again(f, f->rested_ms <= may_ms ? 0 : f->rested_ms - may_ms);
 }
 
 /* --------------------------------------------------------------------- life */

@@ -17,8 +17,7 @@ static inline size_t home(const struct weir_map *m, uint64_t key)
 
 void weir_map_fini(struct weir_map *m)
 {
-	free(m->keys);
-	free(m->values);
+	free(m->places);
 	*m = (struct weir_map){0};
 }
 
@@ -26,29 +25,24 @@ static size_t find(const struct weir_map *m, uint64_t key)
 {
 	size_t i = home(m, key);
 
-	while (m->keys[i] && m->keys[i] != key) {
+	while (m->places[i].key && m->places[i].key != key) {
 		i = (i + 1) & (m->cap - 1);
 	}
 	return i;
 }
 
-static int grow(struct weir_map *m)
+static int resize(struct weir_map *m, size_t cap)
 {
-	struct weir_map bigger = {.cap = m->cap ? m->cap * 2 : 16};
+	struct weir_map bigger = {.cap = cap, .n = m->n};
 
-	bigger.keys = calloc(bigger.cap, sizeof(*bigger.keys));
-	bigger.values = calloc(bigger.cap, sizeof(*bigger.values));
-	if (!bigger.keys || !bigger.values) {
-		weir_map_fini(&bigger);
+	bigger.places = calloc(bigger.cap, sizeof(*bigger.places));
+	if (!bigger.places) {
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < m->cap; i++) {
-		if (m->keys[i]) {
-			size_t at = find(&bigger, m->keys[i]);
-
-			bigger.keys[at] = m->keys[i];
-			bigger.values[at] = m->values[i];
-			bigger.n++;
+		if (m->places[i].key) {
+			bigger.places[find(&bigger, m->places[i].key)] =
+				m->places[i];
 		}
 	}
 	weir_map_fini(m);
@@ -56,24 +50,43 @@ static int grow(struct weir_map *m)
 	return 0;
 }
 
+/* Three quarters full is full. */
+static bool has_room(size_t cap, size_t n)
+{
+	return n * 4 <= cap * 3;
+}
+
+int weir_map_reserve(struct weir_map *m, size_t n)
+{
+	size_t cap = m->cap ? m->cap : 16;
+
+	if (n > SIZE_MAX / 64) {
+		return -ENOMEM;
+	}
+	while (!has_room(cap, n)) {
+		cap *= 2;
+	}
+	return cap > m->cap ? resize(m, cap) : 0;
+}
+
 int weir_map_put(struct weir_map *m, uint64_t key, uint64_t value)
 {
 	size_t at;
 
 	key = stored(key);
-	if (m->n * 4 >= m->cap * 3) {
-		int r = grow(m);
+	if (!has_room(m->cap, m->n + 1)) {
+		int r = resize(m, m->cap ? m->cap * 2 : 16);
 
 		if (r < 0) {
 			return r;
 		}
 	}
 	at = find(m, key);
-	if (!m->keys[at]) {
-		m->keys[at] = key;
+	if (!m->places[at].key) {
+		m->places[at].key = key;
 		m->n++;
 	}
-	m->values[at] = value;
+	m->places[at].value = value;
 	return 0;
 }
 
@@ -86,10 +99,10 @@ bool weir_map_get(const struct weir_map *m, uint64_t key, uint64_t *ret_value)
 		return false;
 	}
 	at = find(m, key);
-	if (!m->keys[at]) {
+	if (!m->places[at].key) {
 		return false;
 	}
-	*ret_value = m->values[at];
+	*ret_value = m->places[at].value;
 	return true;
 }
 
@@ -103,20 +116,19 @@ bool weir_map_del(struct weir_map *m, uint64_t key)
 		return false;
 	}
 	hole = find(m, key);
-	if (!m->keys[hole]) {
+	if (!m->places[hole].key) {
 		return false;
 	}
-	m->keys[hole] = 0;
+	m->places[hole].key = 0;
 	m->n--;
-	for (size_t i = (hole + 1) & (m->cap - 1); m->keys[i];
+	for (size_t i = (hole + 1) & (m->cap - 1); m->places[i].key;
 	     i = (i + 1) & (m->cap - 1)) {
-		size_t want = home(m, m->keys[i]);
+		size_t want = home(m, m->places[i].key);
 
 		if (((i - want) & (m->cap - 1)) >=
 		    ((i - hole) & (m->cap - 1))) {
-			m->keys[hole] = m->keys[i];
-			m->values[hole] = m->values[i];
-			m->keys[i] = 0;
+			m->places[hole] = m->places[i];
+			m->places[i].key = 0;
 			hole = i;
 		}
 	}
@@ -127,9 +139,9 @@ bool weir_map_next(const struct weir_map *m, size_t *pos, uint64_t *ret_key,
 		   uint64_t *ret_value)
 {
 	for (; *pos < m->cap; (*pos)++) {
-		if (m->keys[*pos]) {
-			*ret_key = m->keys[*pos];
-			*ret_value = m->values[*pos];
+		if (m->places[*pos].key) {
+			*ret_key = m->places[*pos].key;
+			*ret_value = m->places[*pos].value;
 			(*pos)++;
 			return true;
 		}

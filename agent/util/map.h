@@ -12,14 +12,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Side by side: a look-up is one cache miss. */
+struct weir_map_place {
+	uint64_t key; /* 0: empty */
+	uint64_t value;
+};
+
 struct weir_map {
-	uint64_t *keys; /* 0: empty */
-	uint64_t *values;
+	struct weir_map_place *places;
 	size_t cap; /* power of two, or 0 */
 	size_t n;
 };
 
 void weir_map_fini(struct weir_map *m);
+/* Room for n entries, so that it does not grow one doubling after the other.
+ * 0 or -ENOMEM. */
+int weir_map_reserve(struct weir_map *m, size_t n);
 /* Overwrites.  0 or -ENOMEM. */
 int weir_map_put(struct weir_map *m, uint64_t key, uint64_t value);
 bool weir_map_get(const struct weir_map *m, uint64_t key, uint64_t *ret_value);

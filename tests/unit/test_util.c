@@ -172,6 +172,31 @@ static void map_agrees_with_a_plain_array(void)
 	weir_map_fini(&m);
 }
 
+static void map_with_room_does_not_move(void)
+{
+	struct weir_map m = {0};
+	const struct weir_map_place *places;
+	uint64_t got;
+
+	must(weir_map_put(&m, 7, 70) == 0, "put");
+	must(weir_map_reserve(&m, 1000) == 0, "reserve");
+	places = m.places;
+	for (uint64_t i = 8; i < 1007; i++) {
+		must(weir_map_put(&m, i, i * 10) == 0, "put");
+	}
+	ok(m.n == 1000 && m.places == places, "%zu entries where room was",
+	   m.n);
+	must(weir_map_reserve(&m, 10) == 0, "reserve less");
+	ok(m.places == places, "it never shrinks");
+	for (uint64_t i = 7; i < 1007; i++) {
+		ok(weir_map_get(&m, i, &got) && got == i * 10, "lost %llu",
+		   (unsigned long long)i);
+	}
+	ok(weir_map_reserve(&m, SIZE_MAX) == -ENOMEM && m.n == 1000,
+	   "too much is refused, what is there stays");
+	weir_map_fini(&m);
+}
+
 static void addresses_round_trip(void)
 {
 	static const struct {
@@ -386,6 +411,6 @@ TAP_MAIN(TEST(numbers_are_decimal_and_bounded), TEST(strings_compare_bytewise),
 	 TEST(arena_memory_is_zeroed_and_aligned),
 	 TEST(base64_decodes_what_rfc_4648_shows),
 	 TEST(json_strings_are_escaped), TEST(map_agrees_with_a_plain_array),
-	 TEST(addresses_round_trip),
+	 TEST(map_with_room_does_not_move), TEST(addresses_round_trip),
 	 TEST(loop_runs_timers_in_order_and_io_once),
 	 TEST(sealed_memfds_cannot_be_written), TEST(descriptors_travel))

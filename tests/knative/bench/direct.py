@@ -23,6 +23,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--services", type=int, default=1000)
 parser.add_argument("--count", type=int, default=30)
 parser.add_argument("--workers", type=int, default=4, help="creating at once")
+parser.add_argument("--resume", action="store_true", help="with the KIngresses that an earlier run left")
 parser.add_argument("--echo", required=True, help="weir-echo")
 options = parser.parse_args()
 
@@ -89,12 +90,11 @@ def make(some):
         api.call("POST", KINGRESSES, kingress(name, name))
 
 
-begin()
-echo = subprocess.Popen([options.echo, "--name", "backend", f"http:{os.environ['NODE_IP']}:8080"])
-try:
+def populate(gateway):
+    """Returns how many others there are then."""
+    begin()
     revision("backend")
     many.watch()
-    gateway = api.get(f"{GATEWAYS}/knative-private")["spec"]["clusterIP"]
     time.sleep(1)
     many.sizes("no others")
     alone("0", "0 others", gateway)
@@ -106,8 +106,21 @@ try:
     print(f"{len(names)} KIngresses: all made after {made - began:.1f} s, all Ready after {max(many.ready[n] for n in names) - began:.1f} s")
     row("  each: seen -> Ready", [many.ready[n] - many.added[n] for n in names])
     time.sleep(3)
-    many.sizes(f"{len(names)} others")
-    alone(str(len(names)), f"{len(names)} others", gateway)
-    many.sizes(f"{len(names)} others, after")
+    return len(names)
+
+
+def resume():
+    many.watch()
+    time.sleep(2)
+    return len(many.ready)
+
+
+gateway = api.get(f"{GATEWAYS}/knative-private")["spec"]["clusterIP"]
+echo = subprocess.Popen([options.echo, "--name", "backend", f"http:{os.environ['NODE_IP']}:8080"])
+try:
+    others = resume() if options.resume else populate(gateway)
+    many.sizes(f"{others} others")
+    alone(str(others), f"{others} others", gateway)
+    many.sizes(f"{others} others, after")
 finally:
     echo.terminate()
