@@ -4,9 +4,11 @@
  * plane asks it before any hash table: a packet whose ends say nothing costs
  * words that are in the cache instead of buckets that are not.  Written by the
  * programs before they put an entry into weir_flow and by the agent before it
- * puts one into weir_fe; bits are only ever set, so a bit that is set means
- * "look", one that is not "there is none".  Only frontends and endpoints have
- * bits, never clients, so their number is bounded by what there is to reach.
+ * gives a frontend a row that says something; bits are only ever set, so a bit
+ * that is set means "look", one that is not "there is none".  A local frontend
+ * of the proxy has none: sk_lookup takes its connections, its packets pass.
+ * Only frontends and endpoints have bits, never clients, so their number is
+ * bounded by what there is to reach.
  */
 #ifndef WEIR_SIEVE_H
 #define WEIR_SIEVE_H

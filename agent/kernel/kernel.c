@@ -31,17 +31,22 @@
 
 /* ------------------------------------------------------- tables' callbacks */
 
-static int fe_put(void *arg, const struct weir_fe_key *key,
-		  const struct weir_fe *fe)
+static void announce(void *arg, const struct weir_fe_key *key)
 {
 	const struct weir_kernel *kernel = arg;
 	uint64_t *sieve = kernel->map_mem[WEIR_MAP_SIEVE];
 	uint32_t bit = weir_sieve_bit(&key->addr, key->port_be,
 				      WEIR_SIEVE_FRONT);
 
-	/* First: what the sieve does not know is not looked for. */
 	__atomic_fetch_or(&sieve[bit / 64], UINT64_C(1) << bit % 64,
 			  __ATOMIC_SEQ_CST);
+}
+
+static int fe_put(void *arg, const struct weir_fe_key *key,
+		  const struct weir_fe *fe)
+{
+	const struct weir_kernel *kernel = arg;
+
 	return bpf_map_update_elem(kernel->map_fd[WEIR_MAP_FE], key, fe,
 				   BPF_ANY) < 0
 		       ? -errno
@@ -138,6 +143,7 @@ static int open_tables(struct weir_kernel *kernel)
 	};
 	const struct weir_tables_ops ops = {
 		.arg = kernel,
+		.announce = announce,
 		.fe_put = fe_put,
 		.fe_del = fe_del,
 		.fe_next = fe_next,

@@ -551,6 +551,9 @@ static void commit_row(struct weir_tables *t, const struct weir_change *c,
 	struct weir_svc_rec *rec = &t->svcs[c->id];
 	struct weir_run old = rec->row;
 
+	if (c->run.n > 0) {
+		t->ops.announce(t->ops.arg, &rec->key);
+	}
 	store_index(&t->mem.svc[c->id], c->run.first, generation);
 	rec->row = c->run;
 	rec->has_row = true;

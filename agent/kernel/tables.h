@@ -44,6 +44,10 @@ struct weir_tables_ops {
 	/* Walks weir_fe: prev NULL for the first; -ENOENT at the end. */
 	int (*fe_next)(void *arg, const struct weir_fe_key *prev,
 		       struct weir_fe_key *ret_key, struct weir_fe *ret_fe);
+	/* The packet plane looks for this frontend from now on, and for ever;
+	 * called before its first row that says something.  Of frontends whose
+	 * rows are empty (local ones of the proxy) it need not know. */
+	void (*announce)(void *arg, const struct weir_fe_key *key);
 	/* Returns when no program runs any more that ran when it was called;
 	 * false: cannot tell. */
 	bool (*barrier)(void *arg);

@@ -20,6 +20,8 @@ struct fake {
 		struct weir_fe fe;
 		bool is_used;
 	} fes[N_FE];
+	struct weir_fe_key announced[N_FE];
+	uint32_t n_announced;
 	uint64_t now_ms;
 	uint32_t barriers;
 	uint32_t calls; /* on weir_fe */
@@ -36,6 +38,34 @@ static int find(struct fake *f, const struct weir_fe_key *key)
 		}
 	}
 	return -1;
+}
+
+static bool is_announced(const struct fake *f, const struct weir_fe_key *key)
+{
+	for (uint32_t i = 0; i < f->n_announced; i++) {
+		if (memcmp(&f->announced[i], key, sizeof(*key)) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void announce(void *arg, const struct weir_fe_key *key)
+{
+	const struct weir_row_hdr *row;
+	struct fake *f = arg;
+	int i = find(f, key);
+
+	if (is_announced(f, key)) {
+		return;
+	}
+	if (i >= 0) {
+		row = (const struct weir_row_hdr *)&f->mem
+			      .row[f->mem.svc[f->fes[i].fe.fid].first];
+		ok(row->flags == 0, "announced before its row says anything");
+	}
+	must(f->n_announced < N_FE, "room");
+	f->announced[f->n_announced++] = *key;
 }
 
 static int put(void *arg, const struct weir_fe_key *key,
@@ -134,6 +164,7 @@ static struct fake *fake_new(uint32_t n_row, uint32_t n_ep)
 	f->mem.epstat = calloc(1000, sizeof(*f->mem.epstat));
 	f->ops = (struct weir_tables_ops){
 		.arg = f,
+		.announce = announce,
 		.fe_put = put,
 		.fe_del = del,
 		.fe_next = next,
@@ -191,6 +222,7 @@ static const char *follow(struct fake *f, const char *addr, uint8_t proto)
 	}
 	row = (const struct weir_row_hdr *)&f->mem
 		      .row[f->mem.svc[f->fes[i].fe.fid].first];
+	ok(!row->flags || is_announced(f, &key), "the packet plane looks");
 	if (!(row->flags & WEIR_ROW_CONNECT)) {
 		snprintf(out, sizeof(out), "proxy %u", row->proxy);
 		return row->flags & WEIR_ROW_PROXY ? out : "pass";
@@ -272,6 +304,23 @@ static void a_plan_can_be_followed(void)
 	ok(publish(f, fes + 4, 1, 4, NULL) == 0, "IPv6");
 	is(follow(f, "[fd00::1]:80", IPPROTO_TCP), "[[fd01::1]:8]");
 	is(follow(f, VIP, IPPROTO_TCP), "-");
+	fake_free(f);
+}
+
+/* Its packets cost no more than those that are not weir's. */
+static void the_packet_plane_does_not_look_for_frontends_of_the_proxy(void)
+{
+	static const struct mini_fe http[] = {
+		{VIP, IPPROTO_TCP, .is_http = true, .is_local = true}};
+	struct fake *f = fake_new(1000, 1000);
+
+	must(publish(f, http, 1, 1, NULL) == 0, "local HTTP");
+	is(follow(f, VIP, IPPROTO_TCP), "pass");
+	ok(f->n_announced == 0, "nothing to look for");
+	must(publish(f, split, 1, 2, NULL) == 0, "its route is a TCPRoute now");
+	is(follow(f, VIP, IPPROTO_TCP),
+	   "[10.1.0.1:80 10.1.0.2:80] [10.1.0.3:80]");
+	ok(f->n_announced == 1, "it is looked for");
 	fake_free(f);
 }
 
@@ -648,6 +697,7 @@ static void a_pool_gives_back_what_it_took(void)
 }
 
 TAP_MAIN(TEST(a_plan_can_be_followed),
+	 TEST(the_packet_plane_does_not_look_for_frontends_of_the_proxy),
 	 TEST(a_dual_stack_group_is_a_set_for_each_family),
 	 TEST(an_equal_plan_writes_nothing),
 	 TEST(endpoint_churn_leaves_the_row),
