@@ -379,7 +379,9 @@ void weir_rewrite_response(const struct weir_rewrite *rw,
 	weir_out_str(o, h->reason);
 	WEIR_OUT_LIT(o, "\r\n");
 	put_fields(h, KEPT | FORWARDED, it, o);
-	if (h->status >= 200 && !(h->flags & WEIR_HEAD_DATE)) {
+	/* RFC 9110 6.6.1.  Filters have the last word on it. */
+	if (h->status >= 200 && !(h->flags & WEIR_HEAD_DATE) &&
+	    !(it && is_replaced(*it, WEIR_STR("Date")))) {
 		put_field(o, WEIR_STR("Date"), date);
 	}
 	if (it) {
