@@ -167,6 +167,62 @@ static inline int owner_of(const struct strict *m)
 	return f.p[f.n - 1] - '0';
 }
 
+/* The first request of client k that no backend has got and that may be what
+ * came out; -1: none.  *ret_again: one of those that some backend has got. */
+static inline int find_request(int k, const struct strict *out,
+			       const struct weir_buf *out_data, int *ret_again)
+{
+	for (int i = 0; i < REQUESTS_MAX; i++) {
+		struct strict in;
+
+		if (!request_of(k, i, &in, &scratch[0])) {
+			break;
+		}
+		if (!is_same(&in, &scratch[0], out, out_data)) {
+			continue;
+		}
+		if (!(client[k].used & 1ull << i)) {
+			return i;
+		}
+		*ret_again = i;
+	}
+	return -1;
+}
+
+/* Requests that begin alike are told apart by how they go on, and a paused
+ * backend is not read in time: another one, which has part of a request, was
+ * taken to have b's, and may as well have one that nobody has. */
+static inline bool swap_with_another(struct peer *b, const struct strict *out)
+{
+	_cleanup_buf_ struct weir_buf data = {0};
+	int k = b->owner;
+
+	for (int i = 0; i < BACKENDS; i++) {
+		struct peer *o = &backend[i];
+		struct strict in;
+		struct strict part;
+		int again;
+		int index;
+
+		if (o == b || o->owner != k || o->index < 0 ||
+		    o->index >= REQUESTS_MAX || o->may_upgrade ||
+		    !request_of(k, o->index, &in, &scratch[0]) ||
+		    !is_same(&in, &scratch[0], out, &scratch[1])) {
+			continue;
+		}
+		strict_request(o->got.p + o->at, o->got.n - o->at, false, &part,
+			       &data);
+		index = find_request(k, &part, &data, &again);
+		if (index >= 0) {
+			client[k].used |= 1ull << index;
+			b->index = o->index;
+			o->index = index;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A head has come whole: whose is it? */
 static inline void find_owner(struct peer *b, const struct strict *out)
 {
@@ -181,27 +237,35 @@ static inline void find_owner(struct peer *b, const struct strict *out)
 		b->index = REQUESTS_MAX;
 		return;
 	}
-	for (int i = 0; i < REQUESTS_MAX; i++) {
-		struct strict in;
-
-		if (!request_of(k, i, &in, &scratch[0])) {
-			break;
-		}
-		if (!is_same(&in, &scratch[0], out, &scratch[1])) {
-			continue;
-		}
-		if (!(client[k].used & 1ull << i)) {
-			client[k].used |= 1ull << i;
-			b->index = i;
-			return;
-		}
-		again = i;
+	b->index = find_request(k, out, &scratch[1], &again);
+	if (b->index >= 0) {
+		client[k].used |= 1ull << b->index;
+		return;
+	}
+	if (again >= 0 && !is_idempotent(out->method) &&
+	    swap_with_another(b, out)) {
+		return;
 	}
 	if (again < 0 || !is_idempotent(out->method)) {
 		die("a request that client %d did not send%s", k,
 		    again < 0 ? "" : " twice");
 	}
 	b->index = again;
+}
+
+/* Is what has come what its client sent?  If not, it may be another request
+ * that begins alike. */
+static inline void check_request(struct peer *b, const struct strict *out)
+{
+	struct strict in;
+
+	if (b->index == REQUESTS_MAX ||
+	    (request_of(b->owner, b->index, &in, &scratch[0]) &&
+	     is_same(&in, &scratch[0], out, &scratch[1]))) {
+		return;
+	}
+	client[b->owner].used &= ~(1ull << b->index);
+	find_owner(b, out);
 }
 
 /* What follows a request that was upgraded is as it was sent. */
@@ -250,7 +314,6 @@ static inline void read_requests(struct peer *b)
 	}
 	while (b->at < b->got.n && !b->is_raw && !b->is_tunnel) {
 		struct strict out;
-		struct strict in;
 
 		if (b->may_upgrade && memmem(b->sent.p, b->sent.n, " 101", 4)) {
 			b->is_tunnel = true;
@@ -271,11 +334,7 @@ static inline void read_requests(struct peer *b)
 		if (b->index < 0) {
 			find_owner(b, &out);
 		}
-		if (b->index < REQUESTS_MAX &&
-		    (!request_of(b->owner, b->index, &in, &scratch[0]) ||
-		     !is_same(&in, &scratch[0], &out, &scratch[1]))) {
-			die("a body that client %d did not send", b->owner);
-		}
+		check_request(b, &out);
 		if (out.message != STRICT_WHOLE) {
 			return;
 		}
