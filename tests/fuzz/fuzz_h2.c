@@ -30,6 +30,8 @@ static uint64_t fuzz_now_us(void)
 
 #define TURNS_MAX 200 /* until all is quiet */
 #define BACKENDS 8
+#define BUFFERS_MAX 1024
+#define CLIENTS_MAX 64
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -184,6 +186,53 @@ static void ask(const char *method, const char *path, bool is_grpc, bool is_all)
 	next_stream += 2;
 }
 
+/* Fields that have rules of their own. */
+static void ask_oddly(uint8_t how)
+{
+	_cleanup_buf_ struct weir_buf out = {0};
+
+	put_field(&out, ":method", "POST");
+	put_field(&out, ":scheme", how & 1 ? "https" : "http");
+	put_field(&out, ":path", "/1");
+	put_field(&out, ":authority", "t");
+	put_field(&out, "cookie", "a=b");
+	put_field(&out, "cookie", how & 2 ? "" : "c=d");
+	put_field(&out, "host", how & 4 ? "other" : "T");
+	put_field(&out, "content-length", how & 8 ? "9" : "-9");
+	say_frame(&client, 1, 4, next_stream, out.p, out.n);
+	next_stream += 2;
+}
+
+/* So many fields of one name, one with rules of its own or another. */
+static void put_many(struct weir_buf *out, const char *name, int n)
+{
+	static char value[121];
+
+	memset(value, 'v', sizeof(value) - 1);
+	for (int i = 0; i < n; i++) {
+		put_field(out, name, value);
+	}
+}
+
+/* More than a head may be, if how is great; trailers of the last request. */
+static void ask_at_length(uint8_t how, bool is_trailer)
+{
+	_cleanup_buf_ struct weir_buf out = {0};
+
+	if (is_trailer) {
+		put_many(&out, how & 1 ? "cookie" : "x", how);
+		say_frame(&client, 1, 5, next_stream - 2, out.p, out.n);
+		return;
+	}
+	put_field(&out, ":method", "GET");
+	put_field(&out, ":scheme", "http");
+	put_field(&out, ":path", "/2");
+	put_field(&out, ":authority", "two");
+	put_many(&out, how & 1 ? "cookie" : "x", 2 * how);
+	say_frame(&client, 1, 5, next_stream, out.p, out.n);
+	next_stream += 2;
+}
+
 /* One response of an h2c backend on its newest stream. */
 static void answer_h2(struct peer *b, uint8_t how, uint32_t stream)
 {
@@ -286,6 +335,22 @@ static void play_one(uint8_t op)
 	case 8:
 		say_frame(&client, 0, k & 1, next_stream - 2, "some data", 9);
 		break;
+	case 9: /* so many more buffers, or as many as before */
+		weir_blocks_fini(&worker->blocks);
+		worker->blocks.max = k < 8 ? worker->blocks.n_used + k
+					   : BUFFERS_MAX;
+		break;
+	case 10: /* likewise of clients and streams */
+		worker->max_clients = k < 8 ? worker->n_clients + k
+					    : CLIENTS_MAX;
+		break;
+	case 11:
+		ask_oddly(k);
+		break;
+	case 12:
+	case 13:
+		ask_at_length(k, op >> 4 == 13);
+		break;
 	default:
 		break;
 	}
@@ -333,6 +398,7 @@ static void begin(void)
 	limits.h2_window_bytes = 65535;
 	limits.h2_resets = 8;
 	limits.h2_controls = 32;
+	limits.h2_continuations = 4; /* libnghttp2 has a limit, too */
 	config.limits = limits;
 	site_must(ftruncate(site.stats_fd, 0) == 0 &&
 			  ftruncate(site.stats_fd, (off_t)site.stats_size) ==
@@ -346,6 +412,8 @@ static void begin(void)
 	site_must(weir_worker_init(worker, &config, 0, -1) == 0, "worker");
 	/* What config points to goes out of scope. */
 	worker->limits = &limits;
+	worker->blocks.max = BUFFERS_MAX;
+	worker->max_clients = CLIENTS_MAX;
 	read_clock(worker);
 	weir_wheel_init(&worker->wheel, worker->now_ms);
 	weir_worker_publish(worker, weir_plan_ref_get(site.plan[0]));
