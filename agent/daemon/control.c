@@ -2,7 +2,6 @@
 #include "control.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -20,8 +19,8 @@
 #define RETRY_MS 1000           /* after a refusal */
 #define CONFLICT_MS 2000        /* is the port free by now? */
 #define NOT_COMPILED UINT64_MAX /* store_version: compile in any case */
-#define TRIM_MS 300             /* quiet time before memory is given back */
-#define REST_MS 10000           /* more of it: what is used again soon */
+#define REST_MS 2000            /* quiet time before memory is given back */
+#define RESTLESS_MS 30000       /* there was none for so long: at once */
 
 static void compile_if_changed(struct weir_control *c);
 static void tell_in_force(struct weir_control *c);
@@ -383,6 +382,15 @@ static int compile(struct weir_control *c, uint64_t version)
 	return r;
 }
 
+/* What a compilation took serves the next one, if it comes soon. */
+static void rest_soon(struct weir_control *c)
+{
+	if (!c->rest_timer.due_ms ||
+	    weir_now_ms() - c->rested_ms < RESTLESS_MS) {
+		weir_loop_arm(c->loop, &c->rest_timer, REST_MS);
+	}
+}
+
 static void compile_if_changed(struct weir_control *c)
 {
 	uint64_t version = weir_store_version(c->store);
@@ -397,8 +405,7 @@ static void compile_if_changed(struct weir_control *c)
 	r = compile(c, version);
 	c->store_version = version;
 	c->pending_us = 0;
-	weir_loop_arm(c->loop, &c->trim_timer, TRIM_MS);
-	weir_loop_disarm(c->loop, &c->rest_timer);
+	rest_soon(c);
 	weir_diaglog_update(c);
 	if (r == 0) {
 		send_next(c);
@@ -495,14 +502,6 @@ static void on_memory(struct weir_timer *timer)
 	weir_control_again(timer->arg);
 }
 
-static void on_trim(struct weir_timer *timer)
-{
-	struct weir_control *c = timer->arg;
-
-	malloc_trim(0);
-	weir_loop_arm(c->loop, &c->rest_timer, REST_MS);
-}
-
 static void on_rest(struct weir_timer *timer)
 {
 	struct weir_control *c = timer->arg;
@@ -510,6 +509,7 @@ static void on_rest(struct weir_timer *timer)
 	weir_sealed_rest(&c->current);
 	weir_counters_rest(c->counters);
 	weir_give_back();
+	c->rested_ms = weir_now_ms();
 }
 
 void weir_control_reload(struct weir_control *c)
@@ -559,7 +559,6 @@ static void init(struct weir_control *c, const struct weir_control_parts *parts)
 	c->retry_timer = (struct weir_timer){.fn = on_retry, .arg = c};
 	c->conflict_timer = (struct weir_timer){.fn = on_conflict_timer,
 						.arg = c};
-	c->trim_timer = (struct weir_timer){.fn = on_trim, .arg = c};
 	c->rest_timer = (struct weir_timer){.fn = on_rest, .arg = c};
 	c->memory_timer = (struct weir_timer){.fn = on_memory, .arg = c};
 	/* As long as the proxy may answer on one, and a little. */
@@ -655,7 +654,6 @@ void weir_control_stop(struct weir_control *c)
 	weir_loop_disarm(c->loop, &c->retry_timer);
 	weir_loop_disarm(c->loop, &c->conflict_timer);
 	weir_loop_disarm(c->loop, &c->rest_timer);
-	weir_loop_disarm(c->loop, &c->trim_timer);
 	weir_loop_disarm(c->loop, &c->memory_timer);
 	c->feed->stop(c->feed);
 	weir_proxy_link_fini(&c->proxy);

@@ -77,8 +77,8 @@ struct weir_control {
 	struct weir_timer answer_timer;
 	struct weir_timer retry_timer;
 	struct weir_timer conflict_timer;
-	struct weir_timer trim_timer;
 	struct weir_timer rest_timer;
+	uint64_t rested_ms;        /* memory was given back last */
 	struct weir_memory memory; /* for the next compilation */
 	struct weir_timer memory_timer;
 	struct weir_control_stats stats;

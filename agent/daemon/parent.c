@@ -27,6 +27,7 @@
 #include "cleanup.h"
 #include "counters.h"
 #include "fdutil.h"
+#include "giveback.h"
 #include "listen.h"
 #include "log_file.h"
 #include "privs.h"
@@ -41,6 +42,7 @@
 #define BACKOFF_MAX_MS 5000
 #define STABLE_MS 10000
 #define STOP_GRACE_MS 3000 /* beyond the proxy's drain time */
+#define REST_MS 1000       /* after a start: from then on it waits, mostly */
 
 struct child {
 	struct parent *parent;
@@ -63,6 +65,7 @@ struct parent {
 	struct child proxy;
 	struct weir_io signal_io;
 	struct weir_timer stop_timer;
+	struct weir_timer rest_timer;
 	int signal_fd;
 	int shared_fd;
 	struct weir_counters counters;
@@ -287,6 +290,13 @@ static void start(struct child *c)
 			   role_name(c->role), strerror(-r));
 		weir_loop_arm(c->parent->loop, &c->restart, BACKOFF_MAX_MS);
 	}
+	weir_loop_arm(c->parent->loop, &c->parent->rest_timer, REST_MS);
+}
+
+static void on_rest(struct weir_timer *timer)
+{
+	(void)timer;
+	weir_give_back();
 }
 
 static void on_restart(struct weir_timer *timer)
@@ -630,6 +640,7 @@ int weir_parent_run(struct weir_options *options, int argc, char **argv)
 	init_child(&p, &p.agent, WEIR_ROLE_AGENT);
 	init_child(&p, &p.proxy, WEIR_ROLE_PROXY);
 	p.stop_timer = (struct weir_timer){.fn = on_stop_timer, .arg = &p};
+	p.rest_timer = (struct weir_timer){.fn = on_rest, .arg = &p};
 	r = set_up(&p, argc, argv);
 	if (r < 0) {
 		return 1;

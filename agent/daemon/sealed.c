@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 
 #include "cleanup.h"
 #include "fdutil.h"
+#include "giveback.h"
 
 void weir_sealed_fini(struct weir_sealed *b)
 {
@@ -19,18 +19,11 @@ void weir_sealed_fini(struct weir_sealed *b)
 	*b = WEIR_SEALED_NONE;
 }
 
-static void rest(const void *p, size_t n)
-{
-	if (p) {
-		madvise((void *)(uintptr_t)p, n, MADV_DONTNEED);
-	}
-}
-
 void weir_sealed_rest(const struct weir_sealed *b)
 {
-	rest(b->rules, b->rules_size);
-	rest(b->eps, b->eps_size);
-	rest(b->secrets, b->secrets_size);
+	weir_give_back_map(b->rules, b->rules_size);
+	weir_give_back_map(b->eps, b->eps_size);
+	weir_give_back_map(b->secrets, b->secrets_size);
 }
 
 bool weir_sealed_is_same(void *a, uint64_t *generation, size_t n, const void *b,

@@ -11,7 +11,7 @@
 #include "log.h"
 #include "private.h"
 
-#define REST_MS 10000
+#define REST_MS 3000
 
 static const enum weir_map_index tables[] = {
 	WEIR_MAP_SVC,   WEIR_MAP_ROW,     WEIR_MAP_SET,    WEIR_MAP_EP,

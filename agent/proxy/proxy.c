@@ -18,11 +18,14 @@
 
 #include "cleanup.h"
 #include "fdutil.h"
+#include "giveback.h"
 #include "lines.h"
 #include "log.h"
 #include "loop.h"
 #include "waker.h"
 #include "worker.h"
+
+#define REST_MS 2000 /* without a new plan */
 
 struct proxy {
 	const struct weir_proxy_config *config;
@@ -31,6 +34,7 @@ struct proxy {
 	int control_fd;
 	int signal_fd;
 	bool is_stopping;
+	bool is_resting; /* since the last plan */
 	uint64_t acked;
 	struct weir_lines *access; /* NULL: no access log */
 	struct weir_counters counters;
@@ -172,6 +176,21 @@ static void on_control(struct proxy *p)
 	}
 }
 
+/* What a new plan needed, and the start: checking it, the one before.  Requests
+ * map again what they use, some microseconds once. */
+static void rest(struct proxy *p)
+{
+	const struct weir_plan_ref *ref = p->last;
+
+	if (ref) {
+		weir_give_back_map(ref->rules, ref->rules_size);
+		weir_give_back_map(ref->eps, ref->eps_size);
+		weir_give_back_map(ref->secrets_map, ref->secrets_size);
+	}
+	weir_give_back();
+	p->is_resting = true;
+}
+
 static void loop(struct proxy *p)
 {
 	struct pollfd fds[3] = {
@@ -181,9 +200,15 @@ static void loop(struct proxy *p)
 	};
 
 	while (!p->is_stopping) {
-		if (poll(fds, 3, -1) < 0) {
+		int n = poll(fds, 3, p->is_resting ? -1 : REST_MS);
+
+		if (n == 0) {
+			rest(p);
+		}
+		if (n <= 0) {
 			continue;
 		}
+		p->is_resting = false;
 		if (fds[1].revents) {
 			on_control(p);
 		}

@@ -35,3 +35,10 @@ void weir_give_back(void)
 	malloc_trim(0);
 	dl_iterate_phdr(drop_object, NULL);
 }
+
+void weir_give_back_map(const void *map, size_t size)
+{
+	if (map) {
+		madvise((void *)(uintptr_t)map, size, MADV_DONTNEED);
+	}
+}

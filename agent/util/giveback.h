@@ -3,6 +3,8 @@
 #ifndef WEIR_UTIL_GIVEBACK_H
 #define WEIR_UTIL_GIVEBACK_H
 
+#include <stddef.h>
+
 /*
  * For a process that will rest: free heap, and the pages of program and
  * libraries.  These come back from the page cache one by one as they are used
@@ -10,5 +12,8 @@
  * verification of programs, a first TLS handshake) and never are.
  */
 void weir_give_back(void);
+/* Likewise, a shared mapping of a file or memfd, which keeps what it holds.
+ * NULL: nothing. */
+void weir_give_back_map(const void *map, size_t size);
 
 #endif

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # An agent at rest gives memory back, and has all of it when it is needed: kernel
-# tables, statistics, its program.
+# tables, statistics, its program.  So do the parent and the proxy.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,8 +25,12 @@ picked() {
 is_below() { # KIB PATTERN
 	(($(resident "$2") < $1))
 }
+has_given_back() { # ROLE: less is left of a library than the start alone maps
+	awk '/^[0-9a-f]+-/ { is = /libcrypto/ } /^Rss:/ && is { n += $2 } /^Anonymous:/ && is { n -= $2 }
+		END { exit n + 0 > 512 }' "/proc/$(agent_pid "$1")/smaps"
+}
 
-tap_plan 9
+tap_plan 11
 agent_start
 tap_ok $? 'an agent serves'
 pid=$(agent_pid agent)
@@ -46,6 +50,10 @@ tap_ok $? 'though connections go on'
 tap_ok $? 'and are counted'
 wait_until 30 is_below 512 bpf-map
 tap_ok $? 'asking does not change that for long'
+wait_until 30 has_given_back parent
+tap_ok $? 'the parent has given back what its start took'
+wait_until 30 has_given_back proxy
+tap_ok $? 'and the proxy'
 agent_weights 0 1
 in_plane -n 10 "$raw"
 agent_loaded '.failed == 0 and .backends == {"b": 10}'

@@ -95,8 +95,7 @@ def populate(gateway):
     begin()
     revision("backend")
     many.watch()
-    time.sleep(1)
-    many.sizes("no others")
+    many.sizes_at_rest("no others")
     alone("0", "0 others", gateway)
     names = [f"s{i}" for i in range(options.services)]
     began = time.time()
@@ -105,7 +104,6 @@ def populate(gateway):
     until(lambda: all(n in many.ready for n in names), 600, 0.2, "all KIngresses Ready")
     print(f"{len(names)} KIngresses: all made after {made - began:.1f} s, all Ready after {max(many.ready[n] for n in names) - began:.1f} s")
     row("  each: seen -> Ready", [many.ready[n] - many.added[n] for n in names])
-    time.sleep(3)
     return len(names)
 
 
@@ -119,8 +117,8 @@ gateway = api.get(f"{GATEWAYS}/knative-private")["spec"]["clusterIP"]
 echo = subprocess.Popen([options.echo, "--name", "backend", f"http:{os.environ['NODE_IP']}:8080"])
 try:
     others = resume() if options.resume else populate(gateway)
-    many.sizes(f"{others} others")
+    many.sizes_at_rest(f"{others} others")
     alone(str(others), f"{others} others", gateway)
-    many.sizes(f"{others} others, after")
+    many.sizes_at_rest(f"{others} others, after")
 finally:
     echo.terminate()

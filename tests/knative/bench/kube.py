@@ -232,10 +232,10 @@ def weir_processes(node):
 
 
 def memory(pid):
-    """RSS and its anonymous part, MiB."""
-    with open(f"/proc/{pid}/status") as f:
-        kib = dict(re.findall(r"(VmRSS|RssAnon):\s+(\d+)", f.read()))
-    return int(kib["VmRSS"]) / 1024, int(kib["RssAnon"]) / 1024
+    """RSS, its anonymous part, and PSS, MiB."""
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        kib = dict(re.findall(r"^(Rss|Anonymous|Pss):\s+(\d+)", f.read(), re.MULTILINE))
+    return tuple(int(kib[k]) / 1024 for k in ("Rss", "Anonymous", "Pss"))
 
 
 def cpu_of_process(pid):

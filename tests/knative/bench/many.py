@@ -56,6 +56,13 @@ def share(names, workers, make):
 def sizes(text):
     for n in nodes():
         parts = {role: memory(pid) for role, pid in weir_processes(n).items()}
-        shown = ", ".join(f"{role} {rss:.1f} ({anon:.1f})" for role, (rss, anon) in sorted(parts.items()))
-        both = sum(parts[r][0] for r in parts if r != "parent"), sum(parts[r][1] for r in parts if r != "parent")
-        print(f"{text}: node {n}: RSS MiB (anonymous): {shown}; agent and proxy {both[0]:.1f} ({both[1]:.1f})", flush=True)
+        shown = ", ".join(f"{role} {rss:.1f} ({anon:.1f})" for role, (rss, anon, _) in sorted(parts.items()))
+        rss, anon, pss = (sum(p[i] for p in parts.values()) for i in range(3))
+        print(f"{text}: node {n}: RSS MiB (anonymous): {shown}; all {rss:.1f} ({anon:.1f}), PSS {pss:.1f}", flush=True)
+
+
+def sizes_at_rest(text):
+    """As they are now, and when nothing has changed for a while (agent/README.md)."""
+    sizes(f"{text}, at work")
+    time.sleep(5)
+    sizes(f"{text}, at rest")
