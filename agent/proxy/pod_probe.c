@@ -11,9 +11,6 @@
 #include "addr.h"
 #include "cleanup.h"
 
-/* A SYN to an address that is not there yet is lost, and TCP would wait a
- * second before the next one. */
-#define CONNECT_MS 100
 /* queue-proxy keeps an answer back while its container starts. */
 #define ANSWER_MS 3000
 
@@ -21,13 +18,13 @@ static void end(struct weir_pod_probe *p)
 {
 	weir_loop_del(p->all->loop, &p->io);
 	weir_close(&p->fd);
-	weir_rev_put(&p->rev);
+	weir_rev_put(&p->key->rev);
 	p->all->n--;
 }
 
 static void succeed(struct weir_pod_probe *p)
 {
-	weir_rev_set_early(p->rev, p->pod, true);
+	weir_rev_set_early(p->key->rev, p->key->pod, true);
 	end(p);
 	p->all->on_early(p->all->arg);
 }
@@ -76,7 +73,7 @@ static void ask(struct weir_pod_probe *p)
 		return;
 	}
 	p->is_sent = true;
-	p->due_ms = weir_now_ms() + ANSWER_MS;
+	p->key->due_ms = weir_now_ms() + ANSWER_MS;
 }
 
 static void on_io(struct weir_io *io, uint32_t events)
@@ -99,14 +96,15 @@ find_free(struct weir_pod_probes *all, const struct weir_rev *rev, uint64_t pod)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < WEIR_POD_PROBES; i++) {
-		struct weir_pod_probe *p = &all->v[i];
+		struct weir_pod_probe_key *key = &all->keys[i];
 
-		if (p->rev == rev && p->pod == pod) {
+		if (key->rev == rev && key->pod == pod) {
 			return NULL;
 		}
-		n += p->rev == rev;
-		if (!p->rev && !found) {
-			found = p;
+		n += key->rev == rev;
+		if (!key->rev && !found) {
+			found = &all->v[i];
+			found->key = key;
 		}
 	}
 	/* No revision has all of them; more than that are not remembered. */
@@ -114,7 +112,8 @@ find_free(struct weir_pod_probes *all, const struct weir_rev *rev, uint64_t pod)
 }
 
 void weir_pod_probe_begin(struct weir_pod_probes *all, struct weir_rev *rev,
-			  const struct weir_endpoint *endpoint)
+			  const struct weir_endpoint *endpoint,
+			  uint32_t connect_ms)
 {
 	uint64_t pod = weir_rev_pod(&endpoint->addr, endpoint->port_be);
 	struct weir_pod_probe *p = find_free(all, rev, pod);
@@ -137,14 +136,14 @@ void weir_pod_probe_begin(struct weir_pod_probes *all, struct weir_rev *rev,
 		return;
 	}
 	p->all = all;
-	p->rev = weir_rev_get(rev);
-	p->pod = pod;
+	p->key->rev = weir_rev_get(rev);
+	p->key->pod = pod;
+	p->key->due_ms = weir_now_ms() + connect_ms;
 	p->addr = endpoint->addr;
 	p->port_be = endpoint->port_be;
 	p->fd = TAKE_FD(fd);
 	p->is_sent = false;
 	p->n_in = 0;
-	p->due_ms = weir_now_ms() + CONNECT_MS;
 	all->n++;
 }
 
@@ -153,7 +152,7 @@ void weir_pod_probes_expire(struct weir_pod_probes *all)
 	uint64_t now = weir_now_ms();
 
 	for (uint32_t i = 0; all->n && i < WEIR_POD_PROBES; i++) {
-		if (all->v[i].rev && all->v[i].due_ms <= now) {
+		if (all->keys[i].rev && all->keys[i].due_ms <= now) {
 			end(&all->v[i]);
 		}
 	}
@@ -162,15 +161,12 @@ void weir_pod_probes_expire(struct weir_pod_probes *all)
 void weir_pod_probes_init(struct weir_pod_probes *all, struct weir_loop *loop)
 {
 	all->loop = loop;
-	for (uint32_t i = 0; i < WEIR_POD_PROBES; i++) {
-		all->v[i].fd = -1;
-	}
 }
 
 void weir_pod_probes_fini(struct weir_pod_probes *all)
 {
 	for (uint32_t i = 0; i < WEIR_POD_PROBES; i++) {
-		if (all->v[i].rev) {
+		if (all->keys[i].rev) {
 			end(&all->v[i]);
 		}
 	}

@@ -10,20 +10,26 @@
 #include "loop.h"
 #include "revision.h"
 
-#define WEIR_POD_PROBES 64 /* at a time */
+/* At a time; queue-proxy keeps an answer back while its container starts. */
+#define WEIR_POD_PROBES 256
 
 struct weir_pod_probes;
+
+/* What is looked through each time. */
+struct weir_pod_probe_key {
+	struct weir_rev *rev; /* NULL: not in use */
+	uint64_t pod;
+	uint64_t due_ms;
+};
 
 struct weir_pod_probe {
 	struct weir_io io;
 	struct weir_pod_probes *all;
-	struct weir_rev *rev; /* NULL: not in use */
-	uint64_t pod;
+	struct weir_pod_probe_key *key;
 	struct weir_ip addr;
 	__be16 port_be;
-	int fd;
+	int fd; /* of no meaning while not in use */
 	bool is_sent;
-	uint64_t due_ms;
 	uint32_t n_in;
 	char in[512];
 };
@@ -33,15 +39,18 @@ struct weir_pod_probes {
 	void (*on_early)(void *arg); /* one said yes */
 	void *arg;
 	uint32_t n;
+	struct weir_pod_probe_key keys[WEIR_POD_PROBES];
 	struct weir_pod_probe v[WEIR_POD_PROBES];
 };
 
 void weir_pod_probes_init(struct weir_pod_probes *probes,
 			  struct weir_loop *loop);
 void weir_pod_probes_fini(struct weir_pod_probes *probes);
-/* Asks that pod of rev, unless it is being asked; later, when as many are. */
+/* Asks that pod of rev, unless it is being asked or as many are; it is given up
+ * unless it is connected within connect_ms. */
 void weir_pod_probe_begin(struct weir_pod_probes *probes, struct weir_rev *rev,
-			  const struct weir_endpoint *endpoint);
+			  const struct weir_endpoint *endpoint,
+			  uint32_t connect_ms);
 /* Gives up those that take too long.  Wants to be called every few ms while n
  * is not 0. */
 void weir_pod_probes_expire(struct weir_pod_probes *probes);

@@ -51,9 +51,11 @@ struct weir_rev {
 		struct weir_rev *next_probed;
 		uint64_t area;
 		uint64_t n;
-		uint64_t at_us; /* of these, the last report */
-		uint32_t first; /* requests told of before */
-		uint64_t probe_ms;
+		uint64_t at_us;    /* of these, the last report */
+		uint32_t first;    /* requests told of before */
+		uint64_t pods;     /* that were probed, all in one sum */
+		uint64_t probe_ms; /* when next */
+		uint64_t eager_ms; /* until then without longer pauses */
 		uint32_t pause_ms;
 	} own;
 	uint32_t n_slots;

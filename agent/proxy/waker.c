@@ -17,10 +17,22 @@
 /* serving activator/handler/concurrency_reporter.go: reportInterval */
 #define REPORT_MS 1000
 #define REPORT_BYTES 32768 /* of one message, about */
-/* How often pods are asked: soon at first, then less and less. */
-#define PROBE_MS 5
-#define PROBE_PAUSE_MIN_MS 10
+/* How often pods are asked.  One that does not listen yet refuses, which costs
+ * some 50 us of both sides, and what it is late by is late for the request: so
+ * nearly all the time as long as most programs take to start, then less and
+ * less.  With many revisions each less often: about PROBE_RATE a millisecond in
+ * all. */
+#define PROBE_MS 1
+#define PROBE_PAUSE_MIN_MS 2
 #define PROBE_PAUSE_MAX_MS 100
+#define PROBE_EAGER_MS 2000
+#define PROBE_RATE 2
+/* A SYN to an address that is not there yet is lost, and TCP would wait a
+ * second before the next one: this many pauses, within bounds.  The largest is
+ * the time that Knative's activator allows (probeTimeout). */
+#define CONNECT_PAUSES 4
+#define CONNECT_MIN_MS 20
+#define CONNECT_MAX_MS 300
 
 struct weir_waker {
 	struct weir_waker_config config;
@@ -36,6 +48,7 @@ struct weir_waker {
 	struct weir_plan_ref *plan;
 	struct weir_rev *reported; /* they are reported on each second */
 	struct weir_rev *probed;   /* requests wait for one of their pods */
+	uint32_t n_probed;
 	/* Shared with the other threads. */
 	_Atomic(struct weir_plan_ref *) next_plan;
 	_Atomic(struct weir_rev *) told; /* the last told first */
@@ -176,6 +189,15 @@ pods_of(const struct weir_waker *k, const struct weir_rev *rev, uint32_t *ret_n)
 			   ret_n);
 }
 
+static uint32_t connect_ms(const struct weir_rev *rev)
+{
+	uint32_t ms = rev->own.pause_ms * CONNECT_PAUSES;
+
+	return ms < CONNECT_MIN_MS   ? CONNECT_MIN_MS
+	       : ms > CONNECT_MAX_MS ? CONNECT_MAX_MS
+				     : ms;
+}
+
 static void probe_pods(struct weir_waker *k, struct weir_rev *rev)
 {
 	uint32_t n;
@@ -185,8 +207,25 @@ static void probe_pods(struct weir_waker *k, struct weir_rev *rev)
 		if (e[i].flags & WEIR_ENDPOINT_UNREADY &&
 		    !weir_rev_is_early(
 			    rev, weir_rev_pod(&e[i].addr, e[i].port_be))) {
-			weir_pod_probe_begin(&k->probes, rev, &e[i]);
+			weir_pod_probe_begin(&k->probes, rev, &e[i],
+					     connect_ms(rev));
 		}
+	}
+}
+
+static void probe_again(const struct weir_waker *k, struct weir_rev *rev,
+			uint64_t now_ms)
+{
+	uint32_t share_ms = k->n_probed / PROBE_RATE;
+
+	rev->own.probe_ms = now_ms + (rev->own.pause_ms > share_ms
+					      ? rev->own.pause_ms
+					      : share_ms);
+	if (now_ms > rev->own.eager_ms) {
+		rev->own.pause_ms += rev->own.pause_ms / 4 + 1;
+	}
+	if (rev->own.pause_ms > PROBE_PAUSE_MAX_MS) {
+		rev->own.pause_ms = PROBE_PAUSE_MAX_MS;
 	}
 }
 
@@ -203,16 +242,13 @@ static void on_probe(struct weir_timer *timer)
 		if (atomic_load(&rev->n_waiting) == 0) {
 			*pp = rev->own.next_probed;
 			rev->own.is_probed = false;
+			k->n_probed--;
 			weir_rev_put(&rev);
 			continue;
 		}
 		if (rev->own.probe_ms <= now_ms) {
 			probe_pods(k, rev);
-			rev->own.probe_ms = now_ms + rev->own.pause_ms;
-			rev->own.pause_ms += rev->own.pause_ms / 4;
-			if (rev->own.pause_ms > PROBE_PAUSE_MAX_MS) {
-				rev->own.pause_ms = PROBE_PAUSE_MAX_MS;
-			}
+			probe_again(k, rev, now_ms);
 		}
 		pp = &rev->own.next_probed;
 	}
@@ -225,7 +261,24 @@ static void probe_soon(struct weir_waker *k, struct weir_rev *rev)
 {
 	rev->own.probe_ms = 0;
 	rev->own.pause_ms = PROBE_PAUSE_MIN_MS;
+	rev->own.eager_ms = weir_now_ms() + PROBE_EAGER_MS;
 	weir_loop_arm(k->loop, &k->probe, 0);
+}
+
+/* A pod is there that was not: it begins to be asked as often as at first. */
+static void probe_new(struct weir_waker *k, struct weir_rev *rev)
+{
+	uint32_t n;
+	const struct weir_endpoint *e = pods_of(k, rev, &n);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		sum += weir_rev_pod(&e[i].addr, e[i].port_be);
+	}
+	if (sum != rev->own.pods) {
+		rev->own.pods = sum;
+		probe_soon(k, rev);
+	}
 }
 
 /* ------------------------------------------------------------ what is told */
@@ -246,6 +299,7 @@ static void take_told(struct weir_waker *k)
 			rev->own.is_probed = true;
 			rev->own.next_probed = k->probed;
 			k->probed = weir_rev_get(rev);
+			k->n_probed++;
 			probe_soon(k, rev);
 		}
 		weir_rev_put(&rev);
@@ -299,7 +353,7 @@ static void follow(struct weir_waker *k)
 	(void)weir_autoscaler_follow(&k->autoscaler, e, n);
 	for (struct weir_rev *rev = k->probed; rev;
 	     rev = rev->own.next_probed) {
-		probe_soon(k, rev);
+		probe_new(k, rev);
 	}
 }
 

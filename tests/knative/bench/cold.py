@@ -4,20 +4,30 @@
 
   cold.py parts [--path NAME:NODE[:KEY=VALUE] ...]   one sleeping revision after another, the paths in turn
   cold.py lost  --requests N                         N requests, each of which finds a sleeping revision
-  cold.py burst --services N                         N sleeping revisions woken at once
+  cold.py burst --services N [--path ...]            N sleeping revisions woken at once, the paths in turn
 
 A path is the node whose network the client is in, and so whose agent serves it, and
 an annotation of the Knative Service, if any.  With two agents that have other flags,
-or another annotation, two ways of waking are measured in one run.
+or another annotation, two ways of waking are measured in one run; the first path is
+compared with each of the others.
+
+The network's share of a request is all of it but the pod: from the request until the
+Deployment is scaled, and from the moment at which both of the pod's sockets listen
+(queue-proxy's and its program's) until 200.  Between these are the controllers of the
+cluster, the scheduler, the node and the programs themselves.
 """
 import argparse
 import collections
+import multiprocessing
+import statistics
 import threading
 import time
 
 from kube import (DEPLOYMENTS, KSVCS, MODES, PODS, PUBLIC, api, ask, begin, condition, create, enter_node, ksvc,
                   outside, row, until)
+from sockets import Listeners
 
+PORTS = (8012, 8080)  # queue-proxy, the program
 SLEEPY = {"initial-scale": 0, "window": "6s"}
 
 
@@ -30,6 +40,7 @@ class World:
         self.mode = {}
         self.scaled = {}
         self.since = {}
+        self.listeners = Listeners(PORTS)
         api.watch(PODS, self.on_pod)
         api.watch(MODES, self.on_mode)
         api.watch(DEPLOYMENTS, self.on_deployment)
@@ -41,23 +52,9 @@ class World:
             if kind == "DELETED" or "deletionTimestamp" in pod["metadata"]:  # queue-proxy drains for 30 s
                 self.pods[owner].pop(name, None)
                 return
-            times = self.pods[owner].setdefault(name, {"object": now})
-            ip = pod.get("status", {}).get("podIP")
-            if ip and "probed" not in times:
-                times["probed"] = True
-                threading.Thread(target=self.serves, args=(ip, times), daemon=True).start()
+            times = self.pods[owner].setdefault(name, {"object": now, "uid": pod["metadata"]["uid"]})
             if condition({"metadata": {}, "status": {"conditions": pod.get("status", {}).get("conditions", [])}}):
                 times.setdefault("ready", now)
-
-    @staticmethod
-    def serves(ip, times):
-        """Until its queue-proxy says that the program behind it is ready."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if ask(f"{ip}:8012", "probe", headers={"K-Network-Probe": "queue"}, timeout=1)[0] == 200:
-                times["serves"] = time.time()
-                return
-            time.sleep(0.003)
 
     def on_mode(self, kind, o, now):
         if kind != "DELETED":
@@ -84,10 +81,16 @@ class World:
             new = [t for t in self.pods[name].values() if t["object"] > began]
         return min(new, key=lambda t: t["object"]) if new else None
 
+    def listens(self, times):
+        """When the last of its sockets began to; None: not yet."""
+        ports = self.listeners.times[times["uid"]]
+        return max(ports.values()) if len(ports) == len(PORTS) else None
+
 
 def make(names, notes):
     for name in names:
-        create(ksvc(name, annotations=SLEEPY, on=notes.get(name)), wait=False)
+        if not options.reuse or not api.get(f"{KSVCS}/{name}", missing=True):
+            create(ksvc(name, annotations=SLEEPY, on=notes.get(name)), wait=False)
     for name in names:
         until(lambda: condition(api.get(f"{KSVCS}/{name}")), 240, 0.05, f"{name} is Ready")
 
@@ -108,39 +111,73 @@ def wake(name, node=1):
     return result[0]
 
 
-def parts():
-    paths = []
+def serve(pipe):
+    """A process for the client: what watches the API server takes none of its time."""
+    while True:
+        pipe.send(wake(*pipe.recv()))
+
+
+def paths_of():
+    """(name, node, annotations, names of its Knative Services) of each path; they are made."""
+    found = []
     for text in options.path:
         name, node, *note = text.split(":")
-        paths.append((name, int(node), dict([note[0].split("=", 1)]) if note else {}))
-    names = {p[0]: [f"{p[0]}-{i}" for i in range(options.services)] for p in paths}
-    make([n for p in paths for n in names[p[0]]], {n: p[2] for p in paths for n in names[p[0]]})
+        found.append((name, int(node), dict([note[0].split("=", 1)]) if note else {},
+                      [f"{name}-{i}" for i in range(options.services)]))
+    make([n for p in found for n in p[3]], {n: p[2] for p in found for n in p[3]})
+    return found
+
+
+def compare(figures, what):
+    """The first path with each of the others."""
+    (first, f), *others = figures.items()
+    for other, o in others:
+        for key in what:
+            for text, q in (("median", .5), ("p99", .99)):
+                a, b = (sorted(v)[int(q * len(v))] for v in (f[key], o[key]))
+                print(f"{key.strip()}, {text}: {first} {a / b:.2f} x {other}", flush=True)
+
+
+TOTAL = "request -> 200"
+SHARE = "network's share"
+WIDER = "  with the controllers: all but pod object -> sockets listen"
+
+
+def parts():
+    client, pipe = multiprocessing.get_context("fork").Pipe()
+    multiprocessing.get_context("fork").Process(target=serve, args=(pipe,), daemon=True).start()
+    paths = paths_of()
     world = World()
     figures = {p[0]: collections.defaultdict(list) for p in paths}
     failed = 0
     for turn in range(options.rounds + 1):
         for i in range(options.services):
-            for p in paths if (turn + i) % 2 else reversed(paths):
-                name = names[p[0]][i]
+            for path, node, _, names in paths if (turn + i) % 2 else reversed(paths):
+                name = names[i]
                 until(lambda: world.sleeps(name), 180, 0.02, f"{name} sleeps")
-                status, began, ended, own, body = wake(name, p[1])
+                client.send((name, node))
+                status, began, ended, own, body = client.recv()
                 if status != 200 or not own:
                     failed += 1
                     print(f"{name}: {status} {body[:100]!r}", flush=True)
                     continue
+                t = until(lambda: world.started(name, began), 60, 0.01, f"{name}: a pod")
+                listens = until(lambda: world.listens(t), 60, 0.01, f"{name}: its sockets listen")
                 if turn == 0:  # the first start of a ksvc waits for the autoscaler's tick
                     continue
-                t = until(lambda: world.started(name, began), 60, 0.01, f"{name}: a pod")
-                until(lambda: "serves" in t, 60, 0.01, f"{name}: its pod serves")
-                f = figures[p[0]]
-                f["request -> 200"].append(ended - began)
-                f["  request -> pod object"].append(t["object"] - began)
-                f["  pod object -> pod serves (8012)"].append(t["serves"] - t["object"])
-                f["  pod serves -> 200"].append(ended - t["serves"])
-                f["network share: all but pod object -> serves"].append(ended - began - (t["serves"] - t["object"]))
+                scaled = world.scaled[name]
+                f = figures[path]
+                f[TOTAL].append(ended - began)
+                f["  request -> Deployment scaled"].append(scaled - began)
+                f["  Deployment scaled -> pod object"].append(t["object"] - scaled)
+                f["  pod object -> sockets listen"].append(listens - t["object"])
+                f["  sockets listen -> 200"].append(ended - listens)
+                f[SHARE].append(scaled - began + ended - listens)
+                f[WIDER].append(t["object"] - began + ended - listens)
     for path, f in figures.items():
         for name, values in f.items():
             row(f"{path}: {name}", values)
+    compare(figures, (SHARE, WIDER, TOTAL))
     print(f"failed: {failed}")
     return failed
 
@@ -149,7 +186,7 @@ def lost():
     names = [f"sleeper-{i}" for i in range(options.services)]
     make(names, {})
     world = World()
-    lock, times, bad, awake = threading.Lock(), [], [], []
+    lock, times, bad, awake, early = threading.Lock(), [], [], [], []
     asked = [0]
 
     def one(name):
@@ -167,10 +204,14 @@ def lost():
                 if status != 200 or not own:
                     bad.append(name)
                     print(f"lost: {name} {status} {body[:200]!r}", flush=True)
-                elif not world.started(name, began):
-                    awake.append(name)  # found it awake: does not count
-                    asked[0] -= 1
-                    continue
+                else:
+                    pod = world.started(name, began)
+                    if not pod:
+                        awake.append(name)  # found it awake: does not count
+                        asked[0] -= 1
+                        continue
+                    if pod.get("ready", ended) >= ended:
+                        early.append(name)
                 times.append(ended - began)
                 if len(times) % 100 == 0:
                     print(f"{len(times)} requests, {len(bad)} lost", flush=True)
@@ -181,30 +222,35 @@ def lost():
     for w in workers:
         w.join()
     row("a sleeping revision: request -> 200", times)
-    print(f"requests {len(times)}, lost {len(bad)}; {len(awake)} more found it awake")
-    return len(bad) or len(times) != options.requests
+    print(f"requests {len(times)}, lost {len(bad)}; {len(early)} answered before the pod was seen Ready;"
+          f" {len(awake)} more found it awake")
+    return len(bad) or len(times) != options.requests or len(early) < options.early
 
 
 def burst():
-    names = [f"many-{i}" for i in range(options.services)]
-    make(names, {})
+    paths = paths_of()
     world = World()
-    for turn in range(options.rounds):
-        until(lambda: all(world.sleeps(n) for n in names), 300, 0.2, "all sleep")
-        results = {}
-        workers = [threading.Thread(target=lambda n: results.update({n: wake(n)}), args=(n,)) for n in names]
-        for w in workers:
-            w.start()
-        for w in workers:
-            w.join()
-        bad = {n: r for n, r in results.items() if r[0] != 200 or not r[3]}
-        for n, r in bad.items():
-            print(f"lost: {n} {r[0]} {r[4][:200]!r}")
-        row(f"{len(names)} at once: request -> 200", [r[2] - r[1] for r in results.values()])
-        print(f"requests {len(results)}, lost {len(bad)}", flush=True)
-        if bad:
-            return 1
-    return 0
+    figures = {p[0]: {TOTAL: []} for p in paths}
+    lost = 0
+    for _ in range(options.rounds):
+        for path, node, _, names in paths:
+            until(lambda: all(world.sleeps(n) for n in names), 300, 0.2, "all sleep")
+            results = {}
+            workers = [threading.Thread(target=lambda n: results.update({n: wake(n, node)}), args=(n,))
+                       for n in names]
+            for w in workers:
+                w.start()
+            for w in workers:
+                w.join()
+            bad = {n: r for n, r in results.items() if r[0] != 200 or not r[3]}
+            for n, r in bad.items():
+                print(f"lost: {n} {r[0]} {r[4][:200]!r}")
+            lost += len(bad)
+            figures[path][TOTAL] += [r[2] - r[1] for r in results.values()]
+            row(f"{path}: {len(names)} at once: {TOTAL}", [r[2] - r[1] for r in results.values()])
+            print(f"requests {len(results)}, lost {len(bad)}", flush=True)
+    compare(figures, (TOTAL,))
+    return lost
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -213,10 +259,13 @@ parser.add_argument("--path", action="append", default=[], help="NAME:NODE[:KEY=
 parser.add_argument("--services", type=int, default=10)
 parser.add_argument("--rounds", type=int, default=2)
 parser.add_argument("--requests", type=int, default=100)
+parser.add_argument("--early", type=int, default=0, help="lost: at least as many before the pod is Ready")
 parser.add_argument("--nodes", type=int, default=1, help="clients on that many nodes in turn")
 parser.add_argument("--address", default=PUBLIC)
 parser.add_argument("--timeout", type=float, default=300, help="of a request; Serving's own is 300")
+parser.add_argument("--reuse", action="store_true", help="the Knative Services of an earlier run, where they are")
 options = parser.parse_args()
 options.path = options.path or ["weir:1"]
-begin()
+if not options.reuse:
+    begin()
 raise SystemExit(bool(globals()[options.command]()))
