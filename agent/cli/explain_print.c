@@ -151,6 +151,17 @@ static void put_name(struct weir_buf *out, bool has_colour, const char *name)
 	weir_buf_printf(out, "%*s", 10 - (int)strlen(name), "");
 }
 
+/* How many requests at once each endpoint gets; 0: any number. */
+static uint32_t concurrency_of(const struct weir_plan *plan,
+			       const struct weir_ref *ref)
+{
+	return ref->group == WEIR_NONE
+		       ? 0
+		       : WEIR_PLAN_ELEM(plan, struct weir_group, plan->groups,
+					ref->group)
+				 ->concurrency;
+}
+
 static void put_endpoints(const struct weir_plan_view *view,
 			  const struct weir_ref *ref, struct weir_buf *out)
 {
@@ -173,6 +184,11 @@ static void put_endpoints(const struct weir_plan_view *view,
 	}
 	if (n > ENDPOINTS_SHOWN) {
 		weir_buf_printf(out, ", +%" PRIu32, n - ENDPOINTS_SHOWN);
+	}
+	n = concurrency_of(view->rules, ref);
+	if (n) {
+		weir_buf_printf(out, "; %" PRIu32 " request%s at once each", n,
+				n == 1 ? "" : "s");
 	}
 }
 
@@ -499,7 +515,12 @@ static void put_json_refs(const struct weir_explanation *e,
 					weir_addr_format(&v[k].addr,
 							 v[k].port_be, addr));
 		}
-		weir_buf_addz(out, "]}");
+		weir_buf_addz(out, "]");
+		n = concurrency_of(plan, &ref[i]);
+		if (n) {
+			weir_buf_printf(out, ",\"concurrency\":%" PRIu32, n);
+		}
+		weir_buf_addz(out, "}");
 	}
 }
 

@@ -94,7 +94,8 @@ static void emit_groups(struct emit *e)
 					 .object = g->object,
 					 .port = g->port,
 					 .port_name = text(e, g->port_name),
-					 .flags = g->flags};
+					 .flags = g->flags,
+					 .concurrency = g->concurrency};
 
 		((struct weir_group *)weir_writer_at(&e->w,
 						     span))[g->index] = out;

@@ -54,9 +54,10 @@ struct ir_group {
 	uint32_t object;
 	uint32_t port;
 	struct weir_str port_name;
-	uint32_t index; /* among all groups */
-	uint8_t proto;  /* IPPROTO_* */
-	uint8_t flags;  /* WEIR_GROUP_* */
+	uint32_t index;       /* among all groups */
+	uint8_t proto;        /* IPPROTO_* */
+	uint8_t flags;        /* WEIR_GROUP_* */
+	uint32_t concurrency; /* of a revision's pods; 0: any number */
 	const struct ir_endpoint *endpoints;
 	uint32_t n_endpoints;
 	struct ir_group *next;     /* of the same Service */

@@ -274,10 +274,15 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 			       : split_port(service->object, s);
 	}
 	if (port) {
+		struct ir_group *group = weir_ir_group(c, service, port);
+
 		if (weir_ir_port_is_h2c(port, true)) {
 			r->proto = WEIR_BACKEND_H2C;
 		}
-		r->group = weir_ir_group(c, service, port);
+		if (group) {
+			group->concurrency = weir_ir_concurrency(c, service);
+		}
+		r->group = group;
 		r->state = r->group ? WEIR_REF_OK : WEIR_REF_UNREADY;
 		r->revision = weir_ir_revision(c, ingress, service, port);
 		r->is_bare = r->group && !r->revision &&

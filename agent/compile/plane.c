@@ -56,6 +56,11 @@ static enum weir_reason look_at_refs(struct ir *c, const struct ir_rule *rule)
 		if (r->proto != WEIR_BACKEND_HTTP1) {
 			return WEIR_REASON_MIXED_PROTOCOL;
 		}
+		/* A connection would stay at its pod, with others that are free
+		 * (serving issue 15663). */
+		if (r->group && r->group->concurrency) {
+			return WEIR_REASON_NEEDS_LIMIT;
+		}
 		/* A sleeping revision is woken by the activator, which needs
 		 * the headers. */
 		if (r->is_split &&

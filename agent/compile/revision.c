@@ -70,18 +70,32 @@ static const struct ir_group *find_pods(struct ir *c,
 	return NULL;
 }
 
-static uint32_t look_at(struct ir *c, const struct weir_object *ingress,
-			const struct ir_service *service,
-			const struct weir_service_port *port)
+static const struct weir_object *find_revision(const struct ir *c,
+					       const struct ir_service *service)
 {
 	const struct weir_object *o = weir_store_find(
 		c->store, WEIR_KIND_KREVISION, service->object->ns,
 		service->name);
+
+	return o && o->revision ? o : NULL;
+}
+
+uint32_t weir_ir_concurrency(struct ir *c, const struct ir_service *service)
+{
+	const struct weir_object *o = find_revision(c, service);
+
+	return o ? o->revision->concurrency : 0;
+}
+
+static uint32_t look_at(struct ir *c, const struct weir_object *ingress,
+			const struct ir_service *service,
+			const struct weir_service_port *port)
+{
+	const struct weir_object *o = find_revision(c, service);
 	const struct ir_group *pods;
 	struct ir_revision *r;
 
-	if (!o || !o->revision || o->revision->is_limited ||
-	    o->revision->has_kubelet_probe ||
+	if (!o || o->revision->concurrency || o->revision->has_kubelet_probe ||
 	    weir_str_is(port->name, "https") ||
 	    is_left_to_activator(c, ingress)) {
 		return LEFT_ALONE;

@@ -17,5 +17,8 @@ struct ir_revision {
 uint32_t weir_ir_revision(struct ir *c, const struct weir_object *ingress,
 			  struct ir_service *service,
 			  const struct weir_service_port *port);
+/* How many requests at once each pod behind it takes; 0: any number, or it is
+ * no revision's. */
+uint32_t weir_ir_concurrency(struct ir *c, const struct ir_service *service);
 
 #endif

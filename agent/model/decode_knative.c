@@ -263,7 +263,10 @@ void weir_decode_revision(struct weir_decode *d, const struct weir_node *root)
 		return;
 	}
 	d->object->revision = r;
-	r->is_limited = n && n->type == WEIR_NODE_INT && n->number > 0;
+	if (n && n->type == WEIR_NODE_INT && n->number > 0) {
+		r->concurrency = n->number < UINT32_MAX ? (uint32_t)n->number
+							: UINT32_MAX;
+	}
 	for (const struct weir_node *c = list ? list->child : NULL; c;
 	     c = c->next) {
 		r->has_kubelet_probe |= has_kubelet_probe(c);

@@ -446,7 +446,7 @@ struct weir_king_spec {
 };
 
 struct weir_revision_spec {
-	bool is_limited;        /* its pods take so many requests and no more */
+	uint32_t concurrency; /* requests at once that each pod takes; 0: any */
 	bool has_kubelet_probe; /* queue-proxy does not know when it is ready */
 };
 

@@ -454,6 +454,9 @@ const char *weir_reason_text(uint8_t reason)
 		[WEIR_REASON_NEEDS_REST] =
 			"split by connection asked, but a revision slept until "
 			"a moment ago",
+		[WEIR_REASON_NEEDS_LIMIT] =
+			"split by connection asked, but pods of a revision "
+			"take a limited number of requests at once",
 	};
 
 	return text_of(text, _WEIR_REASON_MAX, reason);

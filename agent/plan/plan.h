@@ -63,6 +63,7 @@ enum weir_reason {
 	WEIR_REASON_NEEDS_SNI,    /* the server name of the TLS hello decides */
 	WEIR_REASON_NEEDS_CLIENT, /* the namespace of the client decides */
 	WEIR_REASON_NEEDS_REST, /* split asked, a revision slept until lately */
+	WEIR_REASON_NEEDS_LIMIT, /* split asked, a pod takes few requests */
 	_WEIR_REASON_MAX
 };
 
@@ -301,8 +302,9 @@ struct weir_group {
 	uint32_t object; /* Service */
 	uint32_t port;   /* Service port, host order */
 	struct weir_span port_name;
-	uint32_t flags; /* WEIR_GROUP_* */
-	uint32_t pad;
+	uint32_t flags;       /* WEIR_GROUP_* */
+	uint32_t concurrency; /* requests at once that each endpoint takes, but
+			       * for activators; 0: any number */
 };
 #define WEIR_GROUP_PODS                                                        \
 	1u /* of a revision's private Service, those that are not ready too:   \

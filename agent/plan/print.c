@@ -447,6 +447,9 @@ static void print_group(struct weir_buf *out, const struct weir_plan_view *view,
 		weir_buf_addz(out, " port ");
 		put(out, plan, g->port_name);
 	}
+	if (g->concurrency) {
+		weir_buf_printf(out, " concurrency %" PRIu32, g->concurrency);
+	}
 	weir_buf_addz(out, g->flags & WEIR_GROUP_PODS ? " pods\n" : "\n");
 	e = weir_eps_of(view->eps, index, &n);
 	for (uint32_t i = 0; i < n; i++) {

@@ -299,6 +299,9 @@ static void put_group(struct json *j, const struct weir_group *g)
 	number(j, "port", g->port);
 	span(j, "portName", g->port_name);
 	truth(j, "pods", g->flags & WEIR_GROUP_PODS);
+	if (g->concurrency) {
+		number(j, "concurrency", g->concurrency);
+	}
 	e = weir_eps_of(j->eps, (uint32_t)(g - first), &n);
 	key(j, "endpoints");
 	weir_buf_addz(j->out, "[");

@@ -22,6 +22,7 @@
 
 struct iovec;
 struct weir_access;
+struct weir_gate;
 struct weir_h2;
 struct weir_hold_queue;
 struct weir_layer;
@@ -131,6 +132,7 @@ struct weir_client {
 	bool is_counted;     /* among its client's connections */
 	bool is_shed;        /* over its client's limit: answered and ended */
 	bool is_send_broken; /* the upstream takes no more of the request */
+	bool is_crowded;     /* its pods have as many as they take */
 	uint8_t attempts;    /* endpoints tried */
 	uint32_t tls_listener; /* which its server name chose; 0: no TLS */
 	__be16 peer_port_be;
@@ -160,7 +162,8 @@ struct weir_client {
 	const struct weir_frontend *frontend;
 	const struct weir_rule *rule;
 	const struct weir_ref *ref;
-	struct weir_rev *rev; /* it is activated here, and counted there */
+	struct weir_rev *rev;   /* it is activated here, and counted there */
+	struct weir_gate *gate; /* through which it has its place at up */
 	uint32_t first_endpoint;
 	uint32_t backend_cert; /* of its listener: weir_listener */
 	uint64_t started_us;
@@ -168,6 +171,7 @@ struct weir_client {
 	uint64_t head_ms;    /* of the first byte of the head */
 	uint64_t connect_at; /* deadlines, ms; 0: none */
 	uint64_t hold_at;    /* until when it may wait for an endpoint */
+	uint64_t hold_us;    /* since when it did first */
 	/* Among those that wait for the same endpoints (hold.h); NULL: it does
 	 * not wait. */
 	struct weir_hold_queue *hold;

@@ -5,6 +5,7 @@
 
 #include "activate.h"
 #include "cleanup.h"
+#include "gate.h"
 #include "worker.h"
 
 #define RETRY_MS 100
@@ -49,10 +50,74 @@ static struct weir_hold_queue *queue_for(struct weir_worker *w, uint64_t key)
 }
 
 /* Only splits of Knative have a detail. */
+static bool is_of_knative(const struct weir_client *c)
+{
+	return c->rule && c->rule->flags & WEIR_RULE_HOLD && c->ref->detail.n;
+}
+
 static bool may_wait(const struct weir_worker *w, const struct weir_client *c)
 {
-	return c->rule && c->rule->flags & WEIR_RULE_HOLD && c->ref->detail.n &&
-	       !w->is_draining && (!c->attempts || c->rev) && !c->has_retried;
+	return is_of_knative(c) && !w->is_draining &&
+	       (c->is_crowded || ((!c->attempts || c->rev) && !c->has_retried));
+}
+
+/* While the proxy ends all go on at once: queue-proxy keeps them waiting. */
+struct weir_gate *weir_hold_gate(const struct weir_worker *w,
+				 const struct weir_client *c)
+{
+	struct weir_gate *const *gates = c->plan->ref->gates;
+
+	return gates && is_of_knative(c) && !w->is_draining
+		       ? gates[c->ref->group]
+		       : NULL;
+}
+
+bool weir_hold_is_turn(const struct weir_worker *w, const struct weir_client *c,
+		       const struct weir_gate *gate)
+{
+	uint32_t oldest;
+
+	if (c->hold && c->hold->first != c) {
+		return false;
+	}
+	oldest = weir_gate_oldest(gate);
+	if (oldest == WEIR_GATE_NOBODY || (c->hold && oldest == w->index)) {
+		return true;
+	}
+	if (oldest != w->index) {
+		/* It may know less than this one: of a new plan. */
+		weir_worker_room(w->all[oldest]);
+	}
+	return false;
+}
+
+void weir_hold_pass(struct weir_worker *w, const struct weir_gate *gate)
+{
+	uint32_t i = weir_gate_oldest(gate);
+	struct weir_hold_queue *q;
+
+	if (i == WEIR_GATE_NOBODY) {
+		return;
+	}
+	if (i != w->index) {
+		weir_worker_room(w->all[i]);
+		return;
+	}
+	q = *place_of(&w->holds, gate->key);
+	if (q) {
+		weir_worker_queue(w, q->first);
+	}
+}
+
+/* The first one of q is another one, or there is none any more. */
+static void first_changed(struct weir_worker *w,
+			  const struct weir_hold_queue *q)
+{
+	if (q->gate) {
+		weir_gate_wait(q->gate, w->index,
+			       q->first ? q->first->hold_us : 0);
+		weir_hold_pass(w, q->gate);
+	}
 }
 
 static enum weir_step no_endpoint(struct weir_worker *w, struct weir_client *c)
@@ -60,6 +125,10 @@ static enum weir_step no_endpoint(struct weir_worker *w, struct weir_client *c)
 	if (c->rev) {
 		return weir_answer(w, c, 504, WEIR_PROXY_HOLD_TIMEOUT,
 				   "the revision did not wake in time");
+	}
+	if (c->is_crowded) {
+		return weir_answer(w, c, 504, WEIR_PROXY_HOLD_TIMEOUT,
+				   "no pod of the revision was free in time");
 	}
 	return c->attempts ? weir_answer(w, c, 503, WEIR_PROXY_CONNECT_FAILED,
 					 "no endpoint could be connected")
@@ -78,10 +147,33 @@ static void set_deadline(const struct weir_worker *w, struct weir_client *c)
 	c->attempts = 0;
 }
 
+/* c is the last one of its queue. */
+static void join_gate(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_hold_queue *q = c->hold;
+
+	if (!q->gate) {
+		struct weir_gate *gate = weir_hold_gate(w, c);
+
+		q->gate = gate ? weir_gate_get(gate) : NULL;
+	}
+	if (q->gate && q->first == c) {
+		weir_gate_wait(q->gate, w->index, c->hold_us);
+		/* A place that became free just now was not passed to it. */
+		if (weir_gate_oldest(q->gate) == w->index) {
+			weir_worker_queue(w, c);
+		}
+	}
+}
+
 enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_hold_queue *q;
 
+	if (c->is_crowded && c->hold_us) {
+		/* It may have waited for slices before. */
+		c->hold_at = c->hold_us / 1000 + w->limits->hold_timeout_ms;
+	}
 	if (!may_wait(w, c) || (c->hold_at && c->hold_at <= w->now_ms)) {
 		return no_endpoint(w, c);
 	}
@@ -95,8 +187,10 @@ enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
 				   "too many requests wait for an endpoint");
 	}
 	if (!c->hold_at) {
-		c->hold_at = w->now_ms + (c->rev ? w->limits->hold_timeout_ms
-						 : w->limits->hold_lag_ms);
+		c->hold_at = w->now_ms + (c->rev || c->is_crowded
+						  ? w->limits->hold_timeout_ms
+						  : w->limits->hold_lag_ms);
+		c->hold_us = w->now_us;
 	}
 	set_deadline(w, c);
 	c->hold = q;
@@ -108,19 +202,25 @@ enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
 	w->holds.n++;
 	weir_count_reason(&w->counters, WEIR_PROXY_HELD);
 	weir_count(&w->counters.shared->totals.held, 1);
+	if (c->is_crowded) {
+		weir_count_reason(&w->counters, WEIR_PROXY_QUEUED);
+	}
 	if (c->rev) {
 		weir_activate_waits(w, c, true);
 	}
+	join_gate(w, c);
 	return WEIR_STEP_WAIT;
 }
 
 void weir_hold_end(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_hold_queue *q = c->hold;
+	bool was_first;
 
 	if (!q) {
 		return;
 	}
+	was_first = q->first == c;
 	if (c->rev) {
 		weir_activate_waits(w, c, false);
 	}
@@ -134,10 +234,15 @@ void weir_hold_end(struct weir_worker *w, struct weir_client *c)
 	c->connect_at = 0;
 	w->holds.n--;
 	weir_uncount(&w->counters.shared->totals.held);
-	if (--q->n == 0) {
+	q->n--;
+	if (was_first) {
+		first_changed(w, q);
+	}
+	if (q->n == 0) {
 		struct weir_hold_queue **pp = place_of(&w->holds, q->key);
 
 		*pp = q->next;
+		weir_gate_put(&q->gate);
 		weir_free_ptr(&q);
 	}
 }
@@ -168,6 +273,16 @@ const struct weir_endpoint *weir_hold_endpoints(const struct weir_worker *w,
 		}
 	}
 	return NULL;
+}
+
+void weir_hold_drive_first(struct weir_worker *w)
+{
+	for (uint32_t b = 0; w->holds.n && b < WEIR_HOLD_BUCKETS; b++) {
+		for (struct weir_hold_queue *q = w->holds.buckets[b]; q;
+		     q = q->next) {
+			weir_worker_queue(w, q->first);
+		}
+	}
 }
 
 void weir_hold_drive_all(struct weir_worker *w)

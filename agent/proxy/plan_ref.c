@@ -8,6 +8,7 @@
 #include "certs.h"
 #include "cleanup.h"
 #include "fdutil.h"
+#include "gate.h"
 #include "revision.h"
 
 static void destroy(struct weir_plan_ref **refp)
@@ -16,6 +17,9 @@ static void destroy(struct weir_plan_ref **refp)
 
 	if (!ref) {
 		return;
+	}
+	if (ref->gates) {
+		weir_gates_put(&ref->gates, ref->view.rules->groups.n);
 	}
 	weir_regexes_free(&ref->regexes);
 	weir_certs_free(&ref->certs);
@@ -92,6 +96,12 @@ int weir_plan_ref_find_revs(struct weir_plan_ref *ref,
 		ref->n_revs = ref->view.rules->revisions.n;
 	}
 	return r;
+}
+
+int weir_plan_ref_find_gates(struct weir_plan_ref *ref, struct weir_gates *all,
+			     uint32_t n_workers)
+{
+	return weir_gates_of(all, ref->view.rules, n_workers, &ref->gates);
 }
 
 int weir_plan_ref_add_udp(struct weir_plan_ref *ref,

@@ -15,6 +15,8 @@
 #include "secrets.h"
 
 struct weir_certs;
+struct weir_gate;
+struct weir_gates;
 
 struct weir_udp_fd {
 	int fd;
@@ -44,6 +46,7 @@ struct weir_plan_ref {
 	struct weir_udp_fd *udp; /* owned */
 	struct weir_rev **revs;  /* of weir_plan.revisions */
 	uint32_t n_revs;
+	struct weir_gate **gates; /* of weir_plan.groups; NULL: no limits */
 };
 
 struct weir_plan_use {
@@ -65,6 +68,9 @@ int weir_plan_ref_new(const int fds[static WEIR_IPC_BLOCKS],
 int weir_plan_ref_find_revs(struct weir_plan_ref *ref,
 			    const struct weir_plan_ref *before,
 			    uint32_t n_workers);
+/* Finds its gates (gate.h), or makes them.  0 or -ENOMEM. */
+int weir_plan_ref_find_gates(struct weir_plan_ref *ref, struct weir_gates *all,
+			     uint32_t n_workers);
 /* Adds a datagram socket, which is consumed on success. */
 int weir_plan_ref_add_udp(struct weir_plan_ref *ref,
 			  const struct weir_ipc_udp *at, int *fd);

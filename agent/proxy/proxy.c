@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "fdutil.h"
+#include "gate.h"
 #include "giveback.h"
 #include "lines.h"
 #include "log.h"
@@ -38,8 +39,9 @@ struct proxy {
 	uint64_t acked;
 	struct weir_lines *access; /* NULL: no access log */
 	struct weir_counters counters;
-	struct weir_peers *peers;      /* NULL: no limit */
-	struct weir_waker *waker;      /* NULL: nobody to report to */
+	struct weir_peers *peers; /* NULL: no limit */
+	struct weir_waker *waker; /* NULL: nobody to report to */
+	struct weir_gates gates;
 	struct weir_plan_ref *last;    /* given to the workers */
 	struct weir_plan_ref *partial; /* its sockets are still arriving */
 };
@@ -93,6 +95,10 @@ static int take_plan(struct proxy *p, const struct weir_ipc *msg,
 		if (r == 0) {
 			r = weir_plan_ref_find_revs(p->partial, p->last,
 						    p->config->n_workers);
+		}
+		if (r == 0) {
+			r = weir_plan_ref_find_gates(p->partial, &p->gates,
+						     p->config->n_workers);
 		}
 		if (r < 0) {
 			return r;
@@ -275,6 +281,7 @@ static int start_workers(struct proxy *p)
 		if (r == 0) {
 			p->workers[i]->peers = p->peers;
 			p->workers[i]->waker = p->waker;
+			p->workers[i]->all = p->workers;
 			p->workers[i]->access =
 				p->access ? weir_lines_ring(p->access, i)
 					  : NULL;
@@ -364,6 +371,7 @@ int weir_proxy_run(const struct weir_proxy_config *config)
 	weir_peers_free(&p.peers);
 	weir_plan_ref_put(&p.last);
 	weir_plan_ref_put(&p.partial);
+	weir_gates_fini(&p.gates);
 	weir_close(&p.signal_fd);
 	weir_close(&p.control_fd);
 	return r;

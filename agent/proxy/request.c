@@ -242,6 +242,7 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->up_closing = false;
 	c->attempts = 0;
 	c->hold_at = 0;
+	c->hold_us = 0;
 	c->head_sent = 0;
 	c->ready = 0;
 	c->body_sent = 0;

@@ -16,6 +16,7 @@
 #include "addr.h"
 #include "cleanup.h"
 #include "h2.h"
+#include "hold.h"
 #include "revision.h"
 #include "tls.h"
 #include "worker.h"
@@ -549,6 +550,18 @@ static int take_or_dial(struct weir_worker *w, const struct weir_client *c,
 	return 0;
 }
 
+/* It had one at endpoint that it cannot use. */
+static int no_place(struct weir_worker *w, struct weir_client *c,
+		    const struct weir_endpoint *endpoint, int error)
+{
+	if (c->gate) {
+		weir_uncount(&weir_epstat_of(&w->counters, endpoint->stat)
+				      ->in_flight);
+		weir_hold_pass(w, TAKE_PTR(c->gate));
+	}
+	return error;
+}
+
 int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 			  const struct weir_endpoint *endpoint, bool wants_new,
 			  bool must_be_live)
@@ -562,7 +575,7 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 	int r;
 
 	if (!ep) {
-		return -ENOMEM;
+		return no_place(w, c, endpoint, -ENOMEM);
 	}
 	if (!c->is_raw && c->ref->proto == WEIR_BACKEND_H2C) {
 		r = open_stream(w, c, ep, endpoint, &u);
@@ -571,7 +584,7 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 				 &u);
 	}
 	if (r < 0) {
-		return r;
+		return no_place(w, c, endpoint, r);
 	}
 	if (c->access) {
 		c->access->endpoint = endpoint->addr;
@@ -585,7 +598,9 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 	ep->n_busy++;
 	w->pool.n_busy++;
 	weir_count(&u->stat->requests, 1);
-	weir_count(&u->stat->in_flight, 1);
+	if (!c->gate) {
+		weir_count(&u->stat->in_flight, 1);
+	}
 	c->up = u;
 	return 0;
 }
@@ -610,6 +625,9 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	ep->n_busy--;
 	w->pool.n_busy--;
 	weir_uncount(&u->stat->in_flight);
+	if (c->gate) {
+		weir_hold_pass(w, TAKE_PTR(c->gate));
+	}
 	if (!is_reusable || weir_end_is_stream(&u->end) || !has_room(w, ep) ||
 	    ep->mark != w->pool.mark || w->is_draining) {
 		close_upstream(w, u,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which endpoint of a group a request goes to. */
 #include "activate.h"
+#include "gate.h"
 #include "hold.h"
 #include "worker.h"
 
@@ -34,26 +35,126 @@ static uint32_t less_burdened(struct weir_worker *w,
 	return burden_of(w, &eps[k]) < burden_of(w, &eps[i]) ? k : i;
 }
 
+/* The least burdened one of n >= 1, of equals the first from place x on. */
+static const struct weir_endpoint *
+least_burdened(struct weir_worker *w, const struct weir_endpoint *eps,
+	       uint32_t n, uint32_t x, uint64_t *ret_burden)
+{
+	const struct weir_endpoint *best = &eps[x];
+	uint64_t least = burden_of(w, best);
+
+	for (uint32_t i = 1; least > 0 && i < n; i++) {
+		const struct weir_endpoint *e = &eps[(x + i) % n];
+		uint64_t burden = burden_of(w, e);
+
+		if (burden < least) {
+			best = e;
+			least = burden;
+		}
+	}
+	*ret_burden = least;
+	return best;
+}
+
+/* Its requests are counted; ids without a place share one. */
+static bool is_counted(const struct weir_worker *w,
+		       const struct weir_endpoint *e)
+{
+	return e->stat && e->stat < w->counters.max_endpoints;
+}
+
+/*
+ * Pods that take limit requests at once: the least burdened one gets it, as
+ * long as fewer are under way there from this node; else it waits here, where
+ * the first pod that is done gets it, not at a pod that may be busy for long.
+ *
+ * The limit is the pod's whole one and not this node's share of it: nodes do
+ * not know of each other's load, which is seldom even (one node answers for the
+ * address of a Gateway), and a share of 1 cannot be divided.  Serving's
+ * activators divide the pods instead (activator/net/throttler.go, assignSlice),
+ * as the requests are spread evenly over them.  What other nodes send to the
+ * same pod waits in its queue-proxy, which lets in no more than the limit and
+ * has room for ten times as many (queue/sharedmain/main.go).
+ */
+static const struct weir_endpoint *
+pick_free(struct weir_worker *w, struct weir_client *c, struct weir_gate *gate,
+	  const struct weir_endpoint *eps, uint32_t n)
+{
+	const struct weir_group *group = WEIR_PLAN_ELEM(
+		c->plan->ref->view.rules, struct weir_group,
+		c->plan->ref->view.rules->groups, c->ref->group);
+	uint32_t x = weir_worker_endpoint_x(w, c->rule, &c->peer, group->key,
+					    eps, n);
+
+	c->is_crowded = !weir_hold_is_turn(w, c, gate);
+	while (!c->is_crowded) {
+		uint64_t burden;
+		const struct weir_endpoint *e = least_burdened(w, eps, n, x,
+							       &burden);
+
+		if (!is_counted(w, e)) {
+			return e;
+		}
+		if (weir_gate_take(
+			    &weir_epstat_of(&w->counters, e->stat)->in_flight,
+			    group->concurrency)) {
+			c->gate = gate;
+			return e;
+		}
+		/* Unless another worker was faster. */
+		c->is_crowded = (uint32_t)burden >= group->concurrency;
+	}
+	return NULL;
+}
+
+/* Endpoints for c: of its own plan, or newer ones where it may have waited. */
+static const struct weir_endpoint *endpoints_of(const struct weir_worker *w,
+						const struct weir_client *c,
+						const struct weir_gate *gate,
+						uint32_t *ret_n)
+{
+	uint32_t n;
+	const struct weir_endpoint *eps = weir_eps_of(c->plan->ref->view.eps,
+						      c->ref->group, &n);
+
+	if (n == 0 || gate) {
+		uint32_t n_now;
+		const struct weir_endpoint *now = weir_hold_endpoints(w, c,
+								      &n_now);
+
+		if (now) {
+			eps = now;
+			n = n_now;
+		}
+	}
+	*ret_n = n;
+	return eps;
+}
+
 const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 					       struct weir_client *c)
 {
 	const struct weir_plan_view *view = &c->plan->ref->view;
 	const struct weir_endpoint *eps;
 	const struct weir_group *group;
+	struct weir_gate *gate;
 	uint32_t n;
 
+	c->is_crowded = false;
 	if (c->rev) {
 		eps = weir_activate_pick(w, c);
 		if (c->rev) {
 			return eps;
 		}
 	}
-	eps = weir_eps_of(view->eps, c->ref->group, &n);
-	if (n == 0) {
-		eps = weir_hold_endpoints(w, c, &n);
-	}
+	gate = weir_hold_gate(w, c);
+	eps = endpoints_of(w, c, gate, &n);
 	if (c->attempts >= n || c->attempts >= WEIR_CONNECT_TRIES) {
 		return NULL;
+	}
+	/* The activator keeps to the limit by itself. */
+	if (gate && !(eps[0].flags & WEIR_ENDPOINT_ACTIVATOR)) {
+		return pick_free(w, c, gate, eps, n);
 	}
 	if (c->attempts == 0 && !c->has_retried) {
 		group = WEIR_PLAN_ELEM(view->rules, struct weir_group,

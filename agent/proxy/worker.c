@@ -365,7 +365,7 @@ static bool set_timer(struct weir_worker *w, int ms)
 static bool is_told(const struct weir_worker *w)
 {
 	/* A plan that memory lacked for is tried again by the clock. */
-	return atomic_load(&w->has_news) ||
+	return atomic_load(&w->has_news) || atomic_load(&w->has_room) ||
 	       (!w->is_draining && atomic_load(&w->wants_drain)) ||
 	       (atomic_load(&w->next_plan) && !w->retry_accept.pprev);
 }
@@ -425,6 +425,10 @@ static void turn(struct weir_worker *w, int ms)
 	if (atomic_load_explicit(&w->has_news, memory_order_relaxed) &&
 	    atomic_exchange(&w->has_news, false)) {
 		weir_hold_drive_all(w);
+	}
+	if (atomic_load_explicit(&w->has_room, memory_order_relaxed) &&
+	    atomic_exchange(&w->has_room, false)) {
+		weir_hold_drive_first(w);
 	}
 	hear_idle(w, events, n);
 	run_queue(w);
@@ -495,6 +499,13 @@ void weir_worker_news(struct weir_worker *w)
 {
 	atomic_store(&w->has_news, true);
 	weir_worker_wake(w);
+}
+
+void weir_worker_room(struct weir_worker *w)
+{
+	if (!atomic_exchange(&w->has_room, true)) {
+		weir_worker_wake(w);
+	}
 }
 
 void weir_worker_publish(struct weir_worker *w, struct weir_plan_ref *ref)

@@ -68,9 +68,10 @@ struct weir_worker {
 	bool is_draining;
 	uint32_t n_clients;
 	uint32_t max_clients;
-	struct weir_peers *peers;    /* of all workers; NULL: no limit */
-	uint32_t n_shed;             /* over it, being answered */
-	struct weir_waker *waker;    /* of all workers; NULL: none */
+	struct weir_peers *peers; /* of all workers; NULL: no limit */
+	uint32_t n_shed;          /* over it, being answered */
+	struct weir_waker *waker; /* of all workers; NULL: none */
+	struct weir_worker *const *all;
 	struct weir_holds holds;     /* requests that wait for an endpoint */
 	struct weir_client *clients; /* all of them */
 	struct weir_client *free_clients;
@@ -99,6 +100,7 @@ struct weir_worker {
 	_Atomic uint64_t generation; /* followed */
 	atomic_bool wants_drain;
 	atomic_bool has_news; /* for requests that wait */
+	atomic_bool has_room; /* for the first ones of them */
 	atomic_bool is_done;
 	pthread_t thread;
 };
@@ -111,6 +113,8 @@ void weir_worker_fini(struct weir_worker *w);
 void *weir_worker_main(void *arg);
 /* From any other thread: those that wait are to look again. */
 void weir_worker_news(struct weir_worker *w);
+/* From any other worker: likewise the first ones, a pod has room. */
+void weir_worker_room(struct weir_worker *w);
 /* From the control thread. */
 void weir_worker_publish(struct weir_worker *w, struct weir_plan_ref *ref);
 void weir_worker_wake(struct weir_worker *w);

@@ -172,12 +172,20 @@ mkdir -p "$work/many"
 	done
 } >"$work/many/many.yaml"
 many=(--manifests "$work/many")
+mkdir "$work/few"
+cp "$(dirname "$0")/golden/wake.yaml" "$work/few"
 
-echo 1..63
+echo 1..65
 check "explain says the plane of the address, and what it changes" 0 \
 	"plane     connect+packet: weir.dev/split: connection" \
 	"note      an open connection keeps its backend" "refused: invalid" -- \
 	explain "${many[@]}" http://10.8.0.2/
+check "explain says how many requests at once a pod takes, and that this keeps requests here" 0 \
+	"plane     proxy: split by connection asked, but pods of a revision take a limited number" \
+	"10.3.2.1:8012, 10.3.2.2:8012; 1 request at once each" -- \
+	explain --manifests "$work/few" http://10.96.0.3/
+check "... as JSON" 0 '"concurrency":1' -- \
+	explain --manifests "$work/few" -o json http://10.96.0.3/
 check "the same rule elsewhere" 0 "plane     proxy: weight is a share" \
 	"500: invalid" -- explain "${many[@]}" http://10.8.0.1/
 check "explain names a few of many hosts" 1 \
