@@ -40,6 +40,23 @@ bool weir_ir_intersect(struct weir_str listener, struct weir_str route,
 	return false;
 }
 
+struct ir_vhost *weir_ir_new_vhost(struct ir *c, struct ir_listener *listener,
+				   struct weir_str hostname)
+{
+	struct ir_vhost *v = weir_ir_alloc(c, 1, sizeof(*v));
+
+	if (!v) {
+		return NULL;
+	}
+	v->hostname = hostname;
+	v->listener = listener->id;
+	v->tail = &v->entries;
+	v->next = listener->vhosts;
+	listener->vhosts = v;
+	listener->n_vhosts++;
+	return v;
+}
+
 struct ir_vhost *weir_ir_vhost(struct ir *c, struct ir_listener *listener,
 			       struct weir_str hostname)
 {
@@ -54,17 +71,11 @@ struct ir_vhost *weir_ir_vhost(struct ir *c, struct ir_listener *listener,
 	if (v) {
 		return v;
 	}
-	v = weir_ir_alloc(c, 1, sizeof(*v));
+	v = weir_ir_new_vhost(c, listener, hostname);
 	if (!v) {
 		return NULL;
 	}
-	v->hostname = hostname;
-	v->listener = listener->id;
-	v->tail = &v->entries;
-	v->next = listener->vhosts;
 	v->next_hash = first;
-	listener->vhosts = v;
-	listener->n_vhosts++;
 	weir_ir_put(c, &c->vhosts, key, v);
 	return v;
 }

@@ -18,12 +18,19 @@
 #define FEW 8 /* elements that need no memory from the arena */
 #define PROXY_INDEX_MAX 4094u
 
+struct emitted_filters {
+	struct ir_filters filters;
+	struct weir_span span;
+};
+
 struct emit {
 	struct ir *c;
 	struct weir_writer w;
 	struct weir_plan head;
 	struct weir_str last; /* the text of last_span */
 	struct weir_span last_span;
+	struct emitted_filters last_of_rules;
+	struct emitted_filters last_of_refs;
 };
 
 /* A text that others are likely to repeat. */
@@ -147,13 +154,19 @@ static struct weir_span emit_mods(struct emit *e, const struct ir_filter *f)
 	return weir_writer_add(&e->w, v, f->n_mods, sizeof(*v));
 }
 
+/* last: the filters of the same place before.  Knative's rules for clients
+ * inside and outside have the same ones, and share them. */
 static struct weir_span emit_filters(struct emit *e,
-				     const struct ir_filters *filters)
+				     const struct ir_filters *filters,
+				     struct emitted_filters *last)
 {
 	struct weir_filter *v;
 
 	if (filters->n == 0) {
 		return (struct weir_span){0};
+	}
+	if (weir_ir_is_same_filters(filters, &last->filters)) {
+		return last->span;
 	}
 	v = weir_ir_alloc(e->c, filters->n, sizeof(*v));
 	for (uint32_t i = 0; v && i < filters->n; i++) {
@@ -169,7 +182,9 @@ static struct weir_span emit_filters(struct emit *e,
 		v[i].port = f->port;
 		v[i].status = f->status;
 	}
-	return weir_writer_add(&e->w, v, filters->n, sizeof(*v));
+	last->filters = *filters;
+	last->span = weir_writer_add(&e->w, v, filters->n, sizeof(*v));
+	return last->span;
 }
 
 static struct weir_span emit_refs(struct emit *e, const struct ir_rule *rule,
@@ -185,7 +200,8 @@ static struct weir_span emit_refs(struct emit *e, const struct ir_rule *rule,
 			.group = r->group && r->state == WEIR_REF_OK
 					 ? r->group->index
 					 : WEIR_NONE,
-			.filters = emit_filters(e, &r->filters),
+			.filters = emit_filters(e, &r->filters,
+						&e->last_of_refs),
 			.detail = text(e, r->detail),
 			.state = r->state,
 			.proto = r->proto,
@@ -227,7 +243,8 @@ static void emit_rules(struct emit *e)
 			.name = text(e, r->name),
 			.slots = emit_slots(e, r),
 			.refs = emit_refs(e, r, refs),
-			.filters = emit_filters(e, &r->filters),
+			.filters = emit_filters(e, &r->filters,
+						&e->last_of_rules),
 			.request_timeout_ms = r->request_timeout_ms,
 			.backend_timeout_ms = r->backend_timeout_ms,
 			.plane = r->plane,

@@ -295,3 +295,36 @@ void weir_ir_filters_for_prefix(struct ir *c, struct ir_filters *filters,
 	}
 	filters->v = v;
 }
+
+static bool is_same_filter(const struct ir_filter *x, const struct ir_filter *y)
+{
+	if (x->type != y->type || x->path_mod != y->path_mod ||
+	    x->port != y->port || x->status != y->status ||
+	    x->n_mods != y->n_mods || !weir_str_eq(x->scheme, y->scheme) ||
+	    !weir_str_eq(x->hostname, y->hostname) ||
+	    !weir_str_eq(x->path, y->path) ||
+	    !weir_str_eq(x->matched_prefix, y->matched_prefix)) {
+		return false;
+	}
+	for (uint32_t i = 0; i < x->n_mods; i++) {
+		const struct ir_mod *a = &x->mods[i];
+		const struct ir_mod *b = &y->mods[i];
+
+		if (a->op != b->op || !weir_str_eq(a->name, b->name) ||
+		    !weir_str_eq(a->value, b->value)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool weir_ir_is_same_filters(const struct ir_filters *x,
+			     const struct ir_filters *y)
+{
+	bool is_same = x->n == y->n;
+
+	for (uint32_t i = 0; is_same && i < x->n; i++) {
+		is_same = is_same_filter(&x->v[i], &y->v[i]);
+	}
+	return is_same;
+}

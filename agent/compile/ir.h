@@ -325,6 +325,9 @@ struct ir_king_host {
 	const struct weir_object *ingress;
 	const struct weir_king_rule *rule;
 	size_t number; /* of the rule */
+	/* Of a whole host: at the gateways of king.h, once it is served there.
+	 */
+	struct ir_vhost *vhosts[2];
 	struct ir_king_host *next;
 };
 
@@ -553,6 +556,10 @@ struct ir_gateway *weir_ir_find_set(struct ir *c, struct weir_str ns,
 /* Does a selector take a namespace? */
 bool weir_ir_selects(struct ir *c, const struct weir_selector *selector,
 		     struct weir_str ns);
+/* Of a listener that has none of this name; weir_ir_vhost() will not find it.
+ */
+struct ir_vhost *weir_ir_new_vhost(struct ir *c, struct ir_listener *listener,
+				   struct weir_str hostname);
 struct ir_vhost *weir_ir_vhost(struct ir *c, struct ir_listener *listener,
 			       struct weir_str hostname);
 /* The more specific of two hostnames that cover each other ("" covers all). */
@@ -697,6 +704,9 @@ struct ir_filter_request {
 };
 void weir_ir_filters(struct ir *c, const struct ir_filter_request *request,
 		     struct ir_filters *out);
+/* Do they do the same to a request? */
+bool weir_ir_is_same_filters(const struct ir_filters *x,
+			     const struct ir_filters *y);
 /* A filter that sets these headers, appended to out. */
 void weir_ir_filter_set(struct ir *c, struct weir_pairs headers,
 			struct ir_filters *out);

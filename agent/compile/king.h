@@ -43,7 +43,7 @@ struct king_gateways {
 	bool is_private_named; /* weir.dev/private-mode: gateway */
 	/* Who has each host, in the order of ingresses, rules and hosts: what
 	 * claiming found need not be looked up again. */
-	const struct ir_king_host **owners;
+	struct ir_king_host **owners;
 	size_t n_owners;
 	size_t served_owners; /* those of the ingresses before */
 };

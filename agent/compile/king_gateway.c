@@ -14,6 +14,10 @@
 
 #define PRIVATE_MODE "weir.dev/private-mode"
 
+_Static_assert(sizeof(((struct ir_king_host *)0)->vhosts) ==
+		       _KING_GATEWAYS * sizeof(struct ir_vhost *),
+	       "one at each gateway");
+
 static const char *const names[_KING_GATEWAYS] = {
 	[KING_PUBLIC] = WEIR_KNATIVE_PUBLIC,
 	[KING_PRIVATE] = WEIR_KNATIVE_PRIVATE,
@@ -99,9 +103,9 @@ const struct ir_king_host *weir_ir_king_claimed(const struct ir *c,
 }
 
 /* NULL: out of memory. */
-static const struct ir_king_host *claim_host(struct ir *c,
-					     const struct weir_object *ingress,
-					     size_t rule, struct weir_str host)
+static struct ir_king_host *claim_host(struct ir *c,
+				       const struct weir_object *ingress,
+				       size_t rule, struct weir_str host)
 {
 	uint64_t key = host_key(host);
 	struct ir_king_host *first = weir_ir_get(&c->king_claims, key);
@@ -160,8 +164,7 @@ void weir_ir_king_claim(struct ir *c, struct king_gateways *g,
 		}
 	}
 	g->owners = weir_ir_alloc(c, n_hosts, sizeof(*g->owners));
-	if (!g->owners || weir_map_reserve(&c->king_claims, n_hosts) < 0 ||
-	    weir_map_reserve(&c->vhosts, c->vhosts.n + 2 * n_hosts) < 0) {
+	if (!g->owners || weir_map_reserve(&c->king_claims, n_hosts) < 0) {
 		c->error = -ENOMEM;
 		return;
 	}
@@ -214,11 +217,9 @@ static bool build(struct king *k, struct king_served *ret_s)
 	return k->c->error == 0;
 }
 
-static void enter(struct king *k, struct ir_listener *l, struct weir_str host,
+static void enter(struct king *k, struct ir_vhost *vhost,
 		  const struct king_served *s, struct ir_rule *const *rules)
 {
-	struct ir_vhost *vhost = weir_ir_vhost(k->c, l, host);
-
 	for (size_t i = 0; vhost && i < s->n; i++) {
 		if (s->matches[i] && rules[i]) {
 			weir_ir_add_entry(k->c, vhost, s->matches[i], rules[i],
@@ -296,43 +297,56 @@ static void serve_tls(struct king *k, struct weir_str host,
 		}
 		l = tls_listener(k, g, host, cert);
 		if (l) {
-			enter(k, l, host, s, s->rules);
+			enter(k, weir_ir_vhost(k->c, l, host), s, s->rules);
 		}
 	}
 }
 
 /* -------------------------------------------------------------------- serve */
 
-static void serve_host(struct king *k, struct weir_str host,
+/* Another rule of the Ingress may have had it already. */
+static struct ir_vhost *vhost_at(struct king *k, struct ir_king_host *host,
+				 int which)
+{
+	struct ir_vhost **v = &host->vhosts[which];
+
+	if (!*v) {
+		*v = weir_ir_new_vhost(k->c, k->gateways->v[which].http,
+				       host->name);
+	}
+	return *v;
+}
+
+static void serve_host(struct king *k, struct ir_king_host *host,
 		       const struct king_served *s)
 {
-	struct king_gateway *v = k->gateways->v;
+	const struct king_gateway *v = k->gateways->v;
 
 	if (v[KING_PRIVATE].http) {
-		enter(k, v[KING_PRIVATE].http, host, s, s->rules);
+		enter(k, vhost_at(k, host, KING_PRIVATE), s, s->rules);
 	}
 	if (v[KING_PUBLIC].http && s->is_external) {
-		enter(k, v[KING_PUBLIC].http, host, s,
+		enter(k, vhost_at(k, host, KING_PUBLIC), s,
 		      s->redirects ? s->redirects : s->rules);
 	}
-	serve_tls(k, host, s);
+	serve_tls(k, host->name, s);
 }
 
 static void serve_rule(struct king *k, const struct king_served *s,
-		       const struct ir_king_host *const *owners)
+		       struct ir_king_host *const *owners)
 {
 	const struct weir_king_rule *rule =
 		&k->ingress->kingress->rules[k->rule];
 
 	for (size_t i = 0; i < count_hosts(rule); i++) {
 		struct weir_str host = host_of(rule, i);
-		const struct ir_king_host *h = owners[i];
+		struct ir_king_host *h = owners[i];
 
 		if (!h) {
 			return; /* out of memory */
 		}
 		if (h->ingress == k->ingress) {
-			serve_host(k, host, s);
+			serve_host(k, h, s);
 			continue;
 		}
 		IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress, "DomainConflict",

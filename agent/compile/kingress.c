@@ -339,7 +339,7 @@ static void fill_listener(struct king *k, struct weir_str name,
 {
 	const struct weir_king_rule *rule =
 		&k->ingress->kingress->rules[k->rule];
-	struct ir_vhost *vhost = weir_ir_vhost(k->c, l, WEIR_STR(""));
+	struct ir_vhost *vhost = weir_ir_new_vhost(k->c, l, WEIR_STR(""));
 	const struct king_served *s = k->served ? &k->served[k->rule] : NULL;
 	bool was_quiet = k->c->is_quiet;
 
@@ -505,20 +505,19 @@ static void read_annotations(struct king *k)
 {
 	static const enum weir_kind above[] = {WEIR_KIND_KROUTE,
 					       WEIR_KIND_KSERVICE};
+	const struct weir_object *o[2];
 	struct ir *c = k->c;
 	enum ir_split split = weir_ir_split(c, k->ingress);
 
 	for (size_t i = 2; i-- > 0;) {
-		const struct weir_object *o = weir_store_find(
-			c->store, above[i], k->ingress->ns, k->ingress->name);
-
-		k->no_forwarded = weir_ir_no_forwarded(c, o, k->no_forwarded);
+		o[i] = weir_store_find(c->store, above[i], k->ingress->ns,
+				       k->ingress->name);
+		k->no_forwarded = weir_ir_no_forwarded(c, o[i],
+						       k->no_forwarded);
 	}
 	k->no_forwarded = weir_ir_no_forwarded(c, k->ingress, k->no_forwarded);
 	for (size_t i = 0; split == IR_SPLIT_UNSET && i < 2; i++) {
-		split = weir_ir_split(c, weir_store_find(c->store, above[i],
-							 k->ingress->ns,
-							 k->ingress->name));
+		split = weir_ir_split(c, o[i]);
 	}
 	k->split = (uint8_t)split;
 }

@@ -126,9 +126,25 @@ static inline uint64_t mix(uint64_t h, uint64_t v)
 	return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
+/* The last n bytes before end, fewer than 8, as the first ones of a word.
+ * size: of all there is. */
+static inline uint64_t tail(const unsigned char *end, size_t n, size_t size)
+{
+	uint64_t v = 0;
+
+	if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && size >= 8) {
+		/* One load, where copying n bytes would be a call. */
+		memcpy(&v, end - 8, 8);
+		return v >> (8 * (8 - n));
+	}
+	memcpy(&v, end - n, n);
+	return v;
+}
+
 uint64_t weir_hash64(const void *p, size_t n, uint64_t seed)
 {
 	const unsigned char *b = p;
+	size_t size = n;
 	uint64_t h = seed ^ (0xD6E8FEB86659FD93u + n);
 	uint64_t v;
 
@@ -137,9 +153,7 @@ uint64_t weir_hash64(const void *p, size_t n, uint64_t seed)
 		h = mix(h, v);
 	}
 	if (n) {
-		v = 0;
-		memcpy(&v, b, n);
-		h = mix(h, v + 1);
+		h = mix(h, tail(b + n, n, size) + 1);
 	}
 	return mix(h, 0xA0761D6478BD642Fu);
 }
