@@ -3,7 +3,7 @@
 #include "compile.h"
 
 #include "cleanup.h"
-#include "ir.h"
+#include "emit.h"
 
 int weir_compile(struct weir_store *store,
 		 const struct weir_compile_options *options,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the intermediate form to the two blocks of a plan. */
-#include "ir.h"
+#include "emit.h"
 
 #include <endian.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Certificates, authorities and TLS to backends: what the rules block may know
  * of them, and the secrets block itself. */
-#include "ir.h"
+#include "emit.h"
 
 #include "secrets.h"
 #include "writer.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "cleanup.h"
-#include "ir.h"
+#include "emit.h"
 #include "writer.h"
 
 static void put_set(struct weir_endpoint *out, const struct ir_set *set)

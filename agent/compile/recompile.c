@@ -11,7 +11,7 @@
 
 #include "cleanup.h"
 #include "compile.h"
-#include "ir.h"
+#include "emit.h"
 
 static void *copy_block(const void *block, size_t size)
 {

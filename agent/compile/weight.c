@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Weights to rows: exact to 2^-32 of the table, 0 means never. */
-#include "ir.h"
+#include "emit.h"
 
 void weir_ir_slots(const struct ir_rule *rule, struct weir_slot *slots)
 {
