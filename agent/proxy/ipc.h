@@ -63,10 +63,10 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(INVALID_BACKEND, "500: the chosen share is invalid")                 \
 	X(NO_ENDPOINT, "503: the chosen share has no ready endpoint")          \
 	X(HELD, "requests that had to wait for an endpoint (Knative)")         \
-	X(QUEUED,                                                              \
-	  "of these, where all pods had as many as they take at once")         \
+	X(QUEUED, "of these, where all pods had as many as they take at once") \
 	X(HOLD_FULL, "503: too many requests wait for an endpoint")            \
-	X(HOLD_TIMEOUT, "504: no pod of a revision was there, or free, in time")    \
+	X(HOLD_TIMEOUT,                                                        \
+	  "504: no pod of a revision was there, or free, in time")             \
 	X(CONNECT_FAILED, "503: no endpoint could be connected")               \
 	X(BAD_RESPONSE, "502: response did not parse or broke off")            \
 	X(TIMEOUT, "504: request or backend timeout")                          \
