@@ -91,7 +91,7 @@ if options.inside:
     if vip != "None":
         loads.append(load("inside", f"http://roll.{NAMESPACE}.svc.cluster.local/", f"{vip}:80", to_node))
     else:
-        print("# the Route has no address of its own: no load inside")
+        raise SystemExit("the Route has no address of its own (weir.dev/private-mode: gateway?): --inside 0")
 time.sleep(1)
 took = []
 for percent in options.steps:
@@ -110,13 +110,17 @@ time.sleep(options.seconds + 2)
 print(f"each step, patched -> KIngress changed: {' '.join(f'{1000 * t[0]:.0f}' for t in took)} ms (Serving);"
       f" -> Ready: {' '.join(f'{1000 * t[1]:.0f}' for t in took)} ms")
 bad = 0
+wanted = [0, *options.steps, 100]
 for p in loads:
     p.send_signal(signal.SIGTERM)
     r = json.loads(p.communicate()[0])
     print(f"{r['label']}: {r['completed']} requests on {r['connections']} connections, {r['failed']} failed {r['errors']},"
           f" statuses {r['statuses']}, p50 {r['latency_us']['p50']} p99 {r['latency_us']['p99']} us")
     bad += r["failed"]
-    for percent, phase in zip([0, *options.steps, 100], r["phases"]):
+    if len(r["phases"]) != len(wanted):
+        print(f"  {len(r['phases'])} steps seen, not {len(wanted)}")
+        bad += 1
+    for percent, phase in zip(wanted, r["phases"]):
         n = {k: v["n"] for k, v in phase["backends"].items()}
         share = 100 * n.get("new", 0) / max(1, sum(n.values()))
         is_off = abs(share - percent) > 2 or phase["failed"] or not n
