@@ -212,6 +212,12 @@ bool weir_held_is_wanted(const struct weir_held *held, enum weir_kind kind,
 	return weir_map_get(&held->wants, key_of(held, kind, ns, name), &n);
 }
 
+/* What an object of a kind is in the store. */
+static enum weir_kind shelf_of(enum weir_kind kind)
+{
+	return kind == WEIR_KIND_REVISION_POD ? WEIR_KIND_ENDPOINT_SLICE : kind;
+}
+
 static bool is_kept(const struct weir_held *held, enum weir_kind kind,
 		    const struct weir_kube_head *head)
 {
@@ -223,6 +229,9 @@ static bool is_kept(const struct weir_held *held, enum weir_kind kind,
 	if (kind == WEIR_KIND_ENDPOINT_SLICE) {
 		kind = WEIR_KIND_SERVICE;
 		name = head->service;
+	} else if (kind == WEIR_KIND_REVISION_POD) {
+		return weir_held_is_wanted(held, kind, head->ns,
+					   head->revision);
 	}
 	return weir_held_is_wanted(held, kind, head->ns, name) ||
 	       weir_held_is_wanted(held, kind, head->ns, WEIR_STR(""));
@@ -239,14 +248,14 @@ static void remove_object(struct weir_held *held, enum weir_kind kind,
 	if (!entry_of(held, key)) {
 		return; /* not from here */
 	}
-	old = weir_store_find(held->store, kind, ns, name);
+	old = weir_store_find(held->store, shelf_of(kind), ns, name);
 	drop_faulty(held, key);
 	drop_entry(held, key);
 	held->is_changed = true;
 	if (old) {
 		weir_kube_refs(old, unwant, held);
-		weir_store_remove(held->store, kind, ns, name);
-		held->counts[kind].kept--;
+		weir_store_remove(held->store, old->kind, ns, name);
+		held->counts[shelf_of(kind)].kept--;
 	}
 }
 
@@ -328,7 +337,7 @@ static int take(struct weir_held *held, enum weir_kind kind, uint64_t key)
 	r = weir_manifest_decode_all(weir_buf_str(&held->scratch),
 				     WEIR_STR_NULL, true, &diags, on_decoded,
 				     &d);
-	is_refused = !d.object || d.object->kind != kind;
+	is_refused = !d.object || d.object->kind != shelf_of(kind);
 	if (r == 0 && !is_refused) {
 		r = replace(held, &d);
 	} else if (r == 0) {
@@ -428,6 +437,9 @@ int weir_held_apply(struct weir_held *held, enum weir_kind kind,
 	r = weir_kube_trim(kind, api_version, object, &held->scratch, &status);
 	if (r == 0) {
 		r = apply_kept(held, kind, &head, key, status);
+	} else if (r == -ENOENT) {
+		remove_object(held, kind, head.ns, head.name);
+		r = 0;
 	} else if (r == -EBADMSG) {
 		held->counts[kind].undecodable++;
 		r = 0;
@@ -492,6 +504,7 @@ void weir_held_list_begin(struct weir_held *held, enum weir_kind kind)
 /* Objects are found through the store, as only it has their names. */
 static int remove_where(struct weir_held *held, enum weir_kind kind,
 			bool (*is_gone)(const struct weir_held *,
+					enum weir_kind,
 					const struct weir_object *))
 {
 	_cleanup_(weir_arena_fini) struct weir_arena arena = {0};
@@ -500,7 +513,7 @@ static int remove_where(struct weir_held *held, enum weir_kind kind,
 	size_t n_gone = 0;
 	size_t n;
 
-	list = weir_store_list(held->store, kind, &n);
+	list = weir_store_list(held->store, shelf_of(kind), &n);
 	if (!list) {
 		return -ENOMEM;
 	}
@@ -510,7 +523,7 @@ static int remove_where(struct weir_held *held, enum weir_kind kind,
 	weir_arena_init(&arena, 4096);
 	gone = weir_arena_array(&arena, n, sizeof(*gone));
 	for (size_t i = 0; gone && i < n; i++) {
-		if (is_gone(held, list[i])) {
+		if (is_gone(held, kind, list[i])) {
 			struct weir_kube_head *g = &gone[n_gone++];
 
 			g->ns = weir_arena_dup(&arena, list[i]->ns);
@@ -526,16 +539,17 @@ static int remove_where(struct weir_held *held, enum weir_kind kind,
 	return gone ? 0 : -ENOMEM;
 }
 
-static bool is_unmarked(const struct weir_held *held,
+static bool is_unmarked(const struct weir_held *held, enum weir_kind kind,
 			const struct weir_object *o)
 {
-	const struct weir_held_entry *e = weir_held_find(held, o->kind, o->ns,
+	const struct weir_held_entry *e = weir_held_find(held, kind, o->ns,
 							 o->name);
 
-	return e && e->mark != held->marks[o->kind];
+	return e && e->mark != held->marks[kind];
 }
 
-static bool is_unwanted(const struct weir_held *held,
+/* A pod that is on its way ceases to be so by itself. */
+static bool is_unwanted(const struct weir_held *held, enum weir_kind kind,
 			const struct weir_object *o)
 {
 	struct weir_kube_head head = {.ns = o->ns, .name = o->name};
@@ -543,7 +557,7 @@ static bool is_unwanted(const struct weir_held *held,
 	if (o->kind == WEIR_KIND_ENDPOINT_SLICE) {
 		head.service = o->slice->service;
 	}
-	return !is_kept(held, o->kind, &head);
+	return kind != WEIR_KIND_REVISION_POD && !is_kept(held, kind, &head);
 }
 
 /* Entries of objects that were wrong from the beginning are in no store. */

@@ -30,6 +30,11 @@ static const struct weir_kube_rule rules[_WEIR_KIND_MAX] = {
 	[WEIR_KIND_CONFIG_MAP] = RULE("configmaps", "v1", .is_by_name = true),
 	[WEIR_KIND_POD] = RULE("pods", "v1", .is_by_name = true,
 			       .is_of_node = true),
+	/* The server leaves out all but Knative's; of these many are Ready, and
+	 * are not kept. */
+	[WEIR_KIND_REVISION_POD] = RULE(
+		"pods", "v1", .is_by_name = true,
+		.label_selector = "serving.knative.dev%2Frevision"),
 	[WEIR_KIND_KSERVICE] = RULE("services", "v1"),
 	[WEIR_KIND_KROUTE] = RULE("routes", "v1"),
 	[WEIR_KIND_KREVISION] = RULE("revisions", "v1"),

@@ -14,6 +14,7 @@ struct weir_kube_rule {
 	 */
 	bool is_by_name;
 	const char *field_selector; /* encoded; NULL: all */
+	const char *label_selector; /* the same */
 	bool is_of_node;            /* only what runs on the agent's node */
 };
 

@@ -152,6 +152,7 @@ static void pods(const struct visit *v, const struct weir_king_split *split)
 	tell(v, WEIR_KIND_SERVICE, split->service_ns,
 	     (struct weir_str){name, split->service.n +
 					     sizeof(WEIR_KNATIVE_PODS) - 1});
+	tell(v, WEIR_KIND_REVISION_POD, split->service_ns, split->service);
 }
 
 static void kingress(const struct visit *v, const struct weir_king_spec *spec)

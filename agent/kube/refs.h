@@ -6,8 +6,9 @@
 
 #include "object.h"
 
-/* kind: SERVICE (its EndpointSlices with it), SECRET, CONFIG_MAP, or POD with
- * an empty name: all of the namespace.  The same may be named several times. */
+/* kind: SERVICE (its EndpointSlices with it), SECRET, CONFIG_MAP, POD with an
+ * empty name: all of the namespace, or REVISION_POD with a revision's name. The
+ * same may be named several times. */
 typedef void (*weir_ref_fn)(void *arg, enum weir_kind kind, struct weir_str ns,
 			    struct weir_str name);
 void weir_kube_refs(const struct weir_object *object, weir_ref_fn fn,

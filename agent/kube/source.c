@@ -115,8 +115,13 @@ bool weir_source_add_fields(const struct weir_kube_source *source,
 	if (rule->field_selector) {
 		weir_buf_printf(path, "%sfieldSelector=%s", lead,
 				rule->field_selector);
+		return true;
 	}
-	return rule->field_selector != NULL;
+	if (rule->label_selector) {
+		weir_buf_printf(path, "%slabelSelector=%s", lead,
+				rule->label_selector);
+	}
+	return rule->label_selector != NULL;
 }
 
 /* ---------------------------------------------------- what is begun when */
@@ -159,9 +164,11 @@ static void name_one(struct weir_kube_source *s, enum weir_kind kind,
 	struct weir_reflector *r = &s->reflectors[kind];
 
 	r->is_named = true;
+	/* Pods that were there before their revision was named are in
+	 * EndpointSlices by now. */
 	if (r->state == WEIR_KUBE_IDLE) {
 		start_named(s, kind);
-	} else {
+	} else if (kind != WEIR_KIND_REVISION_POD) {
 		weir_lookup_begin(s, kind, ns, name);
 	}
 }

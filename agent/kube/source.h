@@ -4,7 +4,8 @@
  * store.  Memory follows what the plan needs: lists are read object by object,
  * and of Services, EndpointSlices, Secrets and ConfigMaps only those are kept
  * that a Gateway, a route, a policy or a KIngress in the store names; of Pods
- * those of this node in namespaces with consumer routes.  One that is named
+ * those of this node in namespaces with consumer routes, and those that start,
+ * of revisions that a KIngress names.  One that is named
  * later is asked for by itself, and until it is there the source is not synced,
  * so that an edit to a new Service costs no request.
  *

@@ -23,6 +23,8 @@ int weir_kube_head_read(struct weir_str object, struct weir_kube_head *ret_head)
 		} else if (weir_str_is(name, "labels")) {
 			head.service = weir_jview_text(weir_jview_member(
 				value, "kubernetes.io/service-name"));
+			head.revision = weir_jview_text(weir_jview_member(
+				value, "serving.knative.dev/revision"));
 		}
 	}
 	if (head.name.n == 0) {
@@ -123,6 +125,63 @@ static void add_load_balancer(struct weir_str status, struct weir_buf *out)
 	}
 }
 
+/* Of "conditions", as the server writes them. */
+static bool is_ready(struct weir_str conditions)
+{
+	static const char type[] = "\"type\":\"Ready\"";
+	static const char status[] = "\"status\":\"True\"";
+	const char *p = conditions.n ? memmem(conditions.p, conditions.n, type,
+					      sizeof(type) - 1)
+				     : NULL;
+	size_t rest = p ? conditions.n - (size_t)(p - conditions.p) : 0;
+	const char *end = p ? memchr(p, '}', rest) : NULL;
+
+	return end && memmem(p, (size_t)(end - p), status, sizeof(status) - 1);
+}
+
+/* queue-proxy listens at one of these ports, which has the name of the
+ * Service's port (serving pkg/networking/constants.go). */
+static int trim_revision_pod(struct weir_str object, struct weir_buf *out,
+			     struct weir_str *ret_status)
+{
+	struct weir_str metadata = weir_jview_member(object, "metadata");
+	struct weir_str status = weir_jview_member(object, "status");
+	struct weir_str ip = weir_jview_text(
+		weir_jview_member(status, "podIP"));
+	struct weir_str phase = weir_jview_member(status, "phase");
+	struct weir_str node = weir_jview_text(
+		weir_jview_path(object, "spec", "nodeName", NULL));
+	struct weir_kube_head head;
+
+	*ret_status = WEIR_STR_NULL;
+	if (weir_kube_head_read(object, &head) < 0) {
+		return -EBADMSG;
+	}
+	if (!ip.n || weir_jview_member(metadata, "deletionTimestamp").n ||
+	    weir_str_is(phase, "\"Failed\"") ||
+	    weir_str_is(phase, "\"Succeeded\"") ||
+	    is_ready(weir_jview_member(status, "conditions"))) {
+		return -ENOENT;
+	}
+	weir_buf_printf(
+		out,
+		"{\"apiVersion\":\"discovery.k8s.io/v1\","
+		"\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"%.*s\","
+		"\"namespace\":\"%.*s\",\"labels\":{"
+		"\"kubernetes.io/service-name\":\"%.*s" WEIR_KNATIVE_PODS
+		"\"}},\"addressType\":\"%s\",\"ports\":["
+		"{\"name\":\"http\",\"port\":8012},"
+		"{\"name\":\"http2\",\"port\":8013}],"
+		"\"endpoints\":[{\"addresses\":[\"%.*s\"],"
+		"\"nodeName\":\"%.*s\",\"conditions\":{\"ready\":false,"
+		"\"serving\":false,\"terminating\":false}}]}",
+		WEIR_STR_ARG(head.name), WEIR_STR_ARG(head.ns),
+		WEIR_STR_ARG(head.revision),
+		weir_str_find(ip, ':') < 0 ? "IPv4" : "IPv6", WEIR_STR_ARG(ip),
+		WEIR_STR_ARG(node));
+	return out->error;
+}
+
 int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 		   struct weir_str object, struct weir_buf *out,
 		   struct weir_str *ret_status)
@@ -136,6 +195,9 @@ int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 	struct weir_str whole;
 	size_t pos = 0;
 
+	if (kind == WEIR_KIND_REVISION_POD) {
+		return trim_revision_pod(object, out, ret_status);
+	}
 	weir_buf_printf(out, "{\"apiVersion\":\"%.*s\",\"kind\":\"%s\"",
 			WEIR_STR_ARG(api_version), weir_kind_text(kind));
 	while (weir_jview_next(object, &pos, &name, &value, &whole)) {

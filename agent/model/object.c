@@ -31,6 +31,7 @@ static const struct {
 	[WEIR_KIND_SECRET] = {"Secret", "", true},
 	[WEIR_KIND_CONFIG_MAP] = {"ConfigMap", "", true},
 	[WEIR_KIND_POD] = {"Pod", "", true},
+	[WEIR_KIND_REVISION_POD] = {"RevisionPod", "", true},
 	[WEIR_KIND_KSERVICE] = {"Service", "serving.knative.dev", true},
 	[WEIR_KIND_KROUTE] = {"Route", "serving.knative.dev", true},
 	[WEIR_KIND_KREVISION] = {"Revision", "serving.knative.dev", true},

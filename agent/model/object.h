@@ -27,7 +27,10 @@ enum weir_kind {
 	WEIR_KIND_ENDPOINT_SLICE,
 	WEIR_KIND_SECRET,
 	WEIR_KIND_CONFIG_MAP,
-	WEIR_KIND_POD,      /* who is a client of which namespace */
+	WEIR_KIND_POD, /* who is a client of which namespace */
+	/* Pods of Knative revisions that are on their way: no kind of its own
+	 * to the server, and in no store (kube/trim.h). */
+	WEIR_KIND_REVISION_POD,
 	WEIR_KIND_KSERVICE, /* serving.knative.dev Service */
 	WEIR_KIND_KROUTE,
 	WEIR_KIND_KREVISION,

@@ -222,6 +222,72 @@ static void pods_are_kept_for_consumer_routes(void)
 	end(&s);
 }
 
+static void revision_pod(struct site *s, const char *name, const char *revision,
+			 const char *ready)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"d\","
+		 "\"labels\":{\"serving.knative.dev/revision\":\"%s\"}},"
+		 "\"status\":{\"podIP\":\"10.0.0.5\",\"conditions\":[{"
+		 "\"type\":\"Ready\",\"status\":\"%s\"}]}}",
+		 name, revision, ready);
+	must(weir_held_apply(&s->held, WEIR_KIND_REVISION_POD, WEIR_STR("v1"),
+			     weir_str_of(text), false) == 0,
+	     "apply");
+}
+
+/* Before EndpointSlices tell of them, and no longer than they may be of use. */
+static void pods_of_revisions_are_kept_while_they_start(void)
+{
+	static const char ingress[] =
+		"{\"metadata\":{\"name\":\"i\",\"namespace\":\"d\","
+		"\"resourceVersion\":\"5\"},\"spec\":{\"rules\":[{\"hosts\":["
+		"\"a.b\"],\"http\":{\"paths\":[{\"splits\":[{"
+		"\"serviceNamespace\":\"d\",\"serviceName\":\"r-1\","
+		"\"servicePort\":80}]}]}}]}}";
+	const struct weir_object *o;
+	struct site s;
+
+	begin(&s);
+	revision_pod(&s, "p", "r-1", "False");
+	ok(!find(&s, WEIR_KIND_ENDPOINT_SLICE, "p"), "nothing names it");
+	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
+			     WEIR_STR("networking.internal.knative.dev/"
+				      "v1alpha1"),
+			     weir_str_of(ingress), false) == 0,
+	     "apply");
+	ok(strstr(s.wanted, "RevisionPod/d/r-1 "), "%s", s.wanted);
+	revision_pod(&s, "p", "r-1", "False");
+	revision_pod(&s, "q", "r-2", "False");
+	o = find(&s, WEIR_KIND_ENDPOINT_SLICE, "p");
+	ok(o && weir_str_is(o->slice->service, "r-1-private") &&
+		   o->slice->n_endpoints == 1 &&
+		   !o->slice->endpoints[0].is_ready,
+	   "as an endpoint that is not ready");
+	ok(!find(&s, WEIR_KIND_ENDPOINT_SLICE, "q"), "another revision's");
+	must(weir_held_drop_unwanted(&s.held) == 0, "drop");
+	ok(find(&s, WEIR_KIND_ENDPOINT_SLICE, "p"), "it is wanted");
+	revision_pod(&s, "p", "r-1", "True");
+	ok(!find(&s, WEIR_KIND_ENDPOINT_SLICE, "p"),
+	   "that it is ready others say");
+
+	revision_pod(&s, "p", "r-1", "False");
+	weir_held_list_begin(&s.held, WEIR_KIND_ENDPOINT_SLICE);
+	must(weir_held_list_end(&s.held, WEIR_KIND_ENDPOINT_SLICE) == 0, "end");
+	ok(find(&s, WEIR_KIND_ENDPOINT_SLICE, "p"),
+	   "a list of EndpointSlices is none of pods");
+	weir_held_list_begin(&s.held, WEIR_KIND_REVISION_POD);
+	must(weir_held_list_end(&s.held, WEIR_KIND_REVISION_POD) == 0, "end");
+	ok(!find(&s, WEIR_KIND_ENDPOINT_SLICE, "p"), "it is gone");
+	revision_pod(&s, "p", "r-1", "False");
+	forget(&s, WEIR_KIND_REVISION_POD, "p", 9);
+	ok(!find(&s, WEIR_KIND_ENDPOINT_SLICE, "p"), "deleted");
+	ok(s.held.counts[WEIR_KIND_ENDPOINT_SLICE].kept == 0, "none is left");
+	end(&s);
+}
+
 static void what_nothing_names_is_not_kept(void)
 {
 	struct site s;
@@ -460,6 +526,7 @@ static void an_object_without_a_name_is_counted_and_left(void)
 
 TAP_MAIN(TEST(only_content_is_news_to_the_store),
 	 TEST(pods_are_kept_for_consumer_routes),
+	 TEST(pods_of_revisions_are_kept_while_they_start),
 	 TEST(what_nothing_names_is_not_kept),
 	 TEST(what_is_asked_for_is_kept_though_nothing_names_it),
 	 TEST(what_both_versions_name_stays_wanted),

@@ -276,6 +276,51 @@ static void what_changes_by_itself_is_trimmed(void)
 	   "not whole");
 }
 
+#define REVISION_POD(status)                                                   \
+	"{\"metadata\":{\"name\":\"p\",\"namespace\":\"d\",\"labels\":{"       \
+	"\"serving.knative.dev/revision\":\"r-1\"}},\"spec\":{\"nodeName\":"   \
+	"\"n2\"},\"status\":{" status "}}"
+
+static void a_pod_on_its_way_is_an_endpoint(void)
+{
+	static const char *const nothing[] = {
+		REVISION_POD("\"phase\":\"Pending\""),
+		REVISION_POD("\"podIP\":\"10.0.0.9\",\"phase\":\"Failed\""),
+		REVISION_POD(
+			"\"podIP\":\"10.0.0.9\",\"conditions\":[{\"type\":"
+			"\"ContainersReady\",\"status\":\"True\"},{\"type\""
+			":\"Ready\",\"observedGeneration\":1,\"status\":"
+			"\"True\"}]"),
+		"{\"metadata\":{\"name\":\"p\",\"deletionTimestamp\":\"x\"},"
+		"\"status\":{\"podIP\":\"10.0.0.9\"}}",
+	};
+	_cleanup_buf_ struct weir_buf out = {0};
+	struct weir_str status;
+
+	ok(trim(WEIR_KIND_REVISION_POD,
+		REVISION_POD("\"podIP\":\"10.0.0.9\",\"conditions\":[{\"type\":"
+			     "\"Ready\",\"status\":\"False\"},{\"type\":"
+			     "\"PodScheduled\",\"status\":\"True\"}]"),
+		&out, &status) == 0,
+	   "trim");
+	ok(weir_str_is(weir_buf_str(&out),
+		       "{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":"
+		       "\"EndpointSlice\",\"metadata\":{\"name\":\"p\","
+		       "\"namespace\":\"d\",\"labels\":{\"kubernetes.io/"
+		       "service-name\":\"r-1-private\"}},\"addressType\":"
+		       "\"IPv4\",\"ports\":[{\"name\":\"http\",\"port\":8012},"
+		       "{\"name\":\"http2\",\"port\":8013}],\"endpoints\":[{"
+		       "\"addresses\":[\"10.0.0.9\"],\"nodeName\":\"n2\","
+		       "\"conditions\":{\"ready\":false,\"serving\":false,"
+		       "\"terminating\":false}}]}"),
+	   "%.*s", WEIR_STR_ARG(weir_buf_str(&out)));
+	for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++) {
+		ok(trim(WEIR_KIND_REVISION_POD, nothing[i], &out, &status) ==
+			   -ENOENT,
+		   "nothing to say of %s", nothing[i]);
+	}
+}
+
 static void heads_name_an_object(void)
 {
 	struct weir_kube_head head;
@@ -323,5 +368,6 @@ TAP_MAIN(TEST(lists_are_cut_into_their_items),
 	 TEST(what_the_callback_says_ends_the_scan), TEST(depth_is_bounded),
 	 TEST(members_are_found_as_they_are_written),
 	 TEST(wrong_text_is_never_read_beyond),
-	 TEST(what_changes_by_itself_is_trimmed), TEST(heads_name_an_object),
+	 TEST(what_changes_by_itself_is_trimmed),
+	 TEST(a_pod_on_its_way_is_an_endpoint), TEST(heads_name_an_object),
 	 TEST(paths_are_those_of_the_server))

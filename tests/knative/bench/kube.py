@@ -119,7 +119,8 @@ def begin():
             api.delete(f"{path}/{o['metadata']['name']}")
     if not api.get(f"/api/v1/namespaces/{NAMESPACE}", missing=True):
         api.call("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-    until(lambda: not api.get(PODS)["items"], 180, 0.2, "pods of an earlier run are gone")
+    for path in (KINGRESSES, REVISIONS, PODS):  # in the end the garbage collector took them
+        until(lambda: not (api.get(path, missing=True) or {"items": []})["items"], 180, 0.2, f"{path} of an earlier run are gone")
 
 
 def condition(o, kind="Ready"):
