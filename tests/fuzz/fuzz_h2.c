@@ -11,7 +11,9 @@
 #include "loop.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 
 /* The clock is ours. */
 static uint64_t fuzz_us;
@@ -111,6 +113,20 @@ static bool hear(struct peer *p)
 		weir_close(&p->fd);
 	}
 	return n >= 0;
+}
+
+/* What the kernel has not delivered yet would come when it likes, and the end
+ * behind it: such a connection is reset. */
+static void hang_up(struct peer *p)
+{
+	const struct linger now = {.l_onoff = 1};
+	int waiting = 0;
+
+	if (p->fd >= 0 && ioctl(p->fd, SIOCOUTQ, &waiting) == 0 && waiting) {
+		(void)setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now,
+				 sizeof(now));
+	}
+	weir_close(&p->fd);
 }
 
 static bool welcome(enum site_endpoint which)
@@ -327,9 +343,9 @@ static void play_one(uint8_t op)
 		break;
 	case 7:
 		if (k & 1) {
-			weir_close(&client.fd);
+			hang_up(&client);
 		} else {
-			weir_close(&backend[k >> 1].fd);
+			hang_up(&backend[k >> 1]);
 		}
 		break;
 	case 8:
@@ -441,11 +457,11 @@ static void must_be_zero(uint64_t n, const char *what)
 
 static void end(void)
 {
-	weir_close(&client.fd);
+	hang_up(&client);
 	for (int i = 0; i < 4; i++) {
 		settle();
 		for (int k = 0; k < BACKENDS; k++) {
-			weir_close(&backend[k].fd);
+			hang_up(&backend[k]);
 		}
 		fuzz_us += 1000000000;
 	}
