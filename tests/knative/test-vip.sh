@@ -3,15 +3,15 @@
 #
 # Calls from inside the cluster, on real Serving: each Route and tag by its own
 # address (weir.dev/private-mode: vip), from pods on both nodes and from a node;
-# by request and, where asked for, by connection; and the change to the gateway
-# and back while requests come.
+# by request and, where asked for, by connection, over IPv4 and IPv6; pods that take
+# one request at once; and the change to the gateway and back while requests come.
 # timeout: 500
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/knative/lib.sh
 
-tap_plan 23
+tap_plan 32
 knative_begin kn-vip --nodes 2
 kubectl apply -f deploy/knative/gateways.yaml >/dev/null
 
@@ -128,6 +128,25 @@ tap_ok $? "the tag's address leads to its revision alone"
 says "proxy: weight is a share of requests" plane 1 "$vip"
 tap_ok $? "all of it by request: $(plane 1 "$vip")"
 
+# ---------------------------------------------------------------- over IPv6
+# Serving asks for no family; what the Service has been given stays.
+kubectl patch service shop --type=merge -p '{"spec":{"ipFamilyPolicy":"RequireDualStack"}}' >/dev/null
+address6_of() { # SERVICE
+	kubectl get service "$1" -o json | jq -r '.spec.clusterIPs[] | select(contains(":"))'
+}
+vip6=$(address6_of shop)
+is_taken6() {
+	says "proxy: weight is a share of requests" plane 1 "[$vip6]" && says "proxy: weight is a share of requests" plane 2 "[$vip6]"
+}
+[[ -n $vip6 ]] && wait_until 15 is_taken6
+tap_ok $? "an IPv6 address of the Route is taken, too: $vip6"
+from default 1 "$load" -c 4 -n 500 --keepalive "http://[$vip6]/" >"$cluster_state/six.json"
+shares "$cluster_state/six.json" shop-1 400 shop-2 100
+tap_ok $? "80 and 20 % of the requests there, from a pod of node 1"
+on 2 "$WEIR_BUILD/tests/weir-load" -c 4 -n 500 "http://[$vip6]/" >"$cluster_state/six.json"
+shares "$cluster_state/six.json" shop-1 400 shop-2 100
+tap_ok $? "likewise of new connections, from node 2"
+
 # ---------------------------------------------------------------- by connection
 kubectl annotate ksvc shop weir.dev/split=connection >/dev/null
 is_split() {
@@ -142,12 +161,47 @@ tap_ok $? "80 and 20 % of new connections, from a pod"
 on 1 "$WEIR_BUILD/tests/weir-load" -c 4 -n 500 --check-peer "http://$vip/" >"$cluster_state/split.json"
 shares "$cluster_state/split.json" shop-1 400 shop-2 100
 tap_ok $? "likewise from a node"
+says "connect+packet: weir.dev/split: connection" plane 2 "[$vip6]"
+tap_ok $? "by connection over IPv6, too: $(plane 2 "[$vip6]")"
+from default 2 "$load" -c 4 -n 500 "http://[$vip6]/" >"$cluster_state/six.json"
+shares "$cluster_state/six.json" shop-1 400 shop-2 100
+tap_ok $? "80 and 20 % of new connections there, from a pod"
+on 1 "$WEIR_BUILD/tests/weir-load" -c 4 -n 500 --check-peer "http://[$vip6]/" >"$cluster_state/six.json"
+shares "$cluster_state/six.json" shop-1 400 shop-2 100
+tap_ok $? "likewise from a node"
 kubectl annotate ksvc shop weir.dev/split- >/dev/null
 is_by_request() {
 	says "proxy: weight is a share of requests" plane 1 "$vip"
 }
 wait_until 30 is_by_request
 tap_ok $? "and by request again without it"
+
+# ---------------------------------------------------------------- one at once
+# Serve mode, and pods whose queue-proxy lets in one request: a request that is
+# sent to a busy one waits there though the other may be free (serving issue
+# 15663), unless it waits in the proxy.
+ksvc single min-scale=2 max-scale=2 target-burst-capacity=0 |
+	sed 's/^    spec:$/&\n      containerConcurrency: 1/' | kubectl apply -f - >/dev/null
+is_single_served() {
+	is_ready_ksvc single && [[ $(sks_mode single-00001) == Serve &&
+		$(ctl 1 dump -o json | jq '.groups[] | select(.concurrency == 1) | .endpoints | length') == 2 ]]
+}
+wait_until 90 is_single_served
+tap_ok $? "a Knative Service with containerConcurrency 1 and two pods: the plan says so"
+single=$(address_of single)
+queued() {
+	on 1 curl -s http://127.0.0.1:9707/metrics | sed -n 's/^weir_proxy_events_total{reason="queued"} //p'
+}
+# 8 connections, 4 of them at most can be under way in 0.05 s a request and two
+# pods; each request is a turn of its own.
+from default 1 "$load" -c 8 -n 400 --keepalive "http://$single/delay/20" >"$cluster_state/single.json"
+echo "# $(jq -c '{completed, failed, seconds, latency_us}' "$cluster_state/single.json"), queued $(queued)"
+jq -e '.failed == 0 and .completed == 400' "$cluster_state/single.json" >/dev/null && (($(queued) > 100))
+tap_ok $? "8 connections at once: all are answered, most after they waited in the proxy"
+# 400 requests of 20 ms in two places take 4 s at least; blind choice leaves a
+# pod idle while the other has a queue, fair turns leave none.
+jq -e '.latency_us.p99 < 8 * .latency_us.p50' "$cluster_state/single.json" >/dev/null
+tap_ok $? "none waits much longer than the others"
 
 # ---------------------------------------------------------------- to the gateway
 # Two loads at the address that was resolved, one that resolves the name each
