@@ -10,8 +10,6 @@
 #include "addr.h"
 
 #define SERVING_GROUP "serving.knative.dev"
-#define ROUTE_LABEL "serving.knative.dev/route"
-#define SKS_LABEL "networking.internal.knative.dev/serverlessservice"
 
 /* Knative's placeholder of a Route or of one of its tags (serving
  * route/resources/service.go): labelled with the Route and owned by it. */
@@ -25,8 +23,8 @@ static bool is_placeholder(const struct weir_object *service)
 	}
 	/* A revision's Services may bear its labels. */
 	return service->labels.n &&
-	       weir_pairs_get(service->labels, ROUTE_LABEL).n != 0 &&
-	       weir_pairs_get(service->labels, SKS_LABEL).n == 0;
+	       weir_pairs_get(service->labels, WEIR_ROUTE_LABEL).n != 0 &&
+	       weir_pairs_get(service->labels, WEIR_SKS_LABEL).n == 0;
 }
 
 static uint64_t service_hash(struct weir_str ns, struct weir_str name)

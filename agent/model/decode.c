@@ -2,7 +2,6 @@
 #include "decode.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "cleanup.h"
 #include "manifest.h"
@@ -99,6 +98,12 @@ static const struct weir_str common[] = {
 	WEIR_STR("ReplicaSet"),
 	WEIR_STR("Knative-Serving-Namespace"),
 	WEIR_STR("Knative-Serving-Revision"),
+	WEIR_STR("http-autometric"),
+	WEIR_STR("http-usermetric"),
+	WEIR_STR("http-queueadm"),
+	WEIR_STR("http-istio"),
+	WEIR_STR(WEIR_ROUTE_LABEL),
+	WEIR_STR(WEIR_SKS_LABEL),
 };
 
 struct weir_str weir_decode_text(struct weir_decode *d, struct weir_str s)
@@ -276,110 +281,6 @@ struct weir_pairs weir_decode_pairs(struct weir_decode *d,
 	return pairs;
 }
 
-/* RFC 3339 as Kubernetes writes it: 2006-01-02T15:04:05Z. */
-static int parse_time(struct weir_str s, int64_t *ret_s)
-{
-	struct tm tm = {0};
-	char z[21];
-	const char *end;
-
-	if (s.n != 20) {
-		return -EINVAL;
-	}
-	memcpy(z, s.p, 20);
-	z[20] = '\0';
-	end = strptime(z, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	if (!end || *end) {
-		return -EINVAL;
-	}
-	*ret_s = (int64_t)timegm(&tm);
-	return 0;
-}
-
-static void decode_owners(struct weir_decode *d, const struct weir_node *list,
-			  struct weir_object *o)
-{
-	struct weir_owner *v = weir_decode_array(d, list, sizeof(*v),
-						 &o->n_owners);
-
-	o->owners = v;
-	for (const struct weir_node *c = v ? list->child : NULL; c;
-	     c = c->next, v++) {
-		struct weir_str api = weir_node_get(c, "apiVersion")->text;
-		ptrdiff_t slash = weir_str_find(api, '/');
-
-		api.n = slash < 0 ? 0 : (size_t)slash;
-		v->group = weir_decode_text(d, api);
-		v->kind = weir_decode_str(d, c, "kind", "");
-		v->name = weir_decode_str(d, c, "name", "");
-	}
-}
-
-/* Labels decide only where Namespaces are selected and where Knative marks
- * what is its own. */
-static bool keeps_labels(enum weir_kind kind)
-{
-	return kind == WEIR_KIND_NAMESPACE || kind == WEIR_KIND_SERVICE ||
-	       kind >= WEIR_KIND_KSERVICE;
-}
-
-static bool keeps_owners(enum weir_kind kind)
-{
-	return kind == WEIR_KIND_SERVICE || kind >= WEIR_KIND_KSERVICE;
-}
-
-/* Nobody else uses the prefix, so what is not known is a slip. */
-static void check_annotations(struct weir_decode *d,
-			      const struct weir_node *annotations)
-{
-	const struct weir_node *c = annotations ? annotations->child : NULL;
-
-	for (; c; c = c->next) {
-		if (weir_str_starts(c->key, WEIR_STR("weir.dev/")) &&
-		    !weir_str_is(c->key, "weir.dev/split") &&
-		    !weir_str_is(c->key, "weir.dev/infrastructure") &&
-		    !weir_str_is(c->key, "weir.dev/infrastructure-keys") &&
-		    !weir_str_is(c->key, "weir.dev/activation") &&
-		    !weir_str_is(c->key, "weir.dev/private-mode") &&
-		    !weir_str_is(c->key, "weir.dev/forwarded")) {
-			weir_decode_report(d, WEIR_DIAG_WARNING, c, NULL,
-					   "UnknownAnnotation",
-					   "unknown and ignored, expected "
-					   "weir.dev/split, "
-					   "weir.dev/forwarded, "
-					   "weir.dev/activation or "
-					   "weir.dev/private-mode");
-		}
-	}
-}
-
-static void decode_metadata(struct weir_decode *d,
-			    const struct weir_node *metadata,
-			    struct weir_object *o)
-{
-	static const char *const annotation_prefixes[] = {
-		"weir.dev/", "networking.knative.dev/",
-		"networking.internal.knative.dev/", NULL};
-	const struct weir_node *created = weir_node_get(metadata,
-							"creationTimestamp");
-
-	o->generation = weir_decode_int(metadata, "generation", 0);
-	if (created && parse_time(created->text, &o->created_s) < 0) {
-		weir_decode_bad(d, created, NULL, "InvalidValue",
-				"expected a time like 2006-01-02T15:04:05Z");
-	}
-	check_annotations(d, weir_node_get(metadata, "annotations"));
-	o->annotations = weir_decode_pairs(
-		d, weir_node_get(metadata, "annotations"), annotation_prefixes);
-	if (keeps_labels(o->kind)) {
-		o->labels = weir_decode_pairs(
-			d, weir_node_get(metadata, "labels"), NULL);
-	}
-	if (keeps_owners(o->kind)) {
-		decode_owners(d, weir_node_get(metadata, "ownerReferences"), o);
-	}
-}
-
 /* ------------------------------------------------------- one object */
 
 struct job {
@@ -408,7 +309,7 @@ static int decode_object(struct weir_decode *d,
 	o->name = weir_decode_text(d, head->name);
 	o->source = weir_decode_text(d, head->source);
 	if (d->error == 0) {
-		decode_metadata(d, weir_node_get(root, "metadata"), o);
+		weir_decode_metadata(d, weir_node_get(root, "metadata"), o);
 	}
 	if (rule->decode && d->error == 0) {
 		rule->decode(d, root);

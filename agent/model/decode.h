@@ -115,4 +115,9 @@ extern const struct weir_field weir_fields_kingress[];
 void weir_decode_kingress(struct weir_decode *d, const struct weir_node *root);
 void weir_decode_revision(struct weir_decode *d, const struct weir_node *root);
 
+/* decode_metadata.c; object: with its kind, namespace and name. */
+void weir_decode_metadata(struct weir_decode *d,
+			  const struct weir_node *metadata,
+			  struct weir_object *o);
+
 #endif

@@ -406,6 +406,10 @@ struct weir_pod_spec {
 #define WEIR_SERVING_ACTIVATOR "activator-service"
 #define WEIR_SERVING_AUTOSCALER "autoscaler"
 #define WEIR_KNATIVE_PODS "-private"
+/* Labels by which Knative marks its Services: placeholders, and those of
+ * revisions. */
+#define WEIR_ROUTE_LABEL "serving.knative.dev/route"
+#define WEIR_SKS_LABEL "networking.internal.knative.dev/serverlessservice"
 
 struct weir_king_split {
 	struct weir_str service_ns;
@@ -472,10 +476,10 @@ struct weir_object {
 	struct weir_str name;
 	int64_t generation; /* 0 if the source has none */
 	int64_t created_s;  /* creationTimestamp, Unix seconds; 0: unknown */
-	struct weir_pairs labels;
-	struct weir_pairs
-		annotations; /* weir.dev/..., networking.knative.dev/... */
-	const struct weir_owner *owners;
+	struct weir_pairs labels;      /* of Namespaces; of Services: Knative's
+					* Route, ServerlessService */
+	struct weir_pairs annotations; /* weir.dev/... */
+	const struct weir_owner *owners; /* of Services: Route, Gateway */
 	size_t n_owners;
 	struct weir_str source; /* file, or empty */
 	union {                 /* by kind; NULL where nothing is kept */

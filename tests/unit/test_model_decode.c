@@ -372,12 +372,13 @@ static void service_and_slice_defaults(void)
 
 	must(model_decode(
 		     "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n"
-		     "  labels: {serving.knative.dev/route: s}\n"
+		     "  labels: {app: s, serving.knative.dev/route: s}\n"
 		     "  annotations: {weir.dev/split: connection, other/x: z}\n"
 		     "  generation: 7\n"
 		     "  creationTimestamp: 2024-01-02T03:04:05Z\n"
-		     "  ownerReferences: [{apiVersion: serving.knative.dev/v1, "
-		     "kind: Route, name: s}]\n"
+		     "  ownerReferences: [{apiVersion: apps/v1, kind: "
+		     "Deployment, name: d}, {apiVersion: "
+		     "serving.knative.dev/v1, kind: Route, name: s}]\n"
 		     "spec:\n  clusterIP: 10.0.0.1\n"
 		     "  clusterIPs: [10.0.0.1, 'fd00::1']\n"
 		     "  sessionAffinity: ClientIP\n  ports: [{port: "
@@ -405,10 +406,11 @@ static void service_and_slice_defaults(void)
 	ok(got.v[0]->generation == 7 && got.v[0]->created_s == 1704164645,
 	   "%lld", (long long)got.v[0]->created_s);
 	ok(got.v[0]->annotations.n == 1, "only weir's annotations");
-	ok(weir_str_is(weir_pairs_get(got.v[0]->labels,
-				      "serving.knative.dev/route"),
-		       "s"),
-	   "label");
+	ok(got.v[0]->labels.n == 1 &&
+		   weir_str_is(weir_pairs_get(got.v[0]->labels,
+					      "serving.knative.dev/route"),
+			       "s"),
+	   "only labels that decide something");
 	ok(got.v[0]->n_owners == 1 &&
 		   weir_str_is(got.v[0]->owners[0].group,
 			       "serving.knative.dev") &&
