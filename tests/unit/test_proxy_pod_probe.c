@@ -14,6 +14,8 @@
 #include "pod_probe.h"
 #include "tap.h"
 
+#define CONNECT_MS 1000
+
 static struct weir_loop *loop;
 static struct weir_pod_probes probes;
 static struct weir_rev *rev;
@@ -144,8 +146,8 @@ static void one_answer_is_a_yes(void)
 
 		n_early = 0;
 		pod = new_pod(&e);
-		weir_pod_probe_begin(&probes, rev, &e);
-		weir_pod_probe_begin(&probes, rev, &e);
+		weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
+		weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
 		ok(probes.n == 1, "asked once, not %u times", probes.n);
 		fd = welcome(pod);
 		for (const char *p = v[i].text; *p; p++) {
@@ -175,7 +177,7 @@ static void endless_answers_end(void)
 
 	begin();
 	pod = new_pod(&e);
-	weir_pod_probe_begin(&probes, rev, &e);
+	weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
 	fd = welcome(pod);
 	memset(much, 'x', sizeof(much));
 	ok(send(fd, much, sizeof(much), MSG_NOSIGNAL) > 0, "much");
@@ -196,18 +198,18 @@ static void silence_and_refusal_end(void)
 	begin();
 	pod = new_pod(&gone);
 	weir_close(&pod);
-	weir_pod_probe_begin(&probes, rev, &gone);
+	weir_pod_probe_begin(&probes, rev, &gone, CONNECT_MS);
 	for (int k = 0; k < 2500 && probes.n; k++) {
 		turn();
 	}
 	ok(probes.n == 0, "refused");
 	pod = new_pod(&e);
-	weir_pod_probe_begin(&probes, rev, &e);
+	weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
 	fd = welcome(pod);
 	weir_pod_probes_expire(&probes);
 	ok(probes.n == 1, "it has time");
 	for (int i = 0; i < WEIR_POD_PROBES; i++) {
-		probes.v[i].due_ms = 1; /* as if it were over */
+		probes.keys[i].due_ms = 1; /* as if it were over */
 	}
 	weir_pod_probes_expire(&probes);
 	ok(probes.n == 0 && !n_early, "its time was over");
@@ -222,7 +224,7 @@ static void a_revision_has_few_at_a_time(void)
 	begin();
 	for (int i = 0; i < WEIR_REV_EARLY + 2; i++) {
 		pods[i] = new_pod(&e);
-		weir_pod_probe_begin(&probes, rev, &e);
+		weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
 	}
 	ok(probes.n == WEIR_REV_EARLY, "%u are asked", probes.n);
 	end();
