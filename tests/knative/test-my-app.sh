@@ -11,7 +11,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/knative/lib.sh
 
-tap_plan 17
+tap_plan 18
 knative_begin kn-my-app --nodes 2
 
 condition_of() { # KIND NAME FILTER-OF-CONDITIONS: are all of them True
@@ -115,4 +115,9 @@ shares() {
 }
 shares
 tap_ok $? "75 % of which 80 and 20 %, and 25 %: 1200, 300 and 500 requests of 2000, give or take 10"
+
+# -------------------------------------------------- and how much of it there is
+anonymous=$(on 1 curl -s http://127.0.0.1:9707/metrics | awk '/^weir_process_anonymous_bytes/ {n += $2} END {print n + 0}')
+((anonymous > 0 && anonymous < 10 << 20))
+tap_ok $? "all three processes of weir on a node have less than 10 MiB: $((anonymous >> 10)) KiB"
 tap_end
