@@ -17,6 +17,6 @@ cold() {
 }
 tap_run "ten revisions are woken at once, no request is lost" \
 	cold burst --services 10 --rounds 1
-tap_run "16 requests, each of which finds a sleeping revision, on both nodes: none is lost" \
-	cold lost --services 8 --requests 16 --nodes 2
+tap_run "16 requests, each of which finds a sleeping revision, on both nodes: none is lost, and not all wait until their pod is Ready" \
+	cold lost --services 8 --requests 16 --nodes 2 --early 1
 tap_end

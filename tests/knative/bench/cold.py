@@ -40,7 +40,6 @@ class World:
         self.mode = {}
         self.scaled = {}
         self.since = {}
-        self.listeners = Listeners(PORTS)
         api.watch(PODS, self.on_pod)
         api.watch(MODES, self.on_mode)
         api.watch(DEPLOYMENTS, self.on_deployment)
@@ -80,11 +79,6 @@ class World:
         with self.lock:
             new = [t for t in self.pods[name].values() if t["object"] > began]
         return min(new, key=lambda t: t["object"]) if new else None
-
-    def listens(self, times):
-        """When the last of its sockets began to; None: not yet."""
-        ports = self.listeners.times[times["uid"]]
-        return max(ports.values()) if len(ports) == len(PORTS) else None
 
 
 def make(names, notes):
@@ -138,6 +132,12 @@ def compare(figures, what):
                 print(f"{key.strip()}, {text}: {first} {a / b:.2f} x {other}", flush=True)
 
 
+def listens(listeners, pod):
+    """When the last of its sockets began to; None: not yet."""
+    ports = listeners.times[pod["uid"]]
+    return max(ports.values()) if len(ports) == len(PORTS) else None
+
+
 TOTAL = "request -> 200"
 SHARE = "network's share"
 WIDER = "  with the controllers: all but pod object -> sockets listen"
@@ -148,6 +148,7 @@ def parts():
     multiprocessing.get_context("fork").Process(target=serve, args=(pipe,), daemon=True).start()
     paths = paths_of()
     world = World()
+    listeners = Listeners(PORTS)
     figures = {p[0]: collections.defaultdict(list) for p in paths}
     failed = 0
     for turn in range(options.rounds + 1):
@@ -162,7 +163,7 @@ def parts():
                     print(f"{name}: {status} {body[:100]!r}", flush=True)
                     continue
                 t = until(lambda: world.started(name, began), 60, 0.01, f"{name}: a pod")
-                listens = until(lambda: world.listens(t), 60, 0.01, f"{name}: its sockets listen")
+                at = until(lambda: listens(listeners, t), 60, 0.01, f"{name}: its sockets listen")
                 if turn == 0:  # the first start of a ksvc waits for the autoscaler's tick
                     continue
                 scaled = world.scaled[name]
@@ -170,10 +171,10 @@ def parts():
                 f[TOTAL].append(ended - began)
                 f["  request -> Deployment scaled"].append(scaled - began)
                 f["  Deployment scaled -> pod object"].append(t["object"] - scaled)
-                f["  pod object -> sockets listen"].append(listens - t["object"])
-                f["  sockets listen -> 200"].append(ended - listens)
-                f[SHARE].append(scaled - began + ended - listens)
-                f[WIDER].append(t["object"] - began + ended - listens)
+                f["  pod object -> sockets listen"].append(at - t["object"])
+                f["  sockets listen -> 200"].append(ended - at)
+                f[SHARE].append(scaled - began + ended - at)
+                f[WIDER].append(t["object"] - began + ended - at)
     for path, f in figures.items():
         for name, values in f.items():
             row(f"{path}: {name}", values)
@@ -188,12 +189,13 @@ def lost():
     world = World()
     lock, times, bad, awake, early = threading.Lock(), [], [], [], []
     asked = [0]
+    end = time.monotonic() + options.seconds
 
     def one(name):
         node = 1
         while True:
             with lock:
-                if asked[0] == options.requests:
+                if asked[0] == options.requests or time.monotonic() > end:
                     return
                 asked[0] += 1
             until(lambda: world.sleeps(name), 300, 0.02, f"{name} sleeps")
@@ -224,7 +226,8 @@ def lost():
     row("a sleeping revision: request -> 200", times)
     print(f"requests {len(times)}, lost {len(bad)}; {len(early)} answered before the pod was seen Ready;"
           f" {len(awake)} more found it awake")
-    return len(bad) or len(times) != options.requests or len(early) < options.early
+    is_short = len(times) != options.requests and time.monotonic() <= end
+    return len(bad) or is_short or len(early) < options.early
 
 
 def burst():
@@ -259,6 +262,7 @@ parser.add_argument("--path", action="append", default=[], help="NAME:NODE[:KEY=
 parser.add_argument("--services", type=int, default=10)
 parser.add_argument("--rounds", type=int, default=2)
 parser.add_argument("--requests", type=int, default=100)
+parser.add_argument("--seconds", type=float, default=float("inf"), help="lost: begins no more after them")
 parser.add_argument("--early", type=int, default=0, help="lost: at least as many before the pod is Ready")
 parser.add_argument("--nodes", type=int, default=1, help="clients on that many nodes in turn")
 parser.add_argument("--address", default=PUBLIC)
