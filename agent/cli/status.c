@@ -168,6 +168,20 @@ static void put_feed(const cJSON *json, bool has_colour, struct weir_buf *out)
 	}
 }
 
+static void put_workers(const cJSON *json, struct weir_buf *out)
+{
+	const cJSON *proxy = member(json, "proxy");
+	double n = weir_json_number(proxy, "workers");
+	double rings = weir_json_number(proxy, "io_uring");
+
+	weir_buf_printf(out, "proxy      %.0f workers over ", n);
+	if (rings > 0 && rings < n) {
+		weir_buf_printf(out, "io_uring (%.0f) and epoll\n", rings);
+	} else {
+		weir_buf_printf(out, "%s\n", rings > 0 ? "io_uring" : "epoll");
+	}
+}
+
 static void put_rest(const cJSON *json, bool has_colour, struct weir_buf *out)
 {
 	const cJSON *diags = member(json, "diags");
@@ -260,6 +274,7 @@ static int put_status(const struct weir_ctl *ctl, const cJSON *json,
 	weir_table_print(&t, ctl->has_colour, 0, 0, out);
 	weir_table_fini(&t);
 	put_plan(json, out);
+	put_workers(json, out);
 	put_objects(json, out);
 	put_addresses(json, ctl->has_colour, out);
 	put_rest(json, ctl->has_colour, out);

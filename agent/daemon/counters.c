@@ -118,6 +118,8 @@ void weir_counters_settle(struct weir_counters *c)
 	t->clients_closed = t->clients_opened;
 	t->pool_idle = 0;
 	t->udp_associations = 0;
+	t->workers = 0;
+	t->rings = 0;
 	t->held = 0;
 	t->autoscaler_up = 0;
 	FOR_PRESENT(i, c, c->rules, in_flight, WEIR_IDS_RULE)

@@ -251,6 +251,11 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 	       "Requests by whether a connection was there.");
 	labelled(b, name, "result", "hit", t->pool_hits);
 	labelled(b, name, "result", "miss", t->pool_misses);
+	name = "weir_proxy_workers";
+	family(b, name, "gauge", "Threads of the proxy by how they do I/O.");
+	labelled(b, name, "io", "epoll",
+		 t->workers > t->rings ? t->workers - t->rings : 0);
+	labelled(b, name, "io", "io_uring", t->rings);
 	single(b, "weir_proxy_udp_associations", "gauge",
 	       "Datagram associations under way.", (double)t->udp_associations);
 	single(b, "weir_proxy_held", "gauge",

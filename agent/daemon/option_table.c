@@ -220,7 +220,8 @@ const struct weir_option weir_option_table[] = {
 	 AT(io),
 	 .example = "epoll",
 	 .help = "how the proxy waits, reads and sends; auto is uring where "
-		 "the kernel has it and allows it, uring also says where not"},
+		 "the kernel has it (6.1) and allows it, and else epoll; uring "
+		 "warns of that"},
 	LIMIT("max-connections", limits.max_connections, 1, 1 << 20,
 	      "client connections; accepting pauses"),
 	LIMIT("max-client-connections", limits.max_client_connections, 0,

@@ -407,6 +407,7 @@ static void set_defaults(struct weir_options *o)
 		.admin = "/run/weir/admin.sock",
 		.metrics_port_be = htons(9707),
 		.user = "nobody",
+		.io = WEIR_IO_BACKEND_AUTO,
 		.max_rules = 65536,
 	};
 	weir_kernel_config_default(&o->kernel);

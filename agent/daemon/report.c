@@ -226,6 +226,13 @@ static void add_work(struct weir_buf *b, const struct weir_control *c)
 	weir_buf_addz(b, "}");
 }
 
+static void add_workers(struct weir_buf *b, const struct weir_proxy_totals *t)
+{
+	weir_buf_addz(b, "\"proxy\":{");
+	ADD_NUMBERS(b, {"workers", t->workers}, {"io_uring", t->rings});
+	weir_buf_addz(b, "}");
+}
+
 void weir_report_status(const struct weir_control *c, struct weir_buf *b)
 {
 	size_t diags[3];
@@ -249,6 +256,8 @@ void weir_report_status(const struct weir_control *c, struct weir_buf *b)
 	}
 	weir_buf_addz(b, ",");
 	add_processes(b, c->shared);
+	weir_buf_addz(b, ",");
+	add_workers(b, &c->counters->stats->totals);
 	weir_buf_addz(b, ",");
 	add_objects(b, c);
 	weir_buf_addz(b, ",");

@@ -53,7 +53,7 @@ static void add_features(struct weir_buf *json, const struct weir_features *f)
 	add_feature(json, false, "netns_cookie", f->has_netns_cookie, "5.14",
 		    "exclusion of namespaces, prefix rewriting");
 	add_feature(json, false, "io_uring", f->has_uring, "6.1",
-		    "fewer system calls of the proxy, on request (--io)");
+		    "fewer system calls of the proxy; else epoll (--io)");
 	add_feature(json, false, "init_pid_namespace", f->is_init_pidns, "",
 		    "own sockets told by process; else by cgroup");
 	weir_buf_addz(json, "}");

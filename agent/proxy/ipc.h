@@ -136,6 +136,8 @@ struct weir_proxy_totals {
 	uint64_t pool_hits;
 	uint64_t pool_misses;
 	uint64_t udp_associations;
+	uint64_t workers;       /* that run, now */
+	uint64_t rings;         /* of these over io_uring */
 	uint64_t held;          /* requests that wait for an endpoint, now */
 	uint64_t activated;     /* requests for revisions that slept */
 	uint64_t early_pods;    /* that answered before they were Ready */

@@ -44,7 +44,7 @@ struct weir_proxy_limits {
 enum weir_io_backend {
 	WEIR_IO_BACKEND_EPOLL,
 	WEIR_IO_BACKEND_URING, /* epoll, with a warning, where there is none */
-	WEIR_IO_BACKEND_AUTO,  /* the same in silence */
+	WEIR_IO_BACKEND_AUTO,  /* the same, without a warning */
 };
 
 struct weir_proxy_config {

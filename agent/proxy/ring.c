@@ -11,68 +11,8 @@
 
 #include "cleanup.h"
 #include "conn.h"
-#include "ring_queue.h"
+#include "ring_private.h"
 #include "uring.h"
-
-#define SQ_ENTRIES 1024
-#define CQ_ENTRIES 8192
-#define BUFFERS 512 /* for reads; a power of two */
-#define BUFFER_BYTES 4096
-#define BUFFERS_SCARCE (BUFFERS / 4)
-#define HELD_MAX 4    /* buffers of an end that does not ask for them */
-#define SMALL_READS 4 /* after so many an end is not one of bulk any more */
-#define SLOTS 512     /* for sends */
-#define SLOT_BYTES 2048
-#define BUSY_EVENTS 4 /* fewer in a turn: what is to be sent goes at once */
-#define EPOLL_EVENTS 256
-#define EVENTS_MAX (CQ_ENTRIES + SLOTS + EPOLL_EVENTS)
-
-/* In the low bits of what names a completion; ends are aligned. */
-enum tag {
-	TAG_RECV,
-	TAG_POLL,
-	TAG_OUT,
-	TAG_EDGE,
-	TAG_SEND,
-	TAG_EPOLL,
-	TAG_NONE,
-	N_TAGS = 8 /* that there is room for */
-};
-
-/* Bytes of an end that came before it asked for them. */
-struct held {
-	uint16_t n;
-	uint16_t next; /* index + 1 */
-};
-
-/* Small bytes of an end on their way. */
-struct slot {
-	struct weir_end *end;
-	uint32_t at; /* of its entry in the submission queue */
-	uint16_t n;
-	uint16_t done;
-	uint16_t next; /* free, or in the list of this turn */
-	bool is_stuck; /* the socket was full: the rest waits for POLLOUT */
-	bool has_failed;
-};
-
-struct weir_ring {
-	struct weir_ring_queue q;
-	int epoll_fd; /* not owned */
-	bool has_epoll_poll;
-	bool has_epoll_events;
-	struct io_uring_buf_ring *buffers;
-	char *buffer_bytes;
-	uint16_t buffers_tail;
-	uint16_t n_free; /* buffers that the kernel has */
-	struct held held[BUFFERS];
-	char *slot_bytes;
-	uint16_t free_slot; /* index + 1 */
-	uint16_t turn_slots;
-	bool is_busy; /* enough happens in this turn to put sends off */
-	struct slot slots[SLOTS];
-	struct epoll_event events[EVENTS_MAX];
-};
 
 static uint64_t name_of(const struct weir_end *end, enum tag tag)
 {
@@ -385,163 +325,7 @@ static bool polled(struct weir_end *end, const struct io_uring_cqe *cqe)
 	return true;
 }
 
-/* ---------------------------------------------------------------- sending */
-
-static char *bytes_of(struct weir_ring *ring, const struct slot *s)
-{
-	return ring->slot_bytes + (size_t)(s - ring->slots) * SLOT_BYTES;
-}
-
-static void free_slot(struct weir_ring *ring, struct slot *s)
-{
-	if (s->end) {
-		s->end->slot = 0;
-		s->end = NULL;
-	}
-	s->next = ring->free_slot;
-	ring->free_slot = (uint16_t)(s - ring->slots + 1);
-}
-
-/* Behind what waits already, if that has not been submitted. */
-static bool append(struct weir_ring *ring, struct slot *s,
-		   const struct iovec *iov, uint32_t n_iov, size_t size)
-{
-	char *p = bytes_of(ring, s) + s->n;
-
-	if (s->is_stuck || !weir_ring_queue_has(&ring->q, s->at) ||
-	    size > SLOT_BYTES - (size_t)s->n) {
-		return false;
-	}
-	for (uint32_t i = 0; i < n_iov; i++) {
-		memcpy(p, iov[i].iov_base, iov[i].iov_len);
-		p += iov[i].iov_len;
-	}
-	s->n += (uint16_t)size;
-	ring->q.sqes[s->at & ring->q.sq_mask].len = s->n;
-	return true;
-}
-
-bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
-		    uint32_t n_iov, size_t size)
-{
-	struct weir_ring *ring = end->ring;
-	struct io_uring_sqe *sqe;
-	struct slot *s;
-
-	if (end->slot) {
-		return append(ring, &ring->slots[end->slot - 1], iov, n_iov,
-			      size);
-	}
-	if (size > SLOT_BYTES || !ring->free_slot || !ring->is_busy) {
-		return false;
-	}
-	sqe = weir_ring_queue_next(&ring->q);
-	if (!sqe) {
-		return false;
-	}
-	s = &ring->slots[ring->free_slot - 1];
-	end->slot = ring->free_slot;
-	ring->free_slot = s->next;
-	*s = (struct slot){
-		.end = end, .at = ring->q.tail - 1, .next = ring->turn_slots};
-	ring->turn_slots = end->slot;
-	/* All of it or at once as much as fits, and then a completion: with
-	 * MSG_DONTWAIT it is over when the submission is. */
-	sqe->opcode = IORING_OP_SEND;
-	sqe->fd = end->fd;
-	sqe->addr = (uintptr_t)bytes_of(ring, s);
-	sqe->msg_flags = MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL;
-	sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
-	sqe->user_data = (uint64_t)(end->slot - 1) * N_TAGS | TAG_SEND;
-	return append(ring, s, iov, n_iov, size);
-}
-
-int weir_ring_settle(struct weir_end *end)
-{
-	struct weir_ring *ring = end->ring;
-	struct slot *s = &ring->slots[end->slot - 1];
-	ssize_t r;
-
-	if (!s->is_stuck && weir_ring_queue_has(&ring->q, s->at)) {
-		weir_ring_queue_void(&ring->q, s->at, TAG_NONE);
-		s->is_stuck = true;
-	} else if (!s->is_stuck) {
-		end->is_writable = false;
-		return -EAGAIN; /* how it ended is heard in this turn */
-	}
-	do {
-		r = send(end->fd, bytes_of(ring, s) + s->done,
-			 (size_t)(s->n - s->done), MSG_NOSIGNAL | MSG_DONTWAIT);
-	} while (r < 0 && errno == EINTR);
-	if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-		end->is_broken = true;
-		return -errno;
-	}
-	s->done += (uint16_t)(r > 0 ? r : 0);
-	if (s->done < s->n) {
-		end->is_writable = false;
-		weir_ring_arm_out(end);
-		return -EAGAIN;
-	}
-	end->slot = 0;
-	s->end = NULL;
-	return 0;
-}
-
-/* A send did not take all. */
-static void failed(struct weir_ring *ring, const struct io_uring_cqe *cqe)
-{
-	struct slot *s = &ring->slots[cqe->user_data / N_TAGS];
-	bool is_error = cqe->res < 0 && cqe->res != -EAGAIN &&
-			cqe->res != -EINTR && cqe->res != -ENOMEM;
-
-	if (!s->end) {
-		return;
-	}
-	s->has_failed = true;
-	s->end->is_writable = false;
-	s->done += (uint16_t)(cqe->res > 0 ? cqe->res : 0);
-	if (is_error) {
-		s->end->is_broken = true;
-	}
-}
-
-/* The sends of this turn are over, and all their failures read. */
-static uint32_t finish_sends(struct weir_ring *ring, uint32_t n)
-{
-	uint16_t at = ring->turn_slots;
-	uint16_t kept = 0;
-
-	while (at) {
-		struct slot *s = &ring->slots[at - 1];
-		uint16_t next = s->next;
-
-		if (s->end && !s->is_stuck && s->has_failed) {
-			s->is_stuck = !s->end->is_broken;
-			if (s->is_stuck) {
-				weir_ring_arm_out(s->end);
-			}
-		}
-		if (s->end &&
-		    (s->is_stuck || weir_ring_queue_has(&ring->q, s->at))) {
-			s->next = kept;
-			kept = at;
-		} else {
-			struct weir_end *end = s->end;
-
-			free_slot(ring, s);
-			if (end && (!end->is_writable || end->is_broken) &&
-			    n < EVENTS_MAX) {
-				end->is_writable = true;
-				ring->events[n++] = (struct epoll_event){
-					.data.ptr = end};
-			}
-		}
-		at = next;
-	}
-	ring->turn_slots = kept;
-	return n;
-}
+/* --------------------------------------------------------------- watching */
 
 /* There is room, or a connection. */
 static bool polled_out(struct weir_end *end, const struct io_uring_cqe *cqe)
@@ -641,7 +425,7 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 	uint32_t head = *q->cq_head;
 	uint32_t tail = atomic_load_explicit(q->cq_tail, memory_order_acquire);
 
-	for (; head != tail && n < CQ_ENTRIES; head++) {
+	for (; head != tail && n < WEIR_RING_CQ; head++) {
 		const struct io_uring_cqe *cqe = &q->cqes[head & q->cq_mask];
 		enum tag tag = cqe->user_data % N_TAGS;
 		struct weir_end *end =
@@ -664,7 +448,7 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 			events = cqe->res > 0 ? (uint32_t)cqe->res : 0;
 			break;
 		case TAG_SEND:
-			failed(ring, cqe);
+			weir_ring_note_send(ring, cqe);
 			break;
 		case TAG_EPOLL:
 			ring->has_epoll_poll = false;
@@ -698,7 +482,7 @@ int weir_ring_wait(struct weir_ring *ring, int ms,
 	n = reap(ring, 0);
 	/* Not to be told from success before all is read. */
 	if (!weir_ring_queue_has_completions(&ring->q)) {
-		n = finish_sends(ring, n);
+		n = weir_ring_finish_sends(ring, n);
 	}
 	if (ring->has_epoll_events) {
 		int r = epoll_wait(ring->epoll_fd, ring->events + n,
@@ -734,13 +518,12 @@ static int map_buffers(struct weir_ring *ring)
 	for (uint16_t i = 0; i < BUFFERS; i++) {
 		give_buffer(ring, i);
 	}
-	for (uint16_t i = SLOTS; i-- > 0;) {
-		free_slot(ring, &ring->slots[i]);
-	}
+	weir_ring_init_slots(ring);
 	return 0;
 }
 
-int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring)
+int weir_ring_new(int epoll_fd, uint32_t sq, uint32_t cq,
+		  struct weir_ring **ret_ring)
 {
 	struct weir_ring *ring = calloc(1, sizeof(*ring));
 	int r;
@@ -749,7 +532,7 @@ int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring)
 		return -ENOMEM;
 	}
 	ring->epoll_fd = epoll_fd;
-	r = weir_ring_queue_init(&ring->q, SQ_ENTRIES, CQ_ENTRIES);
+	r = weir_ring_queue_init(&ring->q, sq, cq);
 	if (r == 0) {
 		r = map_buffers(ring);
 	}

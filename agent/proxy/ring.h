@@ -29,9 +29,18 @@ struct iovec;
 struct weir_end;
 struct weir_ring;
 
-/* Of the calling thread, which alone may use it.  -errno where the kernel has
- * too little of io_uring (6.1) or forbids it. */
-int weir_ring_new(int epoll_fd, struct weir_ring **ret_ring);
+#define WEIR_RING_SQ 1024 /* entries; what more there is costs a call */
+#define WEIR_RING_CQ 8192 /* completions; more wait in the kernel */
+
+/* Of the calling thread, which alone may use it.  sq, cq: powers of two up to
+ * the above.  -errno where the kernel has too little of io_uring (6.1) or
+ * forbids it. */
+int weir_ring_new(int epoll_fd, uint32_t sq, uint32_t cq,
+		  struct weir_ring **ret_ring);
+/* Of one that is new: 0 if a byte comes through it, and a read that waits can
+ * be taken back; else -errno, and it is to be freed at once.  A filter of
+ * system calls may let a ring be made, and no more. */
+int weir_ring_check(struct weir_ring *ring);
 /* Lets all reads go; ends may still be closed afterwards, by any thread. */
 void weir_ring_stop(struct weir_ring *ring);
 void weir_ring_free(struct weir_ring **ring);

@@ -455,16 +455,38 @@ static void run(struct weir_worker *w)
 /* By the thread that is to use it. */
 static void open_ring(struct weir_worker *w)
 {
-	int r = 0;
+	struct weir_proxy_totals *t = &w->counters.shared->totals;
+	int r;
 
-	if (w->io != WEIR_IO_BACKEND_EPOLL) {
-		r = weir_ring_new(w->epoll_fd, &w->ring);
+	weir_count(&t->workers, 1);
+	if (w->io == WEIR_IO_BACKEND_EPOLL) {
+		return;
 	}
-	if (r < 0 && w->io == WEIR_IO_BACKEND_URING) {
-		weir_warn("io_uring: %s: worker %u uses epoll", strerror(-r),
-			  w->index);
-	} else if (w->ring) {
-		weir_info("worker %u uses io_uring", w->index);
+	r = weir_ring_new(w->epoll_fd, WEIR_RING_SQ, WEIR_RING_CQ, &w->ring);
+	if (r == 0) {
+		r = weir_ring_check(w->ring);
+	}
+	if (r == 0) {
+		weir_count(&t->rings, 1);
+		return;
+	}
+	weir_ring_free(&w->ring);
+	/* One line for all; how many have none is in the status. */
+	if (w->index == 0) {
+		weir_log(w->io == WEIR_IO_BACKEND_URING ? WEIR_LOG_WARNING
+							: WEIR_LOG_INFO,
+			 "io_uring: %s: the proxy uses epoll", strerror(-r));
+	}
+}
+
+static void close_ring(struct weir_worker *w)
+{
+	struct weir_proxy_totals *t = &w->counters.shared->totals;
+
+	weir_uncount(&t->workers);
+	if (w->ring) {
+		weir_uncount(&t->rings);
+		weir_ring_stop(w->ring);
 	}
 }
 
@@ -482,7 +504,7 @@ void *weir_worker_main(void *arg)
 	}
 	run_queue(w);
 	reap(w);
-	weir_ring_stop(w->ring);
+	close_ring(w);
 	atomic_store(&w->is_done, true);
 	(void)!write(w->control_fd, &one, sizeof(one));
 	return NULL;

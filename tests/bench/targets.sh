@@ -7,8 +7,8 @@
 # than any load here, and two backends at 90 and 10.  With ROUTES, a target that
 # can has that many routes: ten path prefixes a host, ten sets of backends ($sets).
 
-all_hops='direct routed nft haproxy haproxy-splice nginx envoy floor weir-packet weir-packet-redirect weir-proxy weir-uring'
-memory_targets='haproxy nginx envoy floor weir-proxy weir-uring'
+all_hops='direct routed nft haproxy haproxy-splice nginx envoy floor weir-packet weir-packet-redirect weir-proxy weir-epoll'
+memory_targets='haproxy nginx envoy floor weir-proxy weir-epoll'
 route_targets='haproxy nginx envoy weir-proxy'
 envoy_release=1.40.0
 envoy_version=''
@@ -26,7 +26,7 @@ ns_of() {
 	weir-packet) echo p ;;
 	weir-packet-redirect) echo x ;;
 	weir-proxy) echo w ;;
-	weir-uring) echo u ;;
+	weir-epoll) echo u ;;
 	weir-connect) echo k ;;
 	esac
 }
@@ -61,12 +61,12 @@ start_target() { # TARGET [ROUTES]
 		;;
 	weir-proxy)
 		if [ -n "$routes" ]; then
-			start_agent w "$(manifests_routes "$routes")" --node-name bench --io epoll
+			start_agent w "$(manifests_routes "$routes")" --node-name bench
 		else
-			start_agent w "$(manifests_proxy w)" --node-name bench --io epoll
+			start_agent w "$(manifests_proxy w)" --node-name bench
 		fi
 		;;
-	weir-uring) start_agent u "$(manifests_proxy u)" --node-name bench --io uring ;;
+	weir-epoll) start_agent u "$(manifests_proxy u)" --node-name bench --io epoll ;;
 	esac
 	if [ -n "$routes" ]; then wait_routes "$target" "$routes"; else wait_answer "$target" 10000; fi
 }

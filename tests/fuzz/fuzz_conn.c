@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A worker of the proxy between scripted clients and backends.  The worker is
+ * A worker of the proxy between scripted clients and backends, over epoll and
+ * then over io_uring: one ring of two has room for eight completions only, and
+ * is always overrun.  The worker is
  * the real one, with real sockets on loopback addresses; only its clock is the
  * script's, and its turns are taken one by one.
  *
@@ -12,7 +14,8 @@
  * that its client sent, and only what may be repeated twice; a client gets at
  * most one response for each request, well-formed, and no byte that was meant
  * for another; bytes of tunnels arrive as they were sent; nobody waits for an
- * event that has been; no turn is taken for nothing; and in the end nothing is
+ * event that has been; no turn is taken for nothing; everybody gets the same
+ * over both; and in the end nothing is
  * left: no client, buffer, pipe, descriptor, plan, or request in flight.
  */
 #include "loop.h"
@@ -32,12 +35,21 @@ static uint64_t fuzz_now_us(void)
 	return fuzz_us;
 }
 
+static time_t fuzz_time(time_t *ret_time)
+{
+	(void)ret_time;
+	return (time_t)(fuzz_us / 1000000);
+}
+
 #define weir_now_us fuzz_now_us
+#define time(t) fuzz_time(t)
 #include "worker.c"
 #undef weir_now_us
+#undef time
 
 #include "conn_check.h"
 #include "conn_site.h"
+#include "ring_private.h"
 
 #define RECORD_END 0xFE
 #define TAG 0x05
@@ -48,6 +60,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct site site;
+static bool has_joined; /* more than one thing happens at a time */
+static bool has_ring;   /* the kernel has it, and lets us */
 static struct weir_worker *worker;
 static uint64_t n_moved; /* bytes and ends that peers have seen */
 
@@ -152,6 +166,18 @@ static void hear(struct peer *p)
 	}
 }
 
+/* The worker's next wait would not be one. */
+static bool has_work(void)
+{
+	const struct weir_ring *ring = worker->ring;
+
+	/* What is to be submitted, and what has completed. */
+	return worker->queue ||
+	       (ring &&
+		(!ring->has_epoll_poll || *ring->q.sq_head != ring->q.tail ||
+		 weir_ring_queue_has_completions(&ring->q)));
+}
+
 /* All that can be heard now; true: something was, or the worker has to do. */
 static bool listen_around(bool *ret_is_worker)
 {
@@ -161,7 +187,9 @@ static bool listen_around(bool *ret_is_worker)
 	nfds_t first;
 	int r;
 
-	fds[n++] = (struct pollfd){.fd = worker->epoll_fd, .events = POLLIN};
+	fds[n++] = (struct pollfd){.fd = worker->ring ? worker->ring->q.fd
+						      : worker->epoll_fd,
+				   .events = POLLIN};
 	for (int i = SITE_A; i <= SITE_RAW; i++) {
 		fds[n++] = (struct pollfd){.fd = site.endpoint[i],
 					   .events = POLLIN};
@@ -178,7 +206,7 @@ static bool listen_around(bool *ret_is_worker)
 		}
 	}
 	r = poll(fds, n, 0);
-	*ret_is_worker = (r > 0 && fds[0].revents) || worker->queue;
+	*ret_is_worker = (r > 0 && fds[0].revents) || has_work();
 	for (nfds_t i = first; r > 0 && i < n; i++) {
 		if (fds[i].revents) {
 			hear(who[i - first]);
@@ -189,7 +217,7 @@ static bool listen_around(bool *ret_is_worker)
 			accept_backends((enum site_endpoint)(i - 1));
 		}
 	}
-	return r > 0 || worker->queue;
+	return r > 0 || has_work();
 }
 
 static void settle(void)
@@ -406,6 +434,7 @@ static void play_all(const uint8_t *p, size_t n)
 		/* '&' before it: together with what follows. */
 		bool is_joined = k && p[0] == '&';
 
+		has_joined |= is_joined;
 		if (k >= 2u + is_joined) {
 			play(p + is_joined, k - is_joined);
 			if (!is_joined) {
@@ -419,7 +448,17 @@ static void play_all(const uint8_t *p, size_t n)
 
 /* ------------------------------------------------------ beginning and end */
 
-static void begin(uint8_t flags)
+enum how { OVER_EPOLL, OVER_RING, OVER_TINY_RING };
+
+static void open_small_ring(bool is_tiny)
+{
+	site_must(weir_ring_new(worker->epoll_fd, is_tiny ? 4 : 64,
+				is_tiny ? 8 : 128, &worker->ring) == 0,
+		  "io_uring");
+	site_must(weir_ring_check(worker->ring) == 0, "io_uring");
+}
+
+static void begin(uint8_t flags, enum how how)
 {
 	static struct weir_proxy_limits limits;
 	struct weir_proxy_stats head = {.max_rules = SITE_IDS,
@@ -457,6 +496,9 @@ static void begin(uint8_t flags)
 	worker->pipes.max = flags & 8 ? 0 : 2;
 	read_clock(worker);
 	weir_wheel_init(&worker->wheel, worker->now_ms);
+	if (how != OVER_EPOLL) {
+		open_small_ring(how == OVER_TINY_RING);
+	}
 	for (int i = 0; i < CLIENTS; i++) {
 		client[i] = (struct peer){.fd = -1};
 	}
@@ -550,6 +592,7 @@ static void end_all(void)
 		}
 	}
 	check_counters();
+	weir_ring_stop(worker->ring);
 	weir_upstream_pool_fini(worker);
 	site_must(weir_upstream_pool_init(worker) == 0, "pool");
 	for (uint32_t i = 0; i < SITE_IDS; i++) {
@@ -602,27 +645,96 @@ static int count_fds(void)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+	struct weir_ring *ring = NULL;
+
 	(void)argc;
 	(void)argv;
 	site_init(&site);
 	/* As weir_proxy_run() has it. */
 	(void)signal(SIGPIPE, SIG_IGN);
+	has_ring = weir_ring_new(0, 4, 8, &ring) == 0;
+	if (!has_ring) {
+		fprintf(stderr, "no io_uring: over epoll alone\n");
+	}
+	weir_ring_free(&ring);
 	return 0;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	int fds = count_fds();
-	bool is_stuck = true;
+/* ------------------------------------------------ the same however it is done
+ */
 
-	if (size < 1) {
-		return 0;
+/* What peers got when the worker was over epoll. */
+static struct {
+	struct weir_buf got;
+	size_t sent;
+	size_t at;
+} heard[CLIENTS + BACKENDS];
+
+static struct peer *peer_at(int i)
+{
+	return i < CLIENTS ? &client[i] : &backend[i - CLIENTS];
+}
+
+static void remember_all(void)
+{
+	for (int i = 0; i < CLIENTS + BACKENDS; i++) {
+		const struct peer *p = peer_at(i);
+
+		heard[i].got.n = 0;
+		heard[i].sent = p->sent.n;
+		heard[i].at = p->at;
+		weir_buf_add(&heard[i].got, p->got.p, p->got.n);
 	}
-	snprintf(secret, sizeof(secret),
-		 "%08x=", (unsigned)weir_hash64(data, size, 1));
+}
+
+/* How much of a request that never becomes whole was sent on before it failed
+ * depends on the size of reads. */
+static bool is_as_heard(int i)
+{
+	const struct peer *p = peer_at(i);
+	const struct weir_buf *a = &heard[i].got;
+	size_t n = p->got.n < a->n ? p->got.n : a->n;
+	bool is_cut = i >= CLIENTS && p->at == heard[i].at && p->at < n;
+
+	return (p->got.n == a->n || is_cut) &&
+	       (n == 0 || memcmp(p->got.p, a->p, n) == 0);
+}
+
+/* -1, or who got something else though the same was said. */
+static int find_other(void)
+{
+	/* Who comes first in a turn, and so who gets which connection, is up to
+	 * the kernel. */
+	if (has_joined) {
+		return -1;
+	}
+	/* When a socket was full for too long, a peer has said less.  Frames of
+	 * HTTP/2 are cut where reads are. */
+	for (int i = 0; i < CLIENTS + BACKENDS; i++) {
+		const struct peer *p = peer_at(i);
+
+		if (p->sent.n != heard[i].sent || is_h2(p)) {
+			return -1;
+		}
+	}
+	for (int i = 0; i < CLIENTS + BACKENDS; i++) {
+		if (!is_as_heard(i)) {
+			return i;
+		}
+	}
+	return -1;
+}
+
+/* Returns who got something else than over epoll, or -1. */
+static int run_over(const uint8_t *data, size_t size, enum how how)
+{
+	bool is_stuck = true;
+	int other = -1;
+
+	has_joined = false;
 	/* A stall is one only if it is there every time. */
 	for (int i = 0; i < 5 && is_stuck; i++) {
-		begin(data[0]);
+		begin(data[0], how);
 		play_all(data + 1, size - 1);
 		is_stuck = is_stalled(i);
 		for (int k = 0; k < CLIENTS; k++) {
@@ -633,8 +745,41 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (is_stuck && i == 4) {
 			die("something had been forgotten");
 		}
+		if (how == OVER_EPOLL) {
+			remember_all();
+		} else {
+			other = find_other();
+		}
 		end_all();
 		free_peers();
+	}
+	return other;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint64_t hash = weir_hash64(data, size, 1);
+	int fds = count_fds();
+	int other = 0;
+
+	if (size < 1) {
+		return 0;
+	}
+	snprintf(secret, sizeof(secret), "%08x=", (unsigned)hash);
+	/* A difference, too, is one only if it is there every time. */
+	for (int i = 0; i < 5 && other >= 0; i++) {
+		(void)run_over(data, size, OVER_EPOLL);
+		if (!has_ring) {
+			break;
+		}
+		other = run_over(data, size,
+				 hash & 1 ? OVER_RING : OVER_TINY_RING);
+	}
+	if (has_ring && other >= 0) {
+		die("%s %d got over io_uring what it did not over epoll:\n%.*s",
+		    other < CLIENTS ? "client" : "backend",
+		    other < CLIENTS ? other : other - CLIENTS,
+		    (int)heard[other].got.n, heard[other].got.p);
 	}
 	if (count_fds() != fds) {
 		die("descriptors left: %d", count_fds() - fds);

@@ -8,7 +8,7 @@
  *
  * Values: workers=N, access_log=PATH, reporter=NAME (whom Knative's autoscaler
  * is told of) and fields of struct weir_proxy_limits.
- * WEIR_TEST_IO=uring in the environment: io_uring in place of epoll.
+ * WEIR_TEST_IO=epoll, uring or auto in the environment is --io of weir-agent.
  *Prints "ready"; then reads commands from standard input: "reload" compiles
  *again and prints "acked GENERATION", "reopen" has the access log opened again,
  *"stats" prints counters, among them how often the proxy has allocated memory;
@@ -273,6 +273,7 @@ static void print_stats(const struct driver *d)
 	       "in_flight=%llu upstreams=%llu associations=%llu "
 	       "held=%llu activated=%llu early_pods=%llu reports=%llu "
 	       "autoscaler_up=%llu "
+	       "workers=%llu rings=%llu "
 	       "allocations=%llu log_lines=%llu log_lost=%llu",
 	       (unsigned long long)t->clients_opened,
 	       (unsigned long long)t->clients_closed,
@@ -286,6 +287,7 @@ static void print_stats(const struct driver *d)
 	       (unsigned long long)t->early_pods,
 	       (unsigned long long)t->reports,
 	       (unsigned long long)t->autoscaler_up,
+	       (unsigned long long)t->workers, (unsigned long long)t->rings,
 	       (unsigned long long)atomic_load(allocations),
 	       (unsigned long long)t->log_lines,
 	       (unsigned long long)t->log_lost);
@@ -430,7 +432,10 @@ int main(int argc, char **argv)
 	weir_log_init("driver", WEIR_LOG_WARNING);
 	d.dir = argv[1];
 	d.config.n_workers = 1;
-	if (io && !strcmp(io, "uring")) {
+	d.config.io = WEIR_IO_BACKEND_AUTO;
+	if (io && !strcmp(io, "epoll")) {
+		d.config.io = WEIR_IO_BACKEND_EPOLL;
+	} else if (io && !strcmp(io, "uring")) {
 		d.config.io = WEIR_IO_BACKEND_URING;
 	}
 	weir_proxy_limits_default(&d.config.limits);

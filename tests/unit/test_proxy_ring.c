@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A ring below ends whose peers are held here: with room for fewer completions
+ * than there are, and everything comes all the same, once and in order.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "conn.h"
+#include "ring_private.h"
+#include "tap.h"
+#include "uring.h"
+
+#define N 400
+#define ROUNDS 20
+#define TURNS_MAX 5000
+
+struct pair {
+	struct weir_end end;
+	int peer;
+	uint32_t said; /* by the peer */
+	uint32_t got;
+	uint32_t sent; /* to it */
+	uint32_t heard;
+};
+
+static struct pair pairs[N];
+static struct weir_ring *ring;
+static int epoll_fd = -1;
+static uint32_t n_overruns;
+
+static void begin(uint32_t sq, uint32_t cq)
+{
+	int r;
+
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	r = weir_ring_new(epoll_fd, sq, cq, &ring);
+	n_overruns = 0;
+	if (r == -EPERM || r == -ENOSYS || r == -EINVAL) {
+		weir_close(&epoll_fd);
+		skip_test("no io_uring here");
+	}
+	must(r == 0, "%s", strerror(-r));
+	for (int i = 0; i < N; i++) {
+		struct pair *p = &pairs[i];
+		int fds[2];
+
+		must(socketpair(AF_UNIX,
+				SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+				fds) == 0,
+		     "%s", strerror(errno));
+		*p = (struct pair){.end = {.fd = fds[0],
+					   .kind = WEIR_END_CLIENT,
+					   .is_writable = true},
+				   .peer = fds[1]};
+		weir_ring_add(ring, &p->end);
+	}
+}
+
+/* The byte at offset i of what goes to or comes from pair k. */
+static char byte_at(int k, uint32_t i)
+{
+	return (char)((uint32_t)k * 31 + i);
+}
+
+static void read_all(struct pair *p, int k)
+{
+	char buf[64];
+	ssize_t n;
+
+	while (p->end.is_readable &&
+	       (n = weir_end_recv(&p->end, buf, sizeof(buf))) > 0) {
+		for (ssize_t i = 0; i < n; i++) {
+			ok(buf[i] == byte_at(k, p->got), "byte %u of %d",
+			   p->got, k);
+			p->got++;
+		}
+	}
+}
+
+/* One turn, at most: what is told is read. */
+static void take_turn(void)
+{
+	struct epoll_event *events;
+	int n = weir_ring_wait(ring, 0, &events);
+
+	n_overruns += (*ring->q.sq_flags & IORING_SQ_CQ_OVERFLOW) != 0;
+	for (int i = 0; i < n; i++) {
+		struct pair *p = events[i].data.ptr;
+
+		if (p->end.edges && events[i].events & EPOLLIN) {
+			p->end.is_readable = true;
+		}
+		read_all(p, (int)(p - pairs));
+	}
+}
+
+static bool is_all_got(void)
+{
+	for (int i = 0; i < N; i++) {
+		if (pairs[i].got != pairs[i].said) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void say_all(uint32_t n)
+{
+	char buf[64];
+
+	for (int k = 0; k < N; k++) {
+		struct pair *p = &pairs[k];
+
+		for (uint32_t i = 0; i < n; i++) {
+			buf[i] = byte_at(k, p->said++);
+		}
+		must(write(p->peer, buf, n) == (ssize_t)n, "%s",
+		     strerror(errno));
+	}
+}
+
+static void end_all(bool is_overrun)
+{
+	int left = 1;
+
+	for (int i = 0; i < N; i++) {
+		weir_end_close(&pairs[i].end, false);
+		pairs[i].end.kind = WEIR_END_DEAD;
+		weir_close(&pairs[i].peer);
+	}
+	for (int t = 0; t < TURNS_MAX && left; t++) {
+		struct epoll_event *events;
+
+		ok(weir_ring_wait(ring, 0, &events) == 0, "told of the dead");
+		left = 0;
+		for (int i = 0; i < N; i++) {
+			left += weir_end_is_awaited(&pairs[i].end);
+		}
+	}
+	ok(left == 0, "%d reads have not ended", left);
+	ok(ring->n_free == BUFFERS, "%d buffers", ring->n_free);
+	ok(!is_overrun || n_overruns, "the completions had room");
+	weir_ring_stop(ring);
+	weir_ring_free(&ring);
+	weir_close(&epoll_fd);
+}
+
+static void check_reads(uint32_t sq, uint32_t cq)
+{
+	begin(sq, cq);
+	for (int r = 0; r < ROUNDS; r++) {
+		say_all(1 + (uint32_t)r % 7);
+		/* Twice while nobody looks, every other time. */
+		if (r % 2) {
+			say_all(3);
+		}
+		for (int t = 0; t < TURNS_MAX && !is_all_got(); t++) {
+			take_turn();
+		}
+		must(is_all_got(), "round %d: something was lost", r);
+	}
+	end_all(cq < N);
+}
+
+static void reads_with_room(void)
+{
+	check_reads(1024, 2048);
+}
+
+static void reads_overrun(void)
+{
+	check_reads(4, 8);
+}
+
+static void hear_all(void)
+{
+	char buf[4096];
+	ssize_t n;
+
+	for (int k = 0; k < N; k++) {
+		struct pair *p = &pairs[k];
+
+		while ((n = read(p->peer, buf, sizeof(buf))) > 0) {
+			for (ssize_t i = 0; i < n; i++) {
+				ok(buf[i] == byte_at(k, p->heard),
+				   "byte %u to %d", p->heard, k);
+				p->heard++;
+			}
+		}
+	}
+}
+
+static void send_to(struct pair *p, int k, uint32_t n)
+{
+	char buf[1024];
+	struct iovec iov = {.iov_base = buf, .iov_len = n};
+	ssize_t r;
+
+	for (uint32_t i = 0; i < n; i++) {
+		buf[i] = byte_at(k, p->sent + i);
+	}
+	r = weir_end_send(&p->end, &iov, 1, WEIR_SEND_LATER);
+	p->sent += r > 0 ? (uint32_t)r : 0;
+}
+
+/* Sockets are full and every send of a turn fails, which is all that a ring
+ * says of sends; between them come reads. */
+static void sends_overrun(void)
+{
+	int small = 1;
+	bool is_done = false;
+
+	begin(4, 8);
+	for (int k = 0; k < N; k++) {
+		(void)setsockopt(pairs[k].end.fd, SOL_SOCKET, SO_SNDBUF, &small,
+				 sizeof(small));
+	}
+	for (int r = 0; r < 200; r++) {
+		ring->is_busy = true;
+		for (int k = 0; k < N; k++) {
+			if (pairs[k].end.is_writable) {
+				send_to(&pairs[k], k, 900);
+			}
+		}
+		if (r % 8 == 7) {
+			say_all(1);
+		}
+		take_turn();
+		if (r % 16 == 15) {
+			hear_all();
+		}
+	}
+	for (int t = 0; t < TURNS_MAX && !is_done; t++) {
+		take_turn();
+		hear_all();
+		is_done = is_all_got();
+		for (int k = 0; k < N; k++) {
+			(void)weir_end_settle(&pairs[k].end);
+			is_done &= pairs[k].heard == pairs[k].sent;
+		}
+	}
+	for (int k = 0; k < N; k++) {
+		ok(pairs[k].heard == pairs[k].sent && pairs[k].sent > 900,
+		   "%d: %u of %u", k, pairs[k].heard, pairs[k].sent);
+		ok(pairs[k].got == pairs[k].said, "%d: %u of %u", k,
+		   pairs[k].got, pairs[k].said);
+		ok(!pairs[k].end.slot, "%d has a slot", k);
+	}
+	end_all(true);
+}
+
+/* A wait that is told edges only is ended by the kernel when there is no room,
+ * and set again. */
+static void edges_overrun(void)
+{
+	begin(4, 8);
+	for (int k = 0; k < N; k++) {
+		struct pair *p = &pairs[k];
+
+		weir_ring_forget(&p->end);
+		p->end.ring = NULL;
+	}
+	for (int t = 0; t < TURNS_MAX; t++) {
+		bool is_awaited = false;
+
+		take_turn();
+		for (int k = 0; k < N; k++) {
+			is_awaited |= weir_end_is_awaited(&pairs[k].end);
+		}
+		if (!is_awaited) {
+			break;
+		}
+	}
+	for (int k = 0; k < N; k++) {
+		must(weir_ring_watch(ring, &pairs[k].end) == 0, "watch");
+	}
+	for (int r = 0; r < ROUNDS; r++) {
+		say_all(5);
+		for (int t = 0; t < TURNS_MAX && !is_all_got(); t++) {
+			take_turn();
+		}
+		must(is_all_got(), "round %d: an edge was lost", r);
+	}
+	end_all(true);
+}
+
+/* The ring is made and then every call on it is refused: nothing comes. */
+static void a_ring_that_does_nothing_is_found_out(void)
+{
+	int fd;
+	int r;
+
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	r = weir_ring_new(epoll_fd, 16, 32, &ring);
+	if (r == -EPERM || r == -ENOSYS || r == -EINVAL) {
+		weir_close(&epoll_fd);
+		skip_test("no io_uring here");
+	}
+	must(r == 0, "%s", strerror(-r));
+	ok(weir_ring_check(ring) == 0, "it works");
+	fd = ring->q.enter_fd;
+	ring->q.enter_fd = 15; /* no ring is registered there */
+	ok(weir_ring_check(ring) < 0, "it does not");
+	ring->q.enter_fd = fd;
+	weir_ring_stop(ring);
+	weir_ring_free(&ring);
+	weir_close(&epoll_fd);
+}
+
+/* Neither a ring nor its check leaves anything behind when it fails half-way.
+ */
+static void descriptors_run_out(void)
+{
+	struct rlimit old;
+	int lowest = dup(0);
+
+	must(lowest >= 0 && getrlimit(RLIMIT_NOFILE, &old) == 0, "%s",
+	     strerror(errno));
+	weir_close(&lowest);
+	/* One for the ring, and two for its check. */
+	for (int room = 0; room < 6; room++) {
+		struct rlimit few = {.rlim_max = old.rlim_max};
+		int r;
+
+		epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+		lowest = epoll_fd;
+		few.rlim_cur = (rlim_t)(epoll_fd + 1 + room);
+		must(setrlimit(RLIMIT_NOFILE, &few) == 0, "%s",
+		     strerror(errno));
+		r = weir_ring_new(epoll_fd, 16, 32, &ring);
+		if (r == 0) {
+			r = weir_ring_check(ring);
+			weir_ring_stop(ring);
+			weir_ring_free(&ring);
+		}
+		(void)setrlimit(RLIMIT_NOFILE, &old);
+		weir_close(&epoll_fd);
+		if (r == -EPERM || r == -ENOSYS || r == -EINVAL) {
+			skip_test("no io_uring here");
+		}
+		ok(r == (room < 3 ? -EMFILE : 0), "room for %d: %s", room,
+		   strerror(-r));
+		epoll_fd = dup(0);
+		ok(epoll_fd == lowest, "a descriptor is left");
+		weir_close(&epoll_fd);
+	}
+}
+
+TAP_MAIN(TEST(reads_with_room), TEST(reads_overrun), TEST(sends_overrun),
+	 TEST(edges_overrun), TEST(a_ring_that_does_nothing_is_found_out),
+	 TEST(descriptors_run_out))
