@@ -23,7 +23,7 @@ const struct weir_ctl_command weir_ctl_commands[] = {
 		 "  weirctl routes\n"
 		 "  weirctl routes --manifests /etc/weir/manifests\n"},
 	{.name = "explain",
-	 .args = "[METHOD] URL | tcp ADDR:PORT | udp ADDR:PORT",
+	 .args = "[METHOD] URL | LINE | tcp ADDR:PORT | udp ADDR:PORT",
 	 .summary = "which object and rule decide about a request or "
 		    "connection, and why",
 	 .bit = WEIR_CTL_EXPLAIN,
@@ -31,9 +31,10 @@ const struct weir_ctl_command weir_ctl_commands[] = {
 	 .max_args = 2,
 	 .run = weir_ctl_explain,
 	 .text = "A URL alone means GET.  Without --to every HTTP address on\n"
-		 "the URL's port that serves its host is asked.  A request "
-		 "that nothing\nmatches is shown with what each match "
-		 "lacks.\nThe request is read by the "
+		 "the URL's port that serves its host is asked.  LINE is the "
+		 "first line of\na request of any kind, whose only headers are "
+		 "those of -H.  A request\nthat nothing matches is shown with "
+		 "what each match lacks.\nThe request is read by the "
 		 "proxy's parser first; what it refuses is shown\nwith the "
 		 "status that the proxy answers.\n"
 		 "Exit: 0 a rule decides, 1 none does, 2 failed.\n"
@@ -42,6 +43,9 @@ const struct weir_ctl_command weir_ctl_commands[] = {
 		 "  weirctl explain POST http://shop/cart -H 'x-env: canary'\n"
 		 "  weirctl explain GET http://shop/ --to 10.1.2.3:80 "
 		 "--manifests ./site\n"
+		 "  weirctl explain 'GET http://shop/a%2fb HTTP/1.1' -H 'Host: "
+		 "x'"
+		 "\n"
 		 "  weirctl explain tcp 10.1.2.3:5432\n"},
 	{.name = "top",
 	 .args = "",

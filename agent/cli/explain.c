@@ -148,7 +148,9 @@ struct request {
 	struct weir_request request;
 	struct weir_url url;
 	bool is_asterisk;     /* OPTIONS * (RFC 9110 9.3.7) */
-	struct weir_buf head; /* request points into it */
+	struct weir_str line; /* the first line as given; .p NULL: a URL is */
+	struct weir_str authority; /* of a line that was parsed */
+	struct weir_buf head;      /* request points into it */
 	struct weir_header fields[WEIR_CTL_LIST_MAX + 1];
 	uint8_t ids[WEIR_CTL_LIST_MAX + 1];
 	char host[256]; /* lower case */
@@ -239,13 +241,29 @@ static void parse_head(struct request *r)
 				    .ids = r->ids,
 				    .max_fields = WEIR_CTL_LIST_MAX + 1};
 
+	size_t at = 0;
+	size_t size = 0;
+
 	weir_proxy_limits_default(&limits);
 	h.max_target = limits.max_target_bytes;
-	r->error = r->head.n > limits.max_head_bytes
-			   ? WEIR_HTTP1_HEAD_LARGE
-			   : weir_http1_parse_request(r->head.p, r->head.n, &h);
+	r->error = weir_http1_find_end(r->head.p, r->head.n, &at, &size);
+	if (!r->error) {
+		r->error = size > limits.max_head_bytes
+				   ? WEIR_HTTP1_HEAD_LARGE
+				   : weir_http1_parse_request(r->head.p, size,
+							      &h);
+	}
 	if (r->error) {
 		return;
+	}
+	if (r->line.p) {
+		/* An HTTP/1.0 request may have no Host, and an absolute target
+		 * has a better one. */
+		r->authority = h.host;
+		r->request.method = h.method;
+		r->request.host = h.host.p
+					  ? weir_authority_host(h.host, r->host)
+					  : WEIR_STR("");
 	}
 	r->request.path = h.path;
 	r->request.query = h.query;
@@ -274,6 +292,39 @@ static int parse_url(const char *text, struct request *r)
 	return error;
 }
 
+/* The line and the headers as they are, with nothing added. */
+static int parse_line(const struct weir_ctl *ctl, struct request *r)
+{
+	struct weir_str host = WEIR_STR_NULL;
+
+	r->line = weir_str_of(ctl->args.v[0]);
+	r->url = (struct weir_url){.port = 80};
+	weir_buf_add_str(&r->head, r->line);
+	weir_buf_addz(&r->head, "\r\n");
+	for (size_t i = 0; i < ctl->headers.n; i++) {
+		struct weir_header h;
+
+		weir_buf_addz(&r->head, ctl->headers.v[i]);
+		weir_buf_addz(&r->head, "\r\n");
+		if (!host.p &&
+		    weir_url_header(weir_str_of(ctl->headers.v[i]), &h) == 0 &&
+		    weir_str_eq_nocase(h.name, WEIR_STR("host"))) {
+			host = h.value;
+		}
+	}
+	weir_buf_addz(&r->head, "\r\n");
+	if (r->head.error) {
+		weir_ctl_fail("out of memory");
+		return -ENOMEM;
+	}
+	/* If it is refused the Host still tells the address. */
+	r->request.host = weir_authority_host(host, r->host);
+	parse_head(r);
+	/* Which port is asked, unless --to says it. */
+	(void)weir_url_parse(r->authority.p ? r->authority : host, &r->url);
+	return 0;
+}
+
 static bool has_lower_case(struct weir_str s)
 {
 	for (size_t i = 0; i < s.n; i++) {
@@ -284,8 +335,7 @@ static bool has_lower_case(struct weir_str s)
 	return false;
 }
 
-static int parse_request(const struct weir_ctl *ctl, struct request *r,
-			 struct target *t)
+static int parse_url_request(const struct weir_ctl *ctl, struct request *r)
 {
 	bool has_method = ctl->args.n == 2;
 
@@ -306,6 +356,18 @@ static int parse_request(const struct weir_ctl *ctl, struct request *r,
 		return -EINVAL;
 	}
 	parse_head(r);
+	return 0;
+}
+
+static int parse_request(const struct weir_ctl *ctl, struct request *r,
+			 struct target *t)
+{
+	bool is_line = ctl->args.n == 1 && strchr(ctl->args.v[0], ' ');
+	int error = is_line ? parse_line(ctl, r) : parse_url_request(ctl, r);
+
+	if (error < 0) {
+		return error;
+	}
 	t->port_be = htons(r->url.port);
 	if (ctl->to) {
 		if (parse_address(ctl->to, t) < 0) {
@@ -356,6 +418,10 @@ static int answer(const struct weir_ctl *ctl, struct weir_explanation *e,
 
 static void put_question(const struct request *r, struct weir_buf *out)
 {
+	if (r->line.p) {
+		weir_print_word(out, r->line);
+		return;
+	}
 	weir_buf_add_str(out, r->request.method);
 	if (r->is_asterisk) {
 		weir_buf_addz(out, " * of ");
