@@ -1,14 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Memory: none is allocated for a request once things are warm, and an idle
-# connection costs little.
+# Memory: none is allocated for a request once things are warm, over epoll and
+# over io_uring, and an idle connection costs little.
 set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 gw=127.0.0.30
-proxy "$here/site" workers=2 idle_timeout_ms=60000
 backend A=http:127.0.1.1:9101
+
+# over epoll|uring: a proxy that does its I/O so.
+over() {
+	if [ -n "$driver" ]; then
+		exec 3>&-
+		wait "$driver"
+		rm "$dir/in" "$dir/out"
+	fi
+	export WEIR_TEST_IO=$1
+	proxy "$here/site" workers=2 idle_timeout_ms=60000
+}
 
 # during LOAD-OPTIONS...: allocations while it runs, from its second second on.
 during() {
@@ -21,19 +31,33 @@ during() {
 	wait $! || sed 's/^/# /' "$dir/load"
 	echo $((after - before))
 }
-# Warm: more of everything at once than later.
-"$bin/weir-load" --connect "$gw:8080" -c 64 -n 3000 http://t/bytes/100 >/dev/null 2>&1
-ok "the counter counts" [ "$(stat_of allocations)" -gt 5 ]
-n_keep=$(during --keepalive http://t/bytes/100)
-ok "keep-alive allocates nothing ($n_keep)" [ "$n_keep" = 0 ]
-n_chunked=$(during --keepalive http://t/bytes/70000/chunked)
-ok "long chunked responses allocate nothing ($n_chunked)" [ "$n_chunked" = 0 ]
-n_post=$(during --keepalive -X POST --chunked --size 20000 http://t/)
-ok "uploads allocate nothing ($n_post)" [ "$n_post" = 0 ]
-n_close=$(during http://t/bytes/100)
-ok "a connection for each request allocates nothing ($n_close)" [ "$n_close" = 0 ]
-n_answer=$(during --keepalive --expect 404 http://nobody/)
-ok "our own answers allocate nothing ($n_answer)" [ "$n_answer" = 0 ]
+
+# nothing IO: that no kind of request allocates.
+nothing() {
+	local of
+	# Warm: more of everything at once than later.
+	"$bin/weir-load" --connect "$gw:8080" -c 64 -n 3000 http://t/bytes/100 >/dev/null 2>&1
+	ok "$1: the counter counts" [ "$(stat_of allocations)" -gt 5 ]
+	of=$(during --keepalive http://t/bytes/100)
+	ok "$1: keep-alive allocates nothing ($of)" [ "$of" = 0 ]
+	of=$(during --keepalive http://t/bytes/70000/chunked)
+	ok "$1: long chunked responses allocate nothing ($of)" [ "$of" = 0 ]
+	of=$(during --keepalive -X POST --chunked --size 20000 http://t/)
+	ok "$1: uploads allocate nothing ($of)" [ "$of" = 0 ]
+	of=$(during http://t/bytes/100)
+	ok "$1: a connection for each request allocates nothing ($of)" [ "$of" = 0 ]
+	of=$(during --keepalive --expect 404 http://nobody/)
+	ok "$1: our own answers allocate nothing ($of)" [ "$of" = 0 ]
+}
+over uring
+if grep -q 'io_uring: .* uses epoll' "$dir/err"; then
+	n=$((n + 1))
+	echo "ok $n - io_uring # SKIP $(grep -o 'io_uring: .*' "$dir/err" | head -n 1)"
+else
+	nothing uring
+fi
+over epoll
+nothing epoll
 
 # Idle keep-alive connections: what the process grows by.
 anonymous() { awk '/^Anonymous/ {n += $2} END {print n}' "/proc/$1/smaps_rollup"; }
