@@ -50,9 +50,11 @@ with open(sends, 'rb') as f:
     while size := f.read(4):
         text = f.read(struct.unpack('=I', size)[0])
         head, end, _ = text.partition(b'\r\n\r\n')
-        # Arguments have no NUL; weirctl takes 64 headers.
+        # Arguments have no NUL; weirctl takes 64 headers; HTTP/2's preface
+        # begins no request.
         lines = head.split(b'\r\n')
-        if (end and b' ' in lines[0] and b'\0' not in head and len(lines) < 60
+        if (end and b' ' in lines[0] and head != b'PRI * HTTP/2.0'
+                and b'\0' not in head and len(lines) < 60
                 and (lines[0], lines[1:]) not in heads):
             heads.append((lines[0], lines[1:]))
 def logged():
