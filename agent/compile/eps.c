@@ -145,6 +145,7 @@ static bool is_split_asked(const struct weir_plan *rules)
 		if (f[i].plane == WEIR_PLANE_CONNECTION ||
 		    f[i].reason == WEIR_REASON_NEEDS_SERVE_MODE ||
 		    f[i].reason == WEIR_REASON_NEEDS_REST ||
+		    f[i].reason == WEIR_REASON_NEEDS_LIMIT ||
 		    f[i].reason == WEIR_REASON_MIXED_PROTOCOL ||
 		    f[i].reason == WEIR_REASON_TOO_MANY_SLOTS) {
 			return true;

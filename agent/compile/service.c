@@ -200,6 +200,10 @@ static int compare_endpoints(const void *a, const void *b)
 
 	r = r ? r : memcmp(&x->addr, &y->addr, sizeof(x->addr));
 	r = r ? r : (x->port_be > y->port_be) - (x->port_be < y->port_be);
+	/* A pod's own status may be older than the slice that has it. */
+	r = r ? r
+	      : !!(x->flags & WEIR_ENDPOINT_UNREADY) -
+			    !!(y->flags & WEIR_ENDPOINT_UNREADY);
 	return r ? r : (x->flags < y->flags) - (x->flags > y->flags);
 }
 

@@ -76,6 +76,8 @@ static int adopt_row(struct weir_tables *t, uint32_t fid)
 		return r;
 	}
 	t->svcs[fid].row = (struct weir_run){first, hdr->n + 1};
+	/* An older agent may have given it its row without. */
+	t->ops.announce(t->ops.arg, &t->svcs[fid].key);
 	for (uint32_t i = 1; i <= hdr->n; i++) {
 		uint32_t gid = t->mem.row[first + i].group;
 

@@ -164,6 +164,9 @@ struct weir_client {
 	const struct weir_ref *ref;
 	struct weir_rev *rev;   /* it is activated here, and counted there */
 	struct weir_gate *gate; /* through which it has its place at up */
+	/* Where it is counted as under way while it has up: its endpoint's in
+	 * its plan, which a connection of the pool was not opened by. */
+	struct weir_proxy_epstat *place;
 	uint32_t first_endpoint;
 	uint32_t backend_cert; /* of its listener: weir_listener */
 	uint64_t started_us;

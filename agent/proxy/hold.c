@@ -144,10 +144,15 @@ static void set_deadline(const struct weir_worker *w, struct weir_client *c)
 	if (c->attempts && c->connect_at > w->now_ms + RETRY_MS) {
 		c->connect_at = w->now_ms + RETRY_MS;
 	}
+	/* A pod that refused counts as full for so long; nobody says when it
+	 * does no more. */
+	if (c->is_crowded && c->connect_at > w->now_ms + WEIR_FAILED_MS) {
+		c->connect_at = w->now_ms + WEIR_FAILED_MS;
+	}
 	c->attempts = 0;
 }
 
-/* c is the last one of its queue. */
+/* c is in its queue now. */
 static void join_gate(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_hold_queue *q = c->hold;
@@ -166,9 +171,33 @@ static void join_gate(struct weir_worker *w, struct weir_client *c)
 	}
 }
 
+/* Last; or, if it had a place that came to nothing, where it was. */
+static void join(struct weir_hold_queue *q, struct weir_client *c, bool is_back)
+{
+	struct weir_client **at = q->tail;
+
+	if (is_back) {
+		at = &q->first;
+		while (*at && (*at)->hold_us <= c->hold_us) {
+			at = &(*at)->hold_next;
+		}
+	}
+	c->hold = q;
+	c->hold_next = *at;
+	c->hold_pprev = at;
+	*at = c;
+	if (c->hold_next) {
+		c->hold_next->hold_pprev = &c->hold_next;
+	} else {
+		q->tail = &c->hold_next;
+	}
+	q->n++;
+}
+
 enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_hold_queue *q;
+	bool is_back = c->hold_us;
 
 	if (c->is_crowded && c->hold_us) {
 		/* It may have waited for slices before. */
@@ -193,12 +222,7 @@ enum weir_step weir_hold_or_answer(struct weir_worker *w, struct weir_client *c)
 		c->hold_us = w->now_us;
 	}
 	set_deadline(w, c);
-	c->hold = q;
-	c->hold_next = NULL;
-	c->hold_pprev = q->tail;
-	*q->tail = c;
-	q->tail = &c->hold_next;
-	q->n++;
+	join(q, c, is_back);
 	w->holds.n++;
 	weir_count_reason(&w->counters, WEIR_PROXY_HELD);
 	weir_count(&w->counters.shared->totals.held, 1);
@@ -280,7 +304,11 @@ void weir_hold_drive_first(struct weir_worker *w)
 	for (uint32_t b = 0; w->holds.n && b < WEIR_HOLD_BUCKETS; b++) {
 		for (struct weir_hold_queue *q = w->holds.buckets[b]; q;
 		     q = q->next) {
-			weir_worker_queue(w, q->first);
+			/* Those whose turn it is not would only pass it on, to
+			 * workers that do the same. */
+			if (q->gate && weir_gate_oldest(q->gate) == w->index) {
+				weir_worker_queue(w, q->first);
+			}
 		}
 	}
 }

@@ -56,7 +56,8 @@ bool weir_hold_is_turn(const struct weir_worker *w, const struct weir_client *c,
 /* A place behind gate is free, or its first one has got one: whoever waits
  * longest is driven, in whichever worker. */
 void weir_hold_pass(struct weir_worker *w, const struct weir_gate *gate);
-/* Another worker passed on to this one: the first ones are driven. */
+/* Another worker passed on to this one: the first ones whose turn it is are
+ * driven. */
 void weir_hold_drive_first(struct weir_worker *w);
 /* Something changed for all of them, a plan or that the worker ends: they are
  * driven again. */

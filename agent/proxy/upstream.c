@@ -598,8 +598,9 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 	ep->n_busy++;
 	w->pool.n_busy++;
 	weir_count(&u->stat->requests, 1);
+	c->place = weir_epstat_of(&w->counters, endpoint->stat);
 	if (!c->gate) {
-		weir_count(&u->stat->in_flight, 1);
+		weir_count(&c->place->in_flight, 1);
 	}
 	c->up = u;
 	return 0;
@@ -614,19 +615,30 @@ static bool has_room(const struct weir_worker *w, const struct weir_pool_ep *ep)
 		w->pool.n_busy + w->pool.n_extras < w->max_clients);
 }
 
+/* Before its endpoint's pods; also of those that did not come through it: the
+ * place that they had is free for those that wait. */
+static const struct weir_gate *gate_of(const struct weir_client *c)
+{
+	struct weir_gate *const *gates = c->plan->ref->gates;
+
+	return c->gate ? c->gate : gates ? gates[c->ref->group] : NULL;
+}
+
 void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 			   bool is_reusable)
 {
 	struct weir_upstream *u = c->up;
 	struct weir_pool_ep *ep = u->ep;
+	const struct weir_gate *gate = gate_of(c);
 
 	c->up = NULL;
 	u->client = NULL;
 	ep->n_busy--;
 	w->pool.n_busy--;
-	weir_uncount(&u->stat->in_flight);
-	if (c->gate) {
-		weir_hold_pass(w, TAKE_PTR(c->gate));
+	weir_uncount(&c->place->in_flight);
+	c->gate = NULL;
+	if (gate) {
+		weir_hold_pass(w, gate);
 	}
 	if (!is_reusable || weir_end_is_stream(&u->end) || !has_room(w, ep) ||
 	    ep->mark != w->pool.mark || w->is_draining) {

@@ -10,9 +10,11 @@
 static uint64_t burden_of(struct weir_worker *w, const struct weir_endpoint *e)
 {
 	uint64_t failed_ms = w->failed_ms[e->stat % WEIR_FAILED_SLOTS];
-	uint64_t n = __atomic_load_n(
+	int64_t under_way = (int64_t)__atomic_load_n(
 		&weir_epstat_of(&w->counters, e->stat)->in_flight,
 		__ATOMIC_RELAXED);
+	/* Below 0: a request to who had the id before ended late. */
+	uint64_t n = under_way > 0 ? (uint64_t)under_way : 0;
 
 	return failed_ms && w->now_ms - failed_ms < WEIR_FAILED_MS
 		       ? n + (1ull << 32)

@@ -117,6 +117,21 @@ finished $first
 ok "they come to the pod in the order in which they came" \
 	[ "$(cat "$dir/n") $(order $first)" = "8 $(seq -s ' ' $first "$asked") " ]
 
+# Lines before two revisions, in both workers: the first ones of each have come
+# to different workers, as the hash of their ports would have it.
+ticks() { awk '{print $14 + $15}' "/proc/$pid/stat"; }
+for at in three three three one; do occupy $at; done
+first=$((asked + 1))
+for i in $(seq 6); do go one 0.01 && go three 0.01 && becomes held $((2 * i)); done
+spent=$(ticks)
+sleep 1
+spent=$(($(ticks) - spent))
+ok "while requests for two revisions wait the workers rest: $spent ticks in a second" \
+	[ "$(stat_of held) $((spent < 30))" = '12 1' ]
+leave
+finished $first
+ok "... and all are answered in the end" [ "$(cat "$dir/n")" = 12 ]
+
 # Clients that go away.
 : >"$log"
 occupy one
