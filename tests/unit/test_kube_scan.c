@@ -291,8 +291,8 @@ static void a_pod_on_its_way_is_an_endpoint(void)
 			"\"ContainersReady\",\"status\":\"True\"},{\"type\""
 			":\"Ready\",\"observedGeneration\":1,\"status\":"
 			"\"True\"}]"),
-		"{\"metadata\":{\"name\":\"p\",\"deletionTimestamp\":\"x\"},"
-		"\"status\":{\"podIP\":\"10.0.0.9\"}}",
+		("{\"metadata\":{\"name\":\"p\",\"deletionTimestamp\":\"x\"},"
+		 "\"status\":{\"podIP\":\"10.0.0.9\"}}"),
 	};
 	_cleanup_buf_ struct weir_buf out = {0};
 	struct weir_str status;

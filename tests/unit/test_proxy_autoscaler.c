@@ -297,8 +297,8 @@ static void answers_that_do_not_open_it(void)
 	static const char *const answers[] = {
 		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 101 Go\r\nUpgrade: websocket\r\n\r\n",
-		"HTTP/1.1 101 Go\r\n"
-		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+		("HTTP/1.1 101 Go\r\n"
+		 "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
 		"\r\n\r\n"};
 
 	begin();
