@@ -297,6 +297,13 @@ static bool received(struct weir_ring *ring, struct weir_end *end,
 		}
 		return !was_readable;
 	}
+	if (cqe->res == -ECANCELED && !was_readable && !end->held) {
+		/* Taken back for bulk, all of which has been read meanwhile:
+		 * its owner waits for what comes next, if anything. */
+		end->is_readable = false;
+		weir_ring_arm(end);
+		return end->is_broken;
+	}
 	if (cqe->res == 0) {
 		end->is_hup = true;
 	} else if (cqe->res != -ENOBUFS && cqe->res != -EAGAIN &&

@@ -25,6 +25,18 @@ load() { # CONNECTIONS REQUESTS URL: responses of 200, and errors
 	"$bin/weir-load" --connect 127.0.0.30:8080 -c "$1" -n "$2" --keepalive "$3" |
 		jq -r '"\(.statuses["200"]) \(.errors | length)"'
 }
+# Responses that fill a buffer or more, and are read in one turn.
+misses() { # BYTES: connections to the backend for a hundred requests
+	local before
+	before=$(stat_of pool_misses)
+	load 1 100 "http://t/bytes/$1" >/dev/null
+	echo $(($(stat_of pool_misses) - before))
+}
+misses 100 >/dev/null
+new=
+for size in 3000 4096 5000 10000 30000; do new="$new$(misses $size) "; done
+ok "the backend's connection stays, whatever the size: new ones ${new% }" \
+	[ "$new" = '0 0 0 0 0 ' ]
 ok "1500 connections at a time" [ "$(load 1500 15000 http://t/bytes/100)" = "15000 0" ]
 ok "bodies that are spliced" [ "$(load 20 2000 http://t/bytes/200000)" = "2000 0" ]
 ok "chunked bodies" [ "$(load 100 2000 http://t/bytes/70000/chunked)" = "2000 0" ]
