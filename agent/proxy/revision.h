@@ -57,6 +57,8 @@ struct weir_rev {
 		uint64_t probe_ms; /* when next */
 		uint64_t eager_ms; /* until then without longer pauses */
 		uint32_t pause_ms;
+		uint32_t n_asked; /* pods, the last time */
+		uint32_t turn;    /* who is the first one next time */
 	} own;
 	uint32_t n_slots;
 	struct weir_rev_slot slots[];

@@ -20,9 +20,11 @@
 /* How often pods are asked.  One that does not listen yet refuses, which costs
  * some 50 us of both sides, and what it is late by is late for the request: so
  * nearly all the time as long as most programs take to start, then less and
- * less.  With many revisions each less often: about PROBE_RATE a millisecond in
- * all. */
-#define PROBE_MS 1
+ * less.  With many pods each less often: about PROBE_RATE a millisecond in
+ * all; of one revision so many at a time. */
+#define PROBE_MIN_MS 1
+#define PROBE_EXPIRE_MS 5 /* the most while answers are awaited */
+#define PROBE_PODS WEIR_REV_EARLY
 #define PROBE_PAUSE_MIN_MS 2
 #define PROBE_PAUSE_MAX_MS 100
 #define PROBE_EAGER_MS 2000
@@ -48,7 +50,7 @@ struct weir_waker {
 	struct weir_plan_ref *plan;
 	struct weir_rev *reported; /* they are reported on each second */
 	struct weir_rev *probed;   /* requests wait for one of their pods */
-	uint32_t n_probed;
+	uint32_t n_asked;          /* of their pods, at a time */
 	/* Shared with the other threads. */
 	_Atomic(struct weir_plan_ref *) next_plan;
 	_Atomic(struct weir_rev *) told; /* the last told first */
@@ -198,25 +200,37 @@ static uint32_t connect_ms(const struct weir_rev *rev)
 				     : ms;
 }
 
+static void set_asked(struct weir_waker *k, struct weir_rev *rev, uint32_t n)
+{
+	k->n_asked += n - rev->own.n_asked;
+	rev->own.n_asked = n;
+}
+
 static void probe_pods(struct weir_waker *k, struct weir_rev *rev)
 {
 	uint32_t n;
 	const struct weir_endpoint *e = pods_of(k, rev, &n);
+	uint32_t n_asked = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
-		if (e[i].flags & WEIR_ENDPOINT_UNREADY &&
-		    !weir_rev_is_early(
-			    rev, weir_rev_pod(&e[i].addr, e[i].port_be))) {
-			weir_pod_probe_begin(&k->probes, rev, &e[i],
+	for (uint32_t i = 0; i < n && n_asked < PROBE_PODS; i++) {
+		const struct weir_endpoint *at = &e[(rev->own.turn + i) % n];
+
+		if (at->flags & WEIR_ENDPOINT_UNREADY &&
+		    !weir_rev_is_early(rev,
+				       weir_rev_pod(&at->addr, at->port_be))) {
+			weir_pod_probe_begin(&k->probes, rev, at,
 					     connect_ms(rev));
+			n_asked++;
 		}
 	}
+	rev->own.turn += n_asked;
+	set_asked(k, rev, n_asked);
 }
 
 static void probe_again(const struct weir_waker *k, struct weir_rev *rev,
 			uint64_t now_ms)
 {
-	uint32_t share_ms = k->n_probed / PROBE_RATE;
+	uint32_t share_ms = k->n_asked / PROBE_RATE;
 
 	rev->own.probe_ms = now_ms + (rev->own.pause_ms > share_ms
 					      ? rev->own.pause_ms
@@ -234,6 +248,7 @@ static void on_probe(struct weir_timer *timer)
 	struct weir_waker *k = timer->arg;
 	struct weir_rev **pp = &k->probed;
 	uint64_t now_ms = weir_now_ms();
+	uint64_t next_ms = now_ms + PROBE_PAUSE_MAX_MS;
 
 	weir_pod_probes_expire(&k->probes);
 	while (*pp) {
@@ -242,7 +257,7 @@ static void on_probe(struct weir_timer *timer)
 		if (atomic_load(&rev->n_waiting) == 0) {
 			*pp = rev->own.next_probed;
 			rev->own.is_probed = false;
-			k->n_probed--;
+			set_asked(k, rev, 0);
 			weir_rev_put(&rev);
 			continue;
 		}
@@ -250,10 +265,18 @@ static void on_probe(struct weir_timer *timer)
 			probe_pods(k, rev);
 			probe_again(k, rev, now_ms);
 		}
+		if (rev->own.probe_ms < next_ms) {
+			next_ms = rev->own.probe_ms;
+		}
 		pp = &rev->own.next_probed;
 	}
+	if (k->probes.n && next_ms > now_ms + PROBE_EXPIRE_MS) {
+		next_ms = now_ms + PROBE_EXPIRE_MS;
+	}
 	if (k->probed || k->probes.n) {
-		weir_loop_arm(k->loop, timer, PROBE_MS);
+		weir_loop_arm(k->loop, timer,
+			      next_ms > now_ms ? next_ms - now_ms
+					       : PROBE_MIN_MS);
 	}
 }
 
@@ -299,7 +322,6 @@ static void take_told(struct weir_waker *k)
 			rev->own.is_probed = true;
 			rev->own.next_probed = k->probed;
 			k->probed = weir_rev_get(rev);
-			k->n_probed++;
 			probe_soon(k, rev);
 		}
 		weir_rev_put(&rev);
