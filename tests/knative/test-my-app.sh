@@ -121,8 +121,8 @@ tap_ok $? "75 % of which 80 and 20 %, and 25 %: 1200, 300 and 500 requests of 20
 anonymous=0
 is_small() {
 	anonymous=$(on 1 curl -s http://127.0.0.1:9707/metrics | awk '/^weir_process_anonymous_bytes/ {n += $2} END {print n + 0}')
-	((anonymous > 0 && anonymous < 12 << 20))
+	((anonymous > 0 && anonymous < 10 << 20))
 }
 wait_until 40 is_small
-tap_ok $? "all three processes of weir on a node have less than 12 MiB: $((anonymous >> 10)) KiB"
+tap_ok $? "all three processes of weir on a node have less than 10 MiB: $((anonymous >> 10)) KiB"
 tap_end
