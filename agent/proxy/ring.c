@@ -297,8 +297,7 @@ static bool received(struct weir_ring *ring, struct weir_end *end,
 		}
 		return !was_readable;
 	}
-	if (cqe->res == -ECANCELED && end->ring && !was_readable &&
-	    !end->held) {
+	if (cqe->res == -ECANCELED && !was_readable && !end->held) {
 		/* Taken back for bulk, all of which has been read meanwhile:
 		 * its owner waits for what comes next, if anything. */
 		end->is_readable = false;

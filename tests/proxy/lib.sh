@@ -35,10 +35,10 @@ proxy() {
 	pid=$(sed -n 's/^ready pid=//p' "$dir/out")
 }
 
-# await PATTERN: until it stands in the driver's output.
+# await PATTERN [FILE]: until it stands there, or in the driver's output.
 await() {
-	for _ in $(seq 200); do
-		grep -q "$1" "$dir/out" && return 0
+	for _ in $(seq 250); do
+		grep -q "$1" "${2-$dir/out}" && return 0
 		sleep 0.02
 	done
 	return 1

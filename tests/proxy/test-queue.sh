@@ -48,13 +48,7 @@ finished() {
 # most POD: the most that was under way there.
 most() { awk -v pod="$1" '$1 == pod && $4 > m {m = $4} END {print m + 0}' "$log"; }
 # begun ID: it is at a pod.
-begun() {
-	for _ in $(seq 250); do
-		grep -q " begin $1 " "$log" && return 0
-		sleep 0.02
-	done
-	return 1
-}
+begun() { await " begin $1 " "$log"; }
 # order FIRST: IDs from FIRST on, as they came to pods.
 order() { awk -v first="$1" '$2 == "begin" && $3 >= first {printf "%s ", $3}' "$log"; }
 again() {
@@ -75,7 +69,7 @@ slice any any-1 8012 127.0.3.4
 /usr/bin/python3 "$here/clients/limited.py" "$log" A=127.0.3.1:8012 B=127.0.3.2:8012 \
 	C=127.0.3.3:8012 D=127.0.3.4:8012 ACTIVATOR=127.0.2.2:8012 >"$dir/pods.out" 2>&1 3>&- &
 others+=($!)
-for _ in $(seq 250); do grep -q ready "$dir/pods.out" && break; sleep 0.02; done
+await ready "$dir/pods.out"
 proxy "$dir/site" workers=2 max_held=512 hold_timeout_ms=8000
 
 # One at a time, and never one that waits beside a pod that is free.

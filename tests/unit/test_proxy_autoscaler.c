@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connection to Knative's autoscaler, with a server that says anything:
  * what opens it, what ends it, and that it comes back. */
-#include "loop.c" /* which stops for good elsewhere */
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/evp.h>
@@ -16,10 +14,10 @@
 #include "cleanup.h"
 #include "fdutil.h"
 #include "tap.h"
+#include "turns.h"
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-static struct weir_loop *loop;
 static struct weir_autoscaler a;
 static int n_changes;
 static int server = -1; /* it listens */
@@ -31,36 +29,6 @@ static void on_change(void *arg)
 {
 	(void)arg;
 	n_changes++;
-}
-
-static void on_pause(struct weir_timer *timer)
-{
-	(void)timer;
-	weir_loop_stop(loop, 0);
-}
-
-/* Lets the loop run for a moment. */
-static void turn(void)
-{
-	struct weir_timer pause = {.fn = on_pause};
-
-	loop->is_stopped = false;
-	weir_loop_arm(loop, &pause, 2);
-	(void)weir_loop_run(loop);
-}
-
-/* Until fd has something, or for 5 s: the loop runs meanwhile. */
-static bool await(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	for (int i = 0; i < 2500; i++) {
-		if (poll(&p, 1, 0) > 0) {
-			return true;
-		}
-		turn();
-	}
-	return false;
 }
 
 static bool await_open(bool is_open)

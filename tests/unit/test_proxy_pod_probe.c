@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Asking pods whether they serve: which answers are a yes, and what a pod that
  * says anything else, or nothing, costs. */
-#include "loop.c" /* which stops for good elsewhere */
-
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -13,10 +11,10 @@
 #include "fdutil.h"
 #include "pod_probe.h"
 #include "tap.h"
+#include "turns.h"
 
 #define CONNECT_MS 1000
 
-static struct weir_loop *loop;
 static struct weir_pod_probes probes;
 static struct weir_rev *rev;
 static int n_early;
@@ -25,34 +23,6 @@ static void on_early(void *arg)
 {
 	(void)arg;
 	n_early++;
-}
-
-static void on_pause(struct weir_timer *timer)
-{
-	(void)timer;
-	weir_loop_stop(loop, 0);
-}
-
-static void turn(void)
-{
-	struct weir_timer pause = {.fn = on_pause};
-
-	loop->is_stopped = false;
-	weir_loop_arm(loop, &pause, 2);
-	(void)weir_loop_run(loop);
-}
-
-static bool await(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	for (int i = 0; i < 2500; i++) {
-		if (poll(&p, 1, 0) > 0) {
-			return true;
-		}
-		turn();
-	}
-	return false;
 }
 
 /* A pod that listens, or has done so. */

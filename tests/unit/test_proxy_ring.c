@@ -265,7 +265,9 @@ static void edges_overrun(void)
 	for (int k = 0; k < N; k++) {
 		struct pair *p = &pairs[k];
 
+		/* For the ring it is gone; what it waited for ends. */
 		weir_ring_forget(&p->end);
+		p->end.kind = WEIR_END_DEAD;
 		p->end.ring = NULL;
 	}
 	for (int t = 0; t < TURNS_MAX; t++) {
@@ -280,6 +282,7 @@ static void edges_overrun(void)
 		}
 	}
 	for (int k = 0; k < N; k++) {
+		pairs[k].end.kind = WEIR_END_CLIENT;
 		must(weir_ring_watch(ring, &pairs[k].end) == 0, "watch");
 	}
 	for (int r = 0; r < ROUNDS; r++) {
