@@ -242,7 +242,7 @@ __noinline int weir_flow_mark(const struct weir_flow_key *key,
 	return 0;
 }
 
-/* Once a second: the time, the sums, and a partner that the table lost.  A flow
+/* Now and then: the time, the sums, and a partner that the table lost.  A flow
  * that goes on after a reset was reset by somebody else (RFC 5961 section 1):
  * it keeps its time. */
 __noinline int weir_flow_refresh(const struct weir_flow_key *key,
@@ -317,6 +317,16 @@ static __always_inline bool weir_flow_starts_anew(const struct weir_pkt *pkt,
 	       weir_flow_is_idle(&pkt->key, fwd, now);
 }
 
+/* Was the entry last noted too long ago? */
+static __always_inline bool weir_flow_is_stale(const struct weir_pkt *pkt,
+					       const struct weir_flow *flow,
+					       __u64 now)
+{
+	return now - flow->seen_ns >= (pkt->key.proto == IPPROTO_UDP
+					       ? WEIR_NOTE_UDP_NS
+					       : WEIR_NOTE_NS);
+}
+
 /* Nothing to note about this packet: the fast path.  flow is FORWARD or
  * REVERSE. */
 static __always_inline bool weir_flow_is_plain(const struct weir_pkt *pkt,
@@ -324,7 +334,7 @@ static __always_inline bool weir_flow_is_plain(const struct weir_pkt *pkt,
 					       __u64 now)
 {
 	if ((pkt->tcp_flags & (WEIR_TCP_SYN | WEIR_TCP_FIN | WEIR_TCP_RST)) ||
-	    now - flow->seen_ns >= WEIR_SECOND_NS) {
+	    weir_flow_is_stale(pkt, flow, now)) {
 		return false;
 	}
 	if (pkt->key.proto != IPPROTO_UDP) {
@@ -365,7 +375,9 @@ __noinline int weir_flow_turn(const struct weir_pkt *pkt,
 	if (bits & ~flow->state) {
 		weir_flow_mark(&pkt->key, flow, bits);
 	}
-	if (now - flow->seen_ns >= WEIR_SECOND_NS &&
+	/* A SYN is where a client that uses its port again begins. */
+	if ((weir_flow_is_stale(pkt, flow, now) ||
+	     (pkt->tcp_flags & WEIR_TCP_SYN)) &&
 	    !(pkt->tcp_flags & WEIR_TCP_RST)) {
 		weir_flow_refresh(&pkt->key, flow, now);
 	}

@@ -22,6 +22,12 @@
  * longer (Linux: 30 s, RFC 8200 section 4.5: 60 s at most). */
 #define WEIR_IDLE_FRAG_NS (30 * WEIR_SECOND_NS)
 
+/* How long an entry is used before it is noted again, and its partner looked
+ * for: a full table may have evicted one of the two.  Datagrams are not sent
+ * again by the stack, and a client's port may soon be another socket's. */
+#define WEIR_NOTE_NS WEIR_SECOND_NS
+#define WEIR_NOTE_UDP_NS (WEIR_SECOND_NS / 32)
+
 /* Ended by its own packets?  A SYN may begin another. */
 static inline __attribute__((always_inline)) int weir_flow_is_over(__u32 state)
 {

@@ -136,6 +136,41 @@ static void a_full_table_keeps_what_is_used(void)
 	ok(lost == 0, "%d packets of the flow in use were lost", lost);
 }
 
+/* A full table may evict what translates the answers and keep the other half,
+ * which a client that uses its port again then meets. */
+static void a_lost_half_is_made_again(void)
+{
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
+	const char *client = "192.0.2.42:4000";
+
+	for (size_t i = 0; i < sizeof(protos); i++) {
+		bool is_udp = protos[i] == IPPROTO_UDP;
+		struct weir_flow_key key = {.proto = protos[i],
+					    .dir = WEIR_DIR_EGRESS};
+		char vip[64];
+		struct spec to, back;
+
+		strcpy(vip, fresh(false));
+		add_frontend(vip, protos[i], LOCAL4, true, 0);
+		to = is_udp ? udp(client, vip) : tcp(client, vip, SYN);
+		back = is_udp ? udp(LOCAL4, client)
+			      : tcp(LOCAL4, client, SYN | ACK);
+		becomes(ingress(), ext, &to, tuple(client, LOCAL4));
+		becomes(egress(), ext, &back, tuple(vip, client));
+
+		key.from = tuple(LOCAL4, client);
+		must(bpf_map__delete_elem(packet->maps.weir_flow, &key,
+					  sizeof(key), 0) == 0,
+		     "no REVERSE");
+		if (is_udp) {
+			/* Noted again: two clock ticks more than needed. */
+			usleep(WEIR_NOTE_UDP_NS / 1000 + 20000);
+		}
+		becomes(ingress(), ext, &to, tuple(client, LOCAL4));
+		becomes(egress(), ext, &back, tuple(vip, client));
+	}
+}
+
 static void *counters(struct bpf_map *map)
 {
 	size_t n = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
@@ -245,4 +280,5 @@ static void evicted_flows_count_as_closed(void)
 TAP_MAIN(TEST(build_world), TEST(silent_flows_are_reaped_whole),
 	 TEST(flows_expire_by_their_state),
 	 TEST(a_full_table_keeps_what_is_used),
+	 TEST(a_lost_half_is_made_again),
 	 TEST(evicted_flows_count_as_closed))
