@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -72,6 +73,7 @@ static void drop_held(struct weir_ring *ring, struct weir_end *end)
 	uint16_t id = (uint16_t)(end->held - 1);
 
 	end->held = ring->held[id].next;
+	ring->held[id].n = 0;
 	end->held_at = 0;
 	end->n_held--;
 	give_buffer(ring, id);
@@ -280,6 +282,7 @@ static bool received(struct weir_ring *ring, struct weir_end *end,
 	}
 	if (cqe->flags & IORING_CQE_F_BUFFER) {
 		ring->n_free--;
+		ring->n_received++;
 		if (end->kind == WEIR_END_DEAD || cqe->res <= 0) {
 			give_buffer(ring, id);
 		}
@@ -517,6 +520,11 @@ static int map_buffers(struct weir_ring *ring)
 	if (!ring->buffers || !ring->buffer_bytes || !ring->slot_bytes) {
 		return -ENOMEM;
 	}
+	/* Page by page, as they are used and given back. */
+	(void)madvise(ring->buffer_bytes, (size_t)BUFFERS * BUFFER_BYTES,
+		      MADV_NOHUGEPAGE);
+	(void)madvise(ring->slot_bytes, (size_t)SLOTS * SLOT_BYTES,
+		      MADV_NOHUGEPAGE);
 	reg.ring_addr = (uintptr_t)ring->buffers;
 	if (syscall(__NR_io_uring_register, ring->q.fd,
 		    IORING_REGISTER_PBUF_RING, &reg, 1) < 0) {

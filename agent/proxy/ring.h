@@ -49,6 +49,12 @@ void weir_ring_free(struct weir_ring **ring);
 int weir_ring_wait(struct weir_ring *ring, int ms,
 		   struct epoll_event **ret_events);
 
+/* Now and then, in the middle of a turn: gives the memory of buffers back that
+ * are not in use, if few are.  True: not yet, call it again. */
+bool weir_ring_trim(struct weir_ring *ring);
+/* It has something to give back. */
+bool weir_ring_wants_trim(const struct weir_ring *ring);
+
 /* The end's socket belongs to the ring from now on; its flags say what is to
  * be waited for. */
 void weir_ring_add(struct weir_ring *ring, struct weir_end *end);

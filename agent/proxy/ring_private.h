@@ -13,9 +13,11 @@ struct io_uring_buf_ring;
 #define BUFFERS 512 /* for reads; a power of two */
 #define BUFFER_BYTES 4096
 #define BUFFERS_SCARCE (BUFFERS / 4)
-#define HELD_MAX 4    /* buffers of an end that does not ask for them */
-#define SMALL_READS 4 /* after so many an end is not one of bulk any more */
-#define SLOTS 512     /* for sends */
+#define RECEIVED_KEPT 32  /* buffers that have been used and stay resident */
+#define RECEIVED_BUSY 128 /* more between two looks: it is not at rest */
+#define HELD_MAX 4        /* buffers of an end that does not ask for them */
+#define SMALL_READS 4     /* after so many an end is not one of bulk any more */
+#define SLOTS 512         /* for sends */
 #define SLOT_BYTES 2048
 #define BUSY_EVENTS 4 /* fewer in a turn: what is to be sent goes at once */
 #define EPOLL_EVENTS 256
@@ -35,7 +37,7 @@ enum tag {
 
 /* Bytes of an end that came before it asked for them. */
 struct held {
-	uint16_t n;
+	uint16_t n;    /* 0: nobody holds it */
 	uint16_t next; /* index + 1 */
 };
 
@@ -58,7 +60,9 @@ struct weir_ring {
 	struct io_uring_buf_ring *buffers;
 	char *buffer_bytes;
 	uint16_t buffers_tail;
-	uint16_t n_free; /* buffers that the kernel has */
+	uint16_t n_free;     /* buffers that the kernel has */
+	uint32_t n_received; /* of them since pages were given back */
+	uint32_t n_looked;   /* of these when that was asked last */
 	struct held held[BUFFERS];
 	char *slot_bytes;
 	uint16_t free_slot; /* index + 1 */

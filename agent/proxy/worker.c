@@ -92,8 +92,11 @@ static void on_retry_accept(struct weir_worker *w, struct weir_due *due)
 
 static void on_trim(struct weir_worker *w, struct weir_due *due)
 {
+	bool is_more = weir_blocks_trim(&w->blocks);
+
 	weir_pipes_trim(&w->pipes);
-	if (weir_blocks_trim(&w->blocks)) {
+	is_more |= w->ring && weir_ring_trim(w->ring);
+	if (is_more) {
 		weir_due_arm(&w->wheel, due, w->now_ms + TRIM_MS);
 	}
 }
@@ -439,7 +442,8 @@ static void turn(struct weir_worker *w, int ms)
 	w->has_unsent = !weir_h2_flush(w);
 	reap(w);
 	if ((w->blocks.n_free > WEIR_BLOCKS_KEPT ||
-	     w->pipes.n_free > WEIR_PIPES_KEPT) &&
+	     w->pipes.n_free > WEIR_PIPES_KEPT ||
+	     (w->ring && weir_ring_wants_trim(w->ring))) &&
 	    !w->trim.pprev) {
 		weir_due_arm(&w->wheel, &w->trim, w->now_ms + TRIM_MS);
 	}

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Memory: none is allocated for a request once things are warm, over epoll and
-# over io_uring, and an idle connection costs little.
+# over io_uring, what a burst took is given back, and an idle connection costs
+# little.
 set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -49,18 +50,42 @@ nothing() {
 	of=$(during --keepalive --expect 404 http://nobody/)
 	ok "$1: our own answers allocate nothing ($of)" [ "$of" = 0 ]
 }
+
+anonymous() { awk '/^Anonymous/ {n += $2} END {print n}' "/proc/$1/smaps_rollup"; }
+rests() {
+	for _ in $(seq 100); do
+		now=$(anonymous "$pid")
+		((now < high - 2560)) && return 0
+		sleep 0.1
+	done
+	return 1
+}
+# The kernel fills each worker's 2 MiB of buffers in turn; at rest their pages
+# go back, and what comes next is right.
+gives_back() {
+	local high now=0
+	"$bin/weir-load" --connect "$gw:8080" -c 64 -t 2 --keepalive http://t/bytes/100 >"$dir/load" 2>&1 &
+	sleep 1
+	high=$(anonymous "$pid")
+	wait $! || sed 's/^/# /' "$dir/load"
+	ok "uring: buffers are given back at rest" rests
+	echo "# $high KiB under load, $now at rest"
+	ok "uring: and used again" [ "$("$bin/weir-load" --connect "$gw:8080" -c 64 -n 5000 --keepalive http://t/bytes/100 |
+		jq -r '"\(.statuses["200"]) \(.errors | length)"')" = "5000 0" ]
+}
+
 over uring
 if grep -q 'io_uring: .* uses epoll' "$dir/err"; then
 	n=$((n + 1))
 	echo "ok $n - io_uring # SKIP $(grep -o 'io_uring: .*' "$dir/err" | head -n 1)"
 else
 	nothing uring
+	gives_back
 fi
 over epoll
 nothing epoll
 
 # Idle keep-alive connections: what the process grows by.
-anonymous() { awk '/^Anonymous/ {n += $2} END {print n}' "/proc/$1/smaps_rollup"; }
 prlimit --pid $$ --nofile=4096:
 prlimit --pid "$pid" --nofile=4096:
 before=$(anonymous "$pid")

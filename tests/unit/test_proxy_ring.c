@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -35,6 +36,7 @@ static struct pair pairs[N];
 static struct weir_ring *ring;
 static int epoll_fd = -1;
 static uint32_t n_overruns;
+static bool is_trimming; /* in each turn */
 
 static void begin(uint32_t sq, uint32_t cq)
 {
@@ -100,6 +102,9 @@ static void take_turn(void)
 		}
 		read_all(p, (int)(p - pairs));
 	}
+	if (is_trimming) {
+		(void)weir_ring_trim(ring);
+	}
 }
 
 static bool is_all_got(void)
@@ -153,6 +158,14 @@ static void end_all(bool is_overrun)
 	weir_close(&epoll_fd);
 }
 
+static void get_all(int round)
+{
+	for (int t = 0; t < TURNS_MAX && !is_all_got(); t++) {
+		take_turn();
+	}
+	must(is_all_got(), "round %d: something was lost", round);
+}
+
 static void check_reads(uint32_t sq, uint32_t cq)
 {
 	begin(sq, cq);
@@ -162,10 +175,7 @@ static void check_reads(uint32_t sq, uint32_t cq)
 		if (r % 2) {
 			say_all(3);
 		}
-		for (int t = 0; t < TURNS_MAX && !is_all_got(); t++) {
-			take_turn();
-		}
-		must(is_all_got(), "round %d: something was lost", r);
+		get_all(r);
 	}
 	end_all(cq < N);
 }
@@ -178,6 +188,14 @@ static void reads_with_room(void)
 static void reads_overrun(void)
 {
 	check_reads(4, 8);
+}
+
+/* What completions bring that are not read yet must stay. */
+static void reads_overrun_while_memory_goes(void)
+{
+	is_trimming = true;
+	check_reads(4, 8);
+	is_trimming = false;
 }
 
 static void hear_all(void)
@@ -295,6 +313,97 @@ static void edges_overrun(void)
 	end_all(true);
 }
 
+/* Pages of so many bytes that are in memory. */
+static uint32_t n_resident(void *p, size_t bytes)
+{
+	unsigned char is_in[2048];
+	uint32_t n = 0;
+
+	must(bytes / 4096 <= sizeof(is_in) && mincore(p, bytes, is_in) == 0,
+	     "%s", strerror(errno));
+	for (size_t i = 0; i < bytes / 4096; i++) {
+		n += is_in[i] & 1;
+	}
+	return n;
+}
+
+static void say(struct pair *p, int k)
+{
+	char c = byte_at(k, p->said++);
+
+	must(write(p->peer, &c, 1) == 1, "%s", strerror(errno));
+}
+
+/* Each socket is sent to in one turn: slots get used. */
+static void send_all(void)
+{
+	ring->is_busy = true;
+	for (int k = 0; k < N; k++) {
+		send_to(&pairs[k], k, 900);
+	}
+}
+
+/* Pages of a ring at rest go back to the system, but those with bytes of ends
+ * that have not asked for them, or on their way. */
+static void memory_is_given_back(void)
+{
+	const size_t slots = (size_t)SLOTS * SLOT_BYTES;
+	const size_t buffers = (size_t)BUFFERS * BUFFER_BYTES;
+	uint32_t n_held = 0;
+	uint32_t n_told = 0;
+	struct epoll_event *events;
+
+	begin(1024, 2048);
+	ok(!weir_ring_wants_trim(ring), "nothing has come");
+	say_all(10);
+	get_all(0);
+	say_all(20);
+	send_all();
+	get_all(1);
+	hear_all();
+	ok(n_resident(ring->buffer_bytes, buffers) == BUFFERS, "not all used");
+	ok(n_resident(ring->slot_bytes, slots) >= N / 2, "no slots used");
+	ok(weir_ring_wants_trim(ring) && weir_ring_trim(ring), "at work");
+	ok(n_resident(ring->buffer_bytes, buffers) == BUFFERS, "at work, too");
+
+	/* Every eighth end has a byte that is not read, and some to send. */
+	for (int k = 0; k < N; k += 8) {
+		say(&pairs[k], k);
+		n_held++;
+	}
+	for (int t = 0; t < TURNS_MAX && n_told < n_held; t++) {
+		n_told += (uint32_t)weir_ring_wait(ring, 0, &events);
+	}
+	must(n_told == n_held, "told of %u", n_told);
+	ring->is_busy = true;
+	for (int k = 0; k < N; k += 8) {
+		send_to(&pairs[k], k, 100);
+		ok(pairs[k].end.slot, "%d: sent at once", k);
+	}
+	ok(!weir_ring_trim(ring) && !weir_ring_wants_trim(ring), "at rest");
+	ok(n_resident(ring->buffer_bytes, buffers) == n_held, "%u of %u",
+	   n_resident(ring->buffer_bytes, buffers), n_held);
+	ok(n_resident(ring->slot_bytes, slots) <= n_held / 2 + 1, "%u slots",
+	   n_resident(ring->slot_bytes, slots));
+	for (int k = 0; k < N; k += 8) {
+		read_all(&pairs[k], k);
+	}
+	get_all(2);
+
+	/* And as before. */
+	for (int r = 0; r < 4; r++) {
+		say_all(7);
+		send_all();
+		get_all(3 + r);
+		hear_all();
+	}
+	for (int k = 0; k < N; k++) {
+		ok(pairs[k].heard == pairs[k].sent && pairs[k].sent >= 5 * 900,
+		   "%d: %u of %u", k, pairs[k].heard, pairs[k].sent);
+	}
+	end_all(false);
+}
+
 /* The ring is made and then every call on it is refused: nothing comes. */
 static void a_ring_that_does_nothing_is_found_out(void)
 {
@@ -357,6 +466,7 @@ static void descriptors_run_out(void)
 	}
 }
 
-TAP_MAIN(TEST(reads_with_room), TEST(reads_overrun), TEST(sends_overrun),
-	 TEST(edges_overrun), TEST(a_ring_that_does_nothing_is_found_out),
-	 TEST(descriptors_run_out))
+TAP_MAIN(TEST(reads_with_room), TEST(reads_overrun),
+	 TEST(reads_overrun_while_memory_goes), TEST(memory_is_given_back),
+	 TEST(sends_overrun), TEST(edges_overrun),
+	 TEST(a_ring_that_does_nothing_is_found_out), TEST(descriptors_run_out))
