@@ -60,6 +60,11 @@ ip -n "$node1" link add sink type veth peer name drain
 tc -n "$node1" qdisc add dev p1b clsact
 foreign p1b ingress
 foreign p1b egress
+# Would answer what weir lets through.
+spawn node1 "$packet_tools/weir-echo" --name wild udp:0.0.0.0:9030 \
+	>"$netns_work/wild" 2>&1
+wait_until 5 grep -q ready "$netns_work/wild"
+wild=$spawned
 packet_start
 tap_ok $? 'an agent starts beside filters of others'
 
@@ -71,9 +76,6 @@ for to in "$packet_v4:9030" "$packet_v6:9030"; do
 done
 [ "$(packet_count PACKET_REFUSED)" -ge 2 ]
 tap_ok $? 'and that is counted'
-spawn node1 "$packet_tools/weir-echo" --name wild udp:0.0.0.0:9030 \
-	>"$netns_work/wild" 2>&1
-wait_until 5 test -s "$netns_work/wild"
 for ns in out p1b; do
 	for to in "$packet_v4:9030" "$packet_v6:9030"; do
 		before=$(packet_count PACKET_REFUSED)
@@ -83,7 +85,7 @@ for ns in out p1b; do
 		tap_ok $? "no endpoint: datagrams of $ns to $to are reported"
 	done
 done
-kill "$spawned"
+kill "$wild"
 
 ip -n "$netns_run-out" route add 198.19.240.0/20 via 192.0.2.11
 ip -n "$netns_run-out" route add fd77:6569:7200::/112 via 2001:db8:1::11
