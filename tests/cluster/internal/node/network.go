@@ -9,6 +9,9 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
 // The next hop of every pod. gateway4 sits on each node's loopback, so the node answers ARP for it on every veth; the
@@ -22,6 +25,11 @@ const (
 const (
 	firstHost = 2
 	lastHost  = 254
+)
+
+const (
+	upPoll = time.Millisecond
+	upMax  = 3 * time.Second // until a veth pair is up, its ends being so
 )
 
 // network gives pods of one node their network namespaces and addresses. The node process itself runs in the node's
@@ -115,7 +123,7 @@ func (n *network) connect(p *podNetwork, veth string) error {
 	if err != nil {
 		return err
 	}
-	return batch([]string{
+	err = batch([]string{
 		"link set lo up",
 		"addr add " + p.ips[0] + "/32 dev eth0",
 		"addr add " + p.ips[1] + "/128 dev eth0 nodad",
@@ -124,6 +132,30 @@ func (n *network) connect(p *podNetwork, veth string) error {
 		"route add default via " + gateway4 + " src " + p.ips[0],
 		"route add default via " + gateway6 + " dev eth0 src " + p.ips[1],
 	}, "-n", p.name)
+	if err != nil {
+		return err
+	}
+	return awaitUp(veth, upMax)
+}
+
+// awaitUp waits until the kernel sends through an interface. Its carrier comes at once, but until a worker of the
+// kernel (net/core/link_watch.c) has seen it everything sent is dropped: the first ARP request too, and the second one
+// comes a second later. CNI plugins wait for the same state before the runtime goes on (containernetworking/plugins,
+// plugins/main/bridge/bridge.go: "check bridge port state").
+func awaitUp(name string, longest time.Duration) error {
+	for deadline := time.Now().Add(longest); ; time.Sleep(upPoll) {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		state := link.Attrs().OperState
+		if state == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is %s", name, state)
+		}
+	}
 }
 
 // remove deletes the namespace, and with it the veth pair and the routes.

@@ -7,9 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -78,6 +81,29 @@ func TestAddressesGoRoundAndPairUp(t *testing.T) {
 	delete(n.used, 77)
 	if host, err := n.allocate(); err != nil || host != 77 {
 		t.Errorf("freed 77, got %d, %v", host, err)
+	}
+}
+
+// A namespace of this thread's own, which ends with it: it is not unlocked.
+func TestPodIsThereWhenItsVethIsUp(t *testing.T) {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	if err := batch([]string{"link add here type veth peer name there", "link set here up"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := awaitUp("here", 100*time.Millisecond); err == nil {
+		t.Error("up though its other end is down")
+	}
+	if err := run("ip", "link", "set", "there", "up"); err != nil {
+		t.Fatal(err)
+	}
+	if err := awaitUp("here", upMax); err != nil {
+		t.Error(err)
+	}
+	if err := awaitUp("nowhere", upMax); err == nil {
+		t.Error("up though it does not exist")
 	}
 }
 
