@@ -16,7 +16,7 @@
 
 #include "ring_private.h"
 
-/* n places of size bytes each; is_used may be changed. */
+/* n places of size bytes each. */
 static void give_back(char *base, size_t size, const bool *is_used, uint32_t n)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -46,7 +46,8 @@ bool weir_ring_wants_trim(const struct weir_ring *ring)
 
 bool weir_ring_trim(struct weir_ring *ring)
 {
-	bool is_used[BUFFERS > SLOTS ? BUFFERS : SLOTS];
+	bool is_held[BUFFERS];
+	bool is_sent[SLOTS] = {false};
 
 	if (!weir_ring_wants_trim(ring)) {
 		return false;
@@ -57,17 +58,14 @@ bool weir_ring_trim(struct weir_ring *ring)
 		return true;
 	}
 	for (uint32_t i = 0; i < BUFFERS; i++) {
-		is_used[i] = ring->held[i].n > 0;
+		is_held[i] = ring->held[i].n > 0;
 	}
-	give_back(ring->buffer_bytes, BUFFER_BYTES, is_used, BUFFERS);
-	for (uint32_t i = 0; i < SLOTS; i++) {
-		is_used[i] = false;
-	}
+	give_back(ring->buffer_bytes, BUFFER_BYTES, is_held, BUFFERS);
 	for (uint16_t at = ring->turn_slots; at;
 	     at = ring->slots[at - 1].next) {
-		is_used[at - 1] = true;
+		is_sent[at - 1] = true;
 	}
-	give_back(ring->slot_bytes, SLOT_BYTES, is_used, SLOTS);
+	give_back(ring->slot_bytes, SLOT_BYTES, is_sent, SLOTS);
 	ring->n_received = 0;
 	ring->n_looked = 0;
 	return false;

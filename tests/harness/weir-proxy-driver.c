@@ -207,12 +207,25 @@ static void make_stats(struct driver *d)
 	d->stats->max_endpoints = MAX_IDS;
 }
 
+/* As from the agent: with the sockets of frontends that the plan has. */
+static bool has_udp(const struct weir_plan *plan, const struct weir_ipc_udp *u)
+{
+	for (uint32_t i = 0; i < plan->frontends.n; i++) {
+		const struct weir_frontend *f = WEIR_PLAN_ELEM(
+			plan, struct weir_frontend, plan->frontends, i);
+
+		if (f->proto == IPPROTO_UDP && f->port_be == u->port_be &&
+		    weir_ip_eq(&f->addr, &u->addr)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static void publish(struct driver *d)
 {
 	struct weir_ipc msg = {.type = WEIR_IPC_PLAN,
-			       .generation = d->generation,
-			       .n_udp = (uint32_t)d->n_udp,
-			       .n_udp_total = (uint32_t)d->n_udp};
+			       .generation = d->generation};
 	int fds[WEIR_IPC_BLOCKS + WEIR_IPC_UDP_MAX] = {-1, -1, -1};
 	int received[WEIR_FDS_MAX];
 	size_t n_fds;
@@ -231,12 +244,15 @@ static void publish(struct driver *d)
 				      d->compiled.secrets_size, &fds[2]);
 	}
 	for (int i = 0; i < d->n_udp; i++) {
-		fds[WEIR_IPC_BLOCKS + i] = d->udp[i];
-		msg.udp[i] = d->udp_addr[i];
+		if (has_udp(d->compiled.rules, &d->udp_addr[i])) {
+			fds[WEIR_IPC_BLOCKS + msg.n_udp] = d->udp[i];
+			msg.udp[msg.n_udp++] = d->udp_addr[i];
+		}
 	}
+	msg.n_udp_total = msg.n_udp;
 	if (r == 0) {
 		r = weir_send_fds(d->ipc[0], &msg, sizeof(msg), fds,
-				  WEIR_IPC_BLOCKS + (size_t)d->n_udp);
+				  WEIR_IPC_BLOCKS + (size_t)msg.n_udp);
 	}
 	if (r < 0) {
 		fail("send plan", r);
