@@ -320,12 +320,12 @@ static __always_inline bool remember_pick(struct bpf_sock_addr *ctx,
 	struct weir_sk *st = bpf_sk_storage_get(&weir_sk, ctx->sk, NULL,
 						BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (!st || bpf_map_update_elem(&weir_udp, k, &v, BPF_ANY)) {
+	if (!st || weir_lru_put(&weir_udp, k, &v, BPF_ANY)) {
 		return false;
 	}
 	v.addr = k->addr;
 	v.port_be = k->port_be;
-	bpf_map_update_elem(&weir_udp, &back, &v, BPF_ANY);
+	weir_lru_put(&weir_udp, &back, &v, BPF_ANY);
 	if (!(st->state & WEIR_SK_PICKED)) {
 		/* For sock_release; a hint when there are several. */
 		st->orig_addr = k->addr;

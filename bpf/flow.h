@@ -89,7 +89,7 @@ static __always_inline long weir_flow_put(const struct weir_flow_key *key,
 					  __u64 flags)
 {
 	weir_sieve_note(key, flow->state);
-	return bpf_map_update_elem(&weir_flow, key, flow, flags);
+	return weir_lru_put(&weir_flow, key, flow, flags);
 }
 
 /* The other one of FORWARD and REVERSE: what flow makes of a packet is what

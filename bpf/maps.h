@@ -139,6 +139,21 @@ struct {
 	__type(value, struct weir_sk);
 } weir_sk SEC(".maps");
 
+/* Puts an entry into a table that evicts by use, and marks it as used: what
+ * nobody looked up since it came is evicted before everything else, so a full
+ * table would forget it before its answer is back (__local_list_flush() in
+ * kernel/bpf/bpf_lru_list.c). */
+static __always_inline long weir_lru_put(void *map, const void *key,
+					 const void *value, __u64 flags)
+{
+	long r = bpf_map_update_elem(map, key, value, flags);
+
+	if (!r) {
+		bpf_map_lookup_elem(map, key);
+	}
+	return r;
+}
+
 /* Picks of unconnected datagram sockets.  Writer: sendmsg. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -40,7 +40,7 @@ static __noinline int frag_note(const struct weir_pkt *pkt)
 	};
 
 	frag_key(pkt, &k);
-	return bpf_map_update_elem(&weir_frag, &k, &v, BPF_ANY);
+	return weir_lru_put(&weir_frag, &k, &v, BPF_ANY);
 }
 
 static __noinline bool frag_recall(struct weir_pkt *pkt)

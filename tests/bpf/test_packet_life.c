@@ -111,19 +111,27 @@ static void a_full_table_keeps_what_is_used(void)
 {
 	const char *used = "192.0.2.40:4000";
 	uint32_t max = bpf_map__max_entries(packet->maps.weir_flow);
-	int lost = 0, refused = 0;
-	char vip[64];
+	int lost = 0, refused = 0, forgotten = 0;
+	char vip[64], datagrams[64];
 	struct spec p;
 
 	strcpy(vip, fresh(false));
 	add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
+	strcpy(datagrams, fresh(false));
+	add_frontend(datagrams, IPPROTO_UDP, LOCAL4, true, 0);
 	exchange(used, vip, LOCAL4, ext);
-	for (uint32_t i = 0; i < 4 * max; i++) {
+	for (uint32_t i = 0; i < 16 * max; i++) {
 		char client[32];
 
 		snprintf(client, sizeof(client), "192.0.2.41:%u", 2000 + i);
-		p = tcp(client, vip, SYN);
+		p = udp(client, datagrams);
 		refused += verdict_of(ingress(), ext, &p) != UNSPEC;
+		if (i >= 15) { /* an answer takes its time */
+			snprintf(client, sizeof(client), "192.0.2.41:%u",
+				 2000 + i - 15);
+			p = udp(LOCAL4, client);
+			forgotten += !translates(egress(), ext, &p);
+		}
 		if (i % 8 == 0) {
 			p = tcp(used, vip, ACK);
 			lost += !translates(ingress(), ext, &p);
@@ -133,6 +141,7 @@ static void a_full_table_keeps_what_is_used(void)
 	}
 	ok(count_flows() <= (int)max, "%d entries", count_flows());
 	ok(refused == 0, "%d new flows were not begun", refused);
+	ok(forgotten == 0, "%d flows were over before their answer", forgotten);
 	ok(lost == 0, "%d packets of the flow in use were lost", lost);
 }
 
@@ -279,6 +288,5 @@ static void evicted_flows_count_as_closed(void)
 
 TAP_MAIN(TEST(build_world), TEST(silent_flows_are_reaped_whole),
 	 TEST(flows_expire_by_their_state),
-	 TEST(a_full_table_keeps_what_is_used),
-	 TEST(a_lost_half_is_made_again),
+	 TEST(a_full_table_keeps_what_is_used), TEST(a_lost_half_is_made_again),
 	 TEST(evicted_flows_count_as_closed))

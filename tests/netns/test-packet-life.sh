@@ -265,8 +265,8 @@ tap_ok $? 'and the pinned directory'
 # ------------------------------------------------------------- a full table
 # Not smaller: with some hundred elements the kernel may forget the newest, as
 # each processor keeps up to 128 free ones (d4adf1c9ee77, Linux 6.16).
-packet_start --max-flows 2048
-packet_load p1b -n 8192 -c 4 "udp:$packet_v4:9010"
+packet_start --max-flows 4096
+packet_load p1b -n 16384 -c 4 "udp:$packet_v4:9010"
 packet_loaded '.failed == 0'
 tap_ok $? 'four times as many datagram flows as the table holds'
 counted() { # EXPR over the sum of opened and of what is still open
@@ -275,10 +275,10 @@ counted() { # EXPR over the sum of opened and of what is still open
 }
 # Not all: an answer to a flow whose first half is gone already opens nothing.
 # shellcheck disable=SC2016 # jq's variables
-counted '$opened > 4096'
+counted '$opened > 8192'
 tap_ok $? 'are counted'
 # shellcheck disable=SC2016
-wait_until 30 counted '$open > 0 and $open <= 1024'
+wait_until 30 counted '$open > 0 and $open <= 2048'
 tap_ok $? 'and those that it dropped no longer as open'
 packet_stop
 packet_detach
