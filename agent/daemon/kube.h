@@ -38,6 +38,7 @@ struct weir_kube_feed {
 	/* resourceVersions in the store when it was compiled last. */
 	uint64_t taken[_WEIR_KIND_MAX];
 	uint64_t taken_significant;
+	bool is_taken_whole;       /* weir_kube_source_is_whole() then */
 	uint64_t said_significant; /* to the members */
 	bool is_in_force;          /* a plan was, once */
 	bool was_writer;

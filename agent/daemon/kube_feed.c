@@ -95,17 +95,27 @@ static void taken(struct weir_feed *feed)
 	struct weir_kube_feed *f = of(feed);
 
 	weir_kube_source_versions(f->source, f->taken, &f->taken_significant);
+	f->is_taken_whole = weir_kube_source_is_whole(f->source);
 }
 
 static void in_force(struct weir_feed *feed)
 {
 	struct weir_kube_feed *f = of(feed);
-	bool is_urgent = !f->is_in_force ||
-			 f->taken_significant != f->said_significant;
+	bool is_urgent;
 
+	/* What was on its way may have come to nothing. */
+	if (!f->is_taken_whole && weir_store_version(f->control->store) ==
+					  f->control->store_version) {
+		taken(feed);
+	}
+	is_urgent = !f->is_in_force ||
+		    f->taken_significant != f->said_significant;
 	f->is_in_force = true;
-	f->said_significant = f->taken_significant;
-	weir_kube_members_applied(f->members, f->taken, is_urgent);
+	/* Else the source tells when it is: then this comes again. */
+	if (f->is_taken_whole) {
+		f->said_significant = f->taken_significant;
+		weir_kube_members_applied(f->members, f->taken, is_urgent);
+	}
 	weir_kube_lan_changed(f);
 	weir_kube_status_changed(f);
 }

@@ -227,7 +227,6 @@ static bool is_kept(const struct weir_held *held, enum weir_kind kind,
 		return true;
 	}
 	if (kind == WEIR_KIND_ENDPOINT_SLICE) {
-		kind = WEIR_KIND_SERVICE;
 		name = head->service;
 	} else if (kind == WEIR_KIND_REVISION_POD) {
 		return weir_held_is_wanted(held, kind, head->ns,

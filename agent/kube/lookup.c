@@ -20,15 +20,23 @@ static struct weir_reflector *reflector_of(const struct weir_lookup *l)
 	return &l->source->reflectors[l->kind];
 }
 
+static void hold(struct weir_lookup *l)
+{
+	l->is_holding = true;
+	l->source->n_holding++;
+}
+
 static void release(struct weir_lookup *l)
 {
 	struct weir_kube_source *s = l->source;
 
-	if (l->is_holding) {
-		l->is_holding = false;
-		s->n_holding--;
+	if (l->is_holding || l->is_promised) {
 		weir_source_changed(s);
 	}
+	s->n_holding -= l->is_holding;
+	s->n_promised -= l->is_promised;
+	l->is_holding = false;
+	l->is_promised = false;
 }
 
 static void stop(struct weir_lookup *l)
@@ -169,16 +177,38 @@ static void begin(struct weir_lookup *l)
 	}
 }
 
-void weir_lookup_begin(struct weir_kube_source *s, enum weir_kind kind,
+static struct weir_lookup *find(const struct weir_kube_source *s,
+				enum weir_kind kind, struct weir_str ns,
+				struct weir_str name)
+{
+	struct weir_lookup *l = s->lookups;
+
+	while (l && (l->kind != kind || !weir_str_is(ns, l->ns) ||
+		     !weir_str_is(name, l->name))) {
+		l = l->next;
+	}
+	return l;
+}
+
+/* One that failed holds nobody any more. */
+void weir_lookup_await(struct weir_kube_source *s, enum weir_kind kind,
 		       struct weir_str ns, struct weir_str name)
 {
-	struct weir_lookup *l;
+	struct weir_lookup *l = find(s, kind, ns, name);
 
-	for (l = s->lookups; l; l = l->next) {
-		if (l->kind == kind && weir_str_is(ns, l->ns) &&
-		    weir_str_is(name, l->name)) {
-			return;
-		}
+	if (l && l->is_promised && !l->is_holding) {
+		hold(l);
+	}
+}
+
+void weir_lookup_begin(struct weir_kube_source *s, enum weir_kind kind,
+		       struct weir_str ns, struct weir_str name,
+		       bool is_awaited)
+{
+	struct weir_lookup *l = find(s, kind, ns, name);
+
+	if (l) {
+		return;
 	}
 	l = calloc(1, sizeof(*l));
 	if (!l) {
@@ -195,8 +225,11 @@ void weir_lookup_begin(struct weir_kube_source *s, enum weir_kind kind,
 		drop(l);
 		return;
 	}
-	l->is_holding = true;
-	s->n_holding++;
+	l->is_promised = true;
+	s->n_promised++;
+	if (is_awaited) {
+		hold(l);
+	}
 	weir_held_keep_graves(&s->held, true);
 	begin_next(s);
 }

@@ -55,7 +55,8 @@ struct weir_lookup {
 	struct weir_scan scan;
 	struct weir_timer retry;
 	uint32_t failures;
-	bool is_holding; /* no plan is compiled before it is answered */
+	bool is_holding;  /* no plan is compiled before it is answered */
+	bool is_promised; /* none is said to be in force before */
 };
 
 struct weir_discovery {
@@ -84,6 +85,7 @@ struct weir_kube_source {
 	struct weir_lookup *lookups;
 	uint32_t n_lookups; /* in flight */
 	uint32_t n_holding;
+	uint32_t n_promised;
 	uint64_t random;
 	struct weir_arena diag_arena; /* the list that was asked for */
 	struct weir_diag *diags;
@@ -128,8 +130,12 @@ void weir_discover_fini(struct weir_kube_source *source);
 
 /* lookup.c */
 /* Reads this object, or this Service's slices; name "": all of the namespace.
- */
+ * is_awaited: no plan is compiled meanwhile. */
 void weir_lookup_begin(struct weir_kube_source *source, enum weir_kind kind,
+		       struct weir_str ns, struct weir_str name,
+		       bool is_awaited);
+/* If it is on its way, plans wait for it from now on. */
+void weir_lookup_await(struct weir_kube_source *source, enum weir_kind kind,
 		       struct weir_str ns, struct weir_str name);
 void weir_lookup_fini(struct weir_kube_source *source);
 

@@ -39,6 +39,14 @@ static void object_refs(const struct visit *v,
 	}
 }
 
+/* A Service whose endpoints are asked for. */
+static void service(const struct visit *v, struct weir_str ns,
+		    struct weir_str name)
+{
+	tell(v, WEIR_KIND_ENDPOINT_SLICE, ns, name);
+	tell(v, WEIR_KIND_SERVICE, ns, name);
+}
+
 /* A Knative Service's placeholder is a Service of its name. */
 static void backend(const struct visit *v, struct weir_str group,
 		    struct weir_str kind, struct weir_str ns,
@@ -46,7 +54,7 @@ static void backend(const struct visit *v, struct weir_str group,
 {
 	if (weir_str_is(kind, "Service") &&
 	    (group.n == 0 || weir_str_is(group, SERVING_GROUP))) {
-		tell(v, WEIR_KIND_SERVICE, ns, name);
+		service(v, ns, name);
 	}
 }
 
@@ -104,11 +112,12 @@ static void gateway(const struct visit *v, const struct weir_gateway_spec *spec)
 	/* Of a class whose Gateways have a Service; nobody else has the name.
 	 */
 	if (gateway.n <= WEIR_GATEWAY_NAME_MAX && spec->n_addresses == 0) {
-		tell(v, WEIR_KIND_SERVICE, v->object->ns,
-		     (struct weir_str){
-			     name, (size_t)snprintf(name, sizeof(name),
-						    "%.*s" WEIR_GATEWAY_SERVICE,
-						    WEIR_STR_ARG(gateway))});
+		service(v, v->object->ns,
+			(struct weir_str){
+				name,
+				(size_t)snprintf(name, sizeof(name),
+						 "%.*s" WEIR_GATEWAY_SERVICE,
+						 WEIR_STR_ARG(gateway))});
 	}
 	listeners(v, spec->listeners, spec->n_listeners);
 	if (spec->has_parameters) {
@@ -122,7 +131,8 @@ static void gateway(const struct visit *v, const struct weir_gateway_spec *spec)
 	}
 }
 
-/* Placeholders of tags are named by the hosts alone. */
+/* Placeholders of tags are named by the hosts alone.  Only their addresses
+ * matter. */
 static void placeholders(const struct visit *v,
 			 const struct weir_king_rule *rule)
 {
@@ -149,9 +159,9 @@ static void pods(const struct visit *v, const struct weir_king_split *split)
 	memcpy(name, split->service.p, split->service.n);
 	memcpy(name + split->service.n, WEIR_KNATIVE_PODS,
 	       sizeof(WEIR_KNATIVE_PODS) - 1);
-	tell(v, WEIR_KIND_SERVICE, split->service_ns,
-	     (struct weir_str){name, split->service.n +
-					     sizeof(WEIR_KNATIVE_PODS) - 1});
+	service(v, split->service_ns,
+		(struct weir_str){name, split->service.n +
+						sizeof(WEIR_KNATIVE_PODS) - 1});
 	tell(v, WEIR_KIND_REVISION_POD, split->service_ns, split->service);
 }
 
@@ -165,9 +175,8 @@ static void kingress(const struct visit *v, const struct weir_king_spec *spec)
 			const struct weir_king_path *path = &rule->paths[k];
 
 			for (size_t s = 0; s < path->n_splits; s++) {
-				tell(v, WEIR_KIND_SERVICE,
-				     path->splits[s].service_ns,
-				     path->splits[s].service);
+				service(v, path->splits[s].service_ns,
+					path->splits[s].service);
 				pods(v, &path->splits[s]);
 			}
 		}
@@ -176,16 +185,13 @@ static void kingress(const struct visit *v, const struct weir_king_spec *spec)
 		tell(v, WEIR_KIND_SECRET, spec->tls[i].secret_ns,
 		     spec->tls[i].secret);
 	}
-	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_SERVING_NS),
-	     WEIR_STR(WEIR_SERVING_ACTIVATOR));
-	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_SERVING_NS),
-	     WEIR_STR(WEIR_SERVING_AUTOSCALER));
+	service(v, WEIR_STR(WEIR_SERVING_NS), WEIR_STR(WEIR_SERVING_ACTIVATOR));
+	service(v, WEIR_STR(WEIR_SERVING_NS),
+		WEIR_STR(WEIR_SERVING_AUTOSCALER));
 	/* The placeholder, whose address is taken, and the gateways. */
 	tell(v, WEIR_KIND_SERVICE, v->object->ns, v->object->name);
-	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_KNATIVE_NS),
-	     WEIR_STR(WEIR_KNATIVE_PUBLIC));
-	tell(v, WEIR_KIND_SERVICE, WEIR_STR(WEIR_KNATIVE_NS),
-	     WEIR_STR(WEIR_KNATIVE_PRIVATE));
+	service(v, WEIR_STR(WEIR_KNATIVE_NS), WEIR_STR(WEIR_KNATIVE_PUBLIC));
+	service(v, WEIR_STR(WEIR_KNATIVE_NS), WEIR_STR(WEIR_KNATIVE_PRIVATE));
 }
 
 void weir_kube_refs(const struct weir_object *object, weir_ref_fn fn, void *arg)

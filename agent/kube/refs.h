@@ -6,9 +6,12 @@
 
 #include "object.h"
 
-/* kind: SERVICE (its EndpointSlices with it), SECRET, CONFIG_MAP, POD with an
- * empty name: all of the namespace, or REVISION_POD with a revision's name. The
- * same may be named several times. */
+/* kind: SERVICE, SECRET, CONFIG_MAP, POD with an empty name: all of the
+ * namespace, or REVISION_POD with a revision's name.  ENDPOINT_SLICE with a
+ * Service's name: those of the Service, which is named right after.  A Service
+ * without them is one that may come later than what names it: the placeholder
+ * of a KIngress, whose requests come another way, too.  The same may be named
+ * several times. */
 typedef void (*weir_ref_fn)(void *arg, enum weir_kind kind, struct weir_str ns,
 			    struct weir_str name);
 void weir_kube_refs(const struct weir_object *object, weir_ref_fn fn,

@@ -159,7 +159,7 @@ void weir_source_settled(struct weir_kube_source *source)
 }
 
 static void name_one(struct weir_kube_source *s, enum weir_kind kind,
-		     struct weir_str ns, struct weir_str name)
+		     struct weir_str ns, struct weir_str name, bool is_awaited)
 {
 	struct weir_reflector *r = &s->reflectors[kind];
 
@@ -169,7 +169,7 @@ static void name_one(struct weir_kube_source *s, enum weir_kind kind,
 	if (r->state == WEIR_KUBE_IDLE) {
 		start_named(s, kind);
 	} else if (kind != WEIR_KIND_REVISION_POD) {
-		weir_lookup_begin(s, kind, ns, name);
+		weir_lookup_begin(s, kind, ns, name, is_awaited);
 	}
 }
 
@@ -177,11 +177,17 @@ static void on_want(void *arg, enum weir_kind kind, struct weir_str ns,
 		    struct weir_str name)
 {
 	struct weir_kube_source *s = arg;
+	bool is_awaited = true;
 
-	name_one(s, kind, ns, name);
-	if (kind == WEIR_KIND_SERVICE) {
-		name_one(s, WEIR_KIND_ENDPOINT_SLICE, ns, name);
+	if (kind == WEIR_KIND_ENDPOINT_SLICE) {
+		/* Its Service may be on its way as one that can be done
+		 * without. */
+		weir_lookup_await(s, WEIR_KIND_SERVICE, ns, name);
+	} else if (kind == WEIR_KIND_SERVICE) {
+		is_awaited = weir_held_is_wanted(
+			&s->held, WEIR_KIND_ENDPOINT_SLICE, ns, name);
 	}
+	name_one(s, kind, ns, name, is_awaited);
 }
 
 static uint64_t hash_status(void *arg, enum weir_kind kind,
@@ -280,6 +286,11 @@ bool weir_kube_source_is_synced(const struct weir_kube_source *source)
 		}
 	}
 	return true;
+}
+
+bool weir_kube_source_is_whole(const struct weir_kube_source *source)
+{
+	return weir_kube_source_is_synced(source) && !source->n_promised;
 }
 
 void weir_kube_source_versions(const struct weir_kube_source *source,

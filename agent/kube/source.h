@@ -97,6 +97,10 @@ int weir_kube_source_start(struct weir_kube_source *source);
  * listed to its end, and all that is named was looked up.  A server that never
  * answered is never synced. */
 bool weir_kube_source_is_synced(const struct weir_kube_source *source);
+/* And nothing is on its way that a plan can do without for a moment: the
+ * placeholder of a KIngress, whose requests are served elsewhere until its
+ * address is known.  Not before that it may be said that it is served. */
+bool weir_kube_source_is_whole(const struct weir_kube_source *source);
 /* Highest resourceVersion of each kind that is in the store now (0: none):
  * taken before a compile, acknowledged when its plan is in force. significant
  * (may be NULL): of changes other than of status alone. */

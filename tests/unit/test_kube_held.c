@@ -11,7 +11,7 @@
 struct site {
 	struct weir_store *store;
 	struct weir_held held;
-	char wanted[512]; /* "Service/ns/name " of each that on_want told */
+	char wanted[1024]; /* "Service/ns/name " of each that on_want told */
 };
 
 static void on_want(void *arg, enum weir_kind kind, struct weir_str ns,
@@ -182,7 +182,7 @@ static void pods_are_kept_for_consumer_routes(void)
 	must(weir_held_apply(&s.held, WEIR_KIND_HTTP_ROUTE, WEIR_STR(GATEWAY),
 			     weir_str_of(text), false) == 0,
 	     "apply");
-	ok(strcmp(s.wanted, "Service/d/web ") == 0,
+	ok(strcmp(s.wanted, "EndpointSlice/d/web Service/d/web ") == 0,
 	   "a producer asks for no Pod: %s", s.wanted);
 	pod(&s, "d", "early", 6, POD_AT("10.0.0.1", "Running"));
 	ok(!pod_at(&s, "early"), "nobody asked for Pods");
@@ -288,6 +288,44 @@ static void pods_of_revisions_are_kept_while_they_start(void)
 	end(&s);
 }
 
+/* A placeholder's endpoints are nobody's business, unless a route names it. */
+static void of_placeholders_no_slices_are_wanted(void)
+{
+	static const char ingress[] =
+		"{\"metadata\":{\"name\":\"i\",\"namespace\":\"d\","
+		"\"resourceVersion\":\"5\"},\"spec\":{\"rules\":[{\"hosts\":["
+		"\"t-i.d.svc\"],\"visibility\":\"ClusterLocal\",\"http\":{"
+		"\"paths\":[{\"splits\":[{\"serviceNamespace\":\"d\","
+		"\"serviceName\":\"r-1\",\"servicePort\":80}]}]}}]}}";
+	struct site s;
+
+	begin(&s);
+	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
+			     WEIR_STR("networking.internal.knative.dev/"
+				      "v1alpha1"),
+			     weir_str_of(ingress), false) == 0,
+	     "apply");
+	ok(strstr(s.wanted, "EndpointSlice/d/r-1 Service/d/r-1 "),
+	   "of a revision they are: %s", s.wanted);
+	ok(strstr(s.wanted, "Service/d/t-i ") &&
+		   strstr(s.wanted, "Service/d/i "),
+	   "the placeholders are wanted");
+	ok(!strstr(s.wanted, "EndpointSlice/d/t-i ") &&
+		   !strstr(s.wanted, "EndpointSlice/d/i "),
+	   "their endpoints are not");
+	*s.wanted = '\0';
+	route(&s, "r", "t-i", 6, "");
+	ok(strcmp(s.wanted, "EndpointSlice/d/t-i ") == 0,
+	   "until a route names one: %s", s.wanted);
+	forget(&s, WEIR_KIND_KINGRESS, "i", 7);
+	ok(weir_held_is_wanted(&s.held, WEIR_KIND_SERVICE, WEIR_STR("d"),
+			       WEIR_STR("t-i")) &&
+		   !weir_held_is_wanted(&s.held, WEIR_KIND_ENDPOINT_SLICE,
+					WEIR_STR("d"), WEIR_STR("r-1")),
+	   "and as long as it does");
+	end(&s);
+}
+
 static void what_nothing_names_is_not_kept(void)
 {
 	struct site s;
@@ -298,7 +336,8 @@ static void what_nothing_names_is_not_kept(void)
 	ok(s.held.counts[WEIR_KIND_SERVICE].skipped == 1, "counted");
 	route(&s, "r1", "a", 2, "");
 	route(&s, "r2", "a", 3, "");
-	ok(strcmp(s.wanted, "Service/d/a ") == 0, "told once: %s", s.wanted);
+	ok(strcmp(s.wanted, "EndpointSlice/d/a Service/d/a ") == 0,
+	   "told once: %s", s.wanted);
 	service(&s, "a", 1, 80, true);
 	ok(find(&s, WEIR_KIND_SERVICE, "a"), "kept");
 
@@ -309,8 +348,10 @@ static void what_nothing_names_is_not_kept(void)
 	ok(s.held.has_unwanted, "none does");
 	must(weir_held_drop_unwanted(&s.held) == 0, "drop");
 	ok(!find(&s, WEIR_KIND_SERVICE, "a"), "dropped");
-	ok(strcmp(s.wanted, "Service/d/a Service/d/b ") == 0, "%s", s.wanted);
-	ok(s.held.wants.n == 1, "%zu are wanted", s.held.wants.n);
+	ok(strcmp(s.wanted, "EndpointSlice/d/a Service/d/a EndpointSlice/d/b "
+			    "Service/d/b ") == 0,
+	   "%s", s.wanted);
+	ok(s.held.wants.n == 2, "%zu are wanted", s.held.wants.n);
 	end(&s);
 }
 
@@ -527,6 +568,7 @@ static void an_object_without_a_name_is_counted_and_left(void)
 TAP_MAIN(TEST(only_content_is_news_to_the_store),
 	 TEST(pods_are_kept_for_consumer_routes),
 	 TEST(pods_of_revisions_are_kept_while_they_start),
+	 TEST(of_placeholders_no_slices_are_wanted),
 	 TEST(what_nothing_names_is_not_kept),
 	 TEST(what_is_asked_for_is_kept_though_nothing_names_it),
 	 TEST(what_both_versions_name_stays_wanted),
