@@ -31,6 +31,7 @@ int weir_compile(struct weir_store *store,
 	weir_ir_ancestors(&c);
 	weir_ir_plan_planes(&c);
 	weir_ir_consumers(&c);
+	weir_ir_claims(&c);
 	weir_ir_verdicts_end(&c, &out.verdicts);
 	r = c.error ? c.error : weir_ir_emit(&c, &out);
 	if (r < 0) {

@@ -482,93 +482,12 @@ static void emit_listener(struct emit *e, const struct ir_listener *l,
 
 /* ------------------------------------------------------------- frontends */
 
-/* A front at one of its addresses. */
-struct claim {
-	struct weir_ip addr;
-	__be16 port_be;
-	uint8_t proto;
-	uint32_t order; /* who was first */
-	const struct ir_front *front;
-};
-
-static int compare_place(const struct claim *x, const struct claim *y)
-{
-	int r = memcmp(&x->addr, &y->addr, sizeof(x->addr));
-
-	r = r ? r : memcmp(&x->port_be, &y->port_be, sizeof(x->port_be));
-	r = r ? r : (x->proto > y->proto) - (x->proto < y->proto);
-	return r ? r
-		 : weir_str_cmp(x->front->consumer_ns, y->front->consumer_ns);
-}
-
-static int compare_claims(const void *a, const void *b)
-{
-	const struct claim *x = a;
-	const struct claim *y = b;
-	int r = compare_place(x, y);
-
-	return r ? r : (x->order > y->order) - (x->order < y->order);
-}
-
-/* An address and port belong to one front: Gateways (older first), then
- * Services with routes, then Knative's. */
-static struct claim *collect_claims(struct ir *c, size_t *ret_n)
-{
-	struct claim *v;
-	size_t kept = 0;
-	size_t n = 0;
-
-	*ret_n = 0;
-	for (const struct ir_front *f = c->fronts; f; f = f->next) {
-		n += f->n_addresses;
-	}
-	v = weir_ir_alloc(c, n, sizeof(*v));
-	if (!v) {
-		return NULL;
-	}
-	n = 0;
-	for (const struct ir_front *f = c->fronts; f; f = f->next) {
-		for (size_t i = 0; i < f->n_addresses; i++, n++) {
-			v[n] = (struct claim){.addr = f->addresses[i],
-					      .port_be = htons(f->port),
-					      .proto = f->proto,
-					      .order = (uint32_t)n,
-					      .front = f};
-		}
-	}
-	if (n > 1) {
-		qsort(v, n, sizeof(*v), compare_claims);
-	}
-	for (size_t i = 0; i < n; i++) {
-		const struct ir_front *f = v[i].front;
-		char where[WEIR_ADDR_TEXT_MAX];
-
-		if (kept == 0 || compare_place(&v[kept - 1], &v[i]) != 0) {
-			v[kept++] = v[i];
-			continue;
-		}
-		IR_DIAG(c, WEIR_DIAG_ERROR, f->owner,
-			f->origin == WEIR_ORIGIN_GATEWAY ? "PortUnavailable"
-							 : "Conflicted",
-			f->origin == WEIR_ORIGIN_GATEWAY
-				? WEIR_STR("spec.addresses")
-				: WEIR_STR("spec.clusterIP"),
-			"%s belongs to %s %.*s/%.*s already",
-			weir_addr_format(&v[i].addr, v[i].port_be, where),
-			weir_kind_text(v[kept - 1].front->owner->kind),
-			WEIR_STR_ARG(v[kept - 1].front->owner->ns),
-			WEIR_STR_ARG(v[kept - 1].front->owner->name));
-	}
-	*ret_n = kept;
-	return v;
-}
-
 /*
  * Where a frontend stands in the proxy prefix.  By hash, so that an edit
  * elsewhere rarely moves it: a connection on its way to the old place would
  * meet another frontend.  0: the prefix is full.
  */
-static uint32_t proxy_index(const struct claim *claim, uint8_t *used,
+static uint32_t proxy_index(const struct ir_claim *claim, uint8_t *used,
 			    size_t n_used)
 {
 	uint64_t h = weir_hash64(&claim->addr, sizeof(claim->addr),
@@ -585,7 +504,7 @@ static uint32_t proxy_index(const struct claim *claim, uint8_t *used,
 	return i + 1;
 }
 
-static void fill_frontend(struct emit *e, const struct claim *claim,
+static void fill_frontend(struct emit *e, const struct ir_claim *claim,
 			  struct weir_frontend *out)
 {
 	const struct ir_front *f = claim->front;
@@ -638,14 +557,13 @@ static void emit_fronts(struct emit *e)
 static void emit_frontends(struct emit *e)
 {
 	struct ir *c = e->c;
-	size_t n_claims;
-	struct claim *claims = collect_claims(c, &n_claims);
-	struct weir_frontend *v = weir_ir_alloc(c, n_claims, sizeof(*v));
+	const struct ir_claim *claims = c->claims;
+	struct weir_frontend *v = weir_ir_alloc(c, c->n_claims, sizeof(*v));
 	uint8_t *used = weir_ir_alloc(c, PROXY_INDEX_MAX, 1);
 	size_t n_used = 0;
 	size_t n = 0;
 
-	for (size_t i = 0; claims && v && used && i < n_claims; i++) {
+	for (size_t i = 0; claims && v && used && i < c->n_claims; i++) {
 		fill_frontend(e, &claims[i], &v[n]);
 		/* Clients are told apart behind one address of the prefix. */
 		if (!v[n].is_local && v[n].consumer_ns.n == 0) {

@@ -294,6 +294,15 @@ struct ir_front {
 	struct ir_front *next_of_owner; /* Gateway or Service */
 };
 
+/* A front at one of its addresses. */
+struct ir_claim {
+	struct weir_ip addr;
+	__be16 port_be;
+	uint8_t proto;
+	uint32_t order; /* who was first */
+	const struct ir_front *front;
+};
+
 /* A Gateway, or a ListenerSet that hangs on one. */
 struct ir_gateway {
 	const struct weir_object *object;
@@ -423,6 +432,8 @@ struct ir {
 
 	struct ir_front *fronts;
 	struct ir_front **fronts_tail;
+	const struct ir_claim *claims; /* in order of their places */
+	size_t n_claims;
 	struct weir_map l4_rules; /* route -> struct ir_rule */
 	uint32_t n_listeners;
 	uint32_t n_routes;
@@ -748,6 +759,9 @@ void weir_ir_mesh_attach(struct ir *c, struct ir_route *route, size_t number,
 			 ir_attach_fn fn, void *arg);
 /* What consumer routes leave for other clients: after all routes and planes. */
 void weir_ir_consumers(struct ir *c);
+/* An address and port belong to one front: Gateways (older first), then
+ * Services with routes, then Knative's.  After all fronts. */
+void weir_ir_claims(struct ir *c);
 struct weir_writer;
 /* weir_plan.clients. */
 struct weir_span weir_ir_emit_clients(struct ir *c, struct weir_writer *w);
