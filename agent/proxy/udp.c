@@ -95,7 +95,6 @@ static void close_flow(struct weir_worker *w, struct weir_udp_flow *f)
 	weir_uncount(&f->refstat->in_flight);
 	weir_uncount(&f->rulestat->in_flight);
 	weir_uncount(&w->counters.shared->totals.udp_associations);
-	udp->n_flows--;
 	f->socket->users--;
 	put_socket(udp, f->socket);
 	f->next = udp->dead;
@@ -216,6 +215,9 @@ static struct weir_udp_flow *open_flow(struct weir_worker *w,
 				       const struct weir_ip *peer,
 				       __be16 port_be)
 {
+	const uint64_t *gauge = &w->counters.shared->totals.udp_associations;
+	/* Below zero while a proxy that drains ends what another counts. */
+	int64_t n_flows = (int64_t)__atomic_load_n(gauge, __ATOMIC_RELAXED);
 	struct weir_udp *udp = &w->udp;
 	const struct weir_rule *rule = rule_of(w, s);
 	const struct weir_endpoint *e;
@@ -223,7 +225,7 @@ static struct weir_udp_flow *open_flow(struct weir_worker *w,
 	struct weir_udp_flow *f;
 	struct weir_udp_flow **bucket;
 
-	if (!rule || udp->n_flows >= udp->max_flows) {
+	if (!rule || n_flows >= (int64_t)w->limits->udp_max) {
 		weir_count_reason(&w->counters, rule ? WEIR_PROXY_UDP_LIMIT
 						     : WEIR_PROXY_NO_ROUTE);
 		return NULL;
@@ -260,7 +262,6 @@ static struct weir_udp_flow *open_flow(struct weir_worker *w,
 	f->mark = w->pool.mark;
 	f->due.fn = on_due;
 	s->users++;
-	udp->n_flows++;
 	bucket = &udp->buckets[bucket_of(udp, s, peer, port_be)];
 	f->next = *bucket;
 	*bucket = f;
@@ -456,8 +457,10 @@ void weir_udp_follow_plan(struct weir_worker *w)
 		struct weir_udp_socket *s;
 		struct stat st;
 
-		if (i % w->n_workers != w->index ||
-		    fstat(ref->udp[i].fd, &st) < 0) {
+		/* By the socket, which stays while plans change: its clients
+		 * would be chosen anew at another worker. */
+		if (fstat(ref->udp[i].fd, &st) < 0 ||
+		    st.st_ino % w->n_workers != w->index) {
 			continue;
 		}
 		s = find_socket(&w->udp, st.st_ino);
@@ -473,7 +476,6 @@ void weir_udp_follow_plan(struct weir_worker *w)
 int weir_udp_init(struct weir_worker *w)
 {
 	w->udp.n_buckets = 1024;
-	w->udp.max_flows = w->limits->udp_max / w->n_workers + 1;
 	w->udp.buckets = calloc(w->udp.n_buckets, sizeof(*w->udp.buckets));
 	return w->udp.buckets ? 0 : -ENOMEM;
 }

@@ -22,8 +22,6 @@ struct weir_udp {
 	struct weir_udp_socket *dead_sockets;
 	char *buffer; /* one datagram */
 	uint32_t n_buckets;
-	uint32_t n_flows;
-	uint32_t max_flows;
 };
 
 int weir_udp_init(struct weir_worker *w);

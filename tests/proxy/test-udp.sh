@@ -88,7 +88,7 @@ route 8083 a
 route 8084 a
 route 8085 none
 backend A=udp:127.0.1.1:9153 B=udp:127.0.1.2:9153
-proxy "$dir/site" workers=1
+proxy "$dir/site" workers=3
 at=/dev/udp/127.0.0.30
 exec 5<>$at/8083 6<>$at/8084 7<>$at/8085
 
