@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "report.h"
 
 /* Starts a family: its HELP and TYPE lines. */
@@ -296,11 +300,97 @@ static void rule_labels(struct weir_buf *b, const struct weir_plan *p,
 	weir_buf_printf(b, ",rule=\"%u\"", rule->index);
 }
 
+/* Several rules of the plan may be one of the object (a match of two prefixes
+ * that are replaced, a Knative rule at each of its doors), so series are put
+ * together by their labels; what has the same counter counts once. */
+struct sample {
+	size_t at; /* of its labels, in text */
+	size_t n;
+	uint32_t stat;
+	uint64_t value;
+};
+
+struct pile {
+	struct weir_buf text;
+	struct sample *v;
+	size_t n;
+	size_t room;
+};
+
+static void pile_fini(struct pile *p)
+{
+	weir_buf_fini(&p->text);
+	weir_free_ptr(&p->v);
+}
+
+/* The labels are what was added to text since at. */
+static void pile_add(struct pile *p, size_t at, uint32_t stat, uint64_t value)
+{
+	if (p->text.error) {
+		return;
+	}
+	if (p->n == p->room) {
+		size_t room = p->room ? 2 * p->room : 64;
+		struct sample *v = reallocarray(p->v, room, sizeof(*v));
+
+		if (!v) {
+			p->text.error = -ENOMEM;
+			return;
+		}
+		p->v = v;
+		p->room = room;
+	}
+	p->v[p->n++] = (struct sample){.at = at,
+				       .n = weir_buf_str(&p->text).n - at,
+				       .stat = stat,
+				       .value = value};
+}
+
+static struct weir_str labels_of(const struct pile *p, const struct sample *s)
+{
+	return (struct weir_str){weir_buf_str(&p->text).p + s->at, s->n};
+}
+
+static int compare_samples(const void *a, const void *b, void *arg)
+{
+	const struct sample *x = a;
+	const struct sample *y = b;
+	int r = weir_str_cmp(labels_of(arg, x), labels_of(arg, y));
+
+	return r ? r : (x->stat > y->stat) - (x->stat < y->stat);
+}
+
+static void pile_write(struct pile *p, const char *name, struct weir_buf *b)
+{
+	if (p->text.error) {
+		b->error = p->text.error;
+		return;
+	}
+	if (p->n > 1) {
+		qsort_r(p->v, p->n, sizeof(*p->v), compare_samples, p);
+	}
+	for (size_t i = 0; i < p->n;) {
+		struct weir_str labels = labels_of(p, &p->v[i]);
+		uint64_t sum = p->v[i].value;
+		size_t k = i + 1;
+
+		for (; k < p->n && weir_str_eq(labels, labels_of(p, &p->v[k]));
+		     k++) {
+			sum += p->v[k].stat == p->v[k - 1].stat ? 0
+								: p->v[k].value;
+		}
+		weir_buf_printf(b, "%s{%.*s} %llu\n", name,
+				WEIR_STR_ARG(labels), (unsigned long long)sum);
+		i = k;
+	}
+}
+
 static void write_rule_requests(const struct weir_control *c,
 				struct weir_buf *b)
 {
 	const struct weir_plan *p = c->current.view.rules;
 	const char *name = "weir_rule_responses_total";
+	_cleanup_(pile_fini) struct pile pile = {0};
 
 	family(b, name, "counter",
 	       "Requests of a rule by class of status; code 0 had no answer.");
@@ -311,37 +401,42 @@ static void write_rule_requests(const struct weir_control *c,
 			c, rule->stat);
 
 		for (int k = 0; s && k < 6; k++) {
-			weir_buf_printf(b, "%s{", name);
-			rule_labels(b, p, rule);
-			weir_buf_printf(b, ",code=\"%d%s\"} %llu\n", k,
-					k ? "xx" : "",
-					(unsigned long long)s->status[k]);
+			size_t at = weir_buf_str(&pile.text).n;
+
+			rule_labels(&pile.text, p, rule);
+			weir_buf_printf(&pile.text, ",code=\"%d%s\"", k,
+					k ? "xx" : "");
+			pile_add(&pile, at, rule->stat, s->status[k]);
 		}
 	}
+	pile_write(&pile, name, b);
 }
 
-static void write_ref(struct weir_buf *b, const struct weir_plan *p,
-		      const struct weir_rule *rule, const struct weir_ref *ref,
-		      const char *plane, uint64_t v)
+static void add_ref(struct pile *pile, const struct weir_plan *p,
+		    const struct weir_rule *rule, const struct weir_ref *ref,
+		    const char *plane, uint64_t v)
 {
 	const struct weir_pobject *o = WEIR_PLAN_ELEM(p, struct weir_pobject,
 						      p->objects, ref->object);
+	struct weir_buf *b = &pile->text;
+	size_t at = weir_buf_str(b).n;
 
-	weir_buf_addz(b, "weir_backend_picked_total{");
 	rule_labels(b, p, rule);
 	weir_buf_printf(b, ",index=\"%u\",", ref->index);
 	add_label(b, "backend", weir_plan_str(p, o->name));
 	weir_buf_addz(b, ",");
 	add_label(b, "detail", weir_plan_str(p, ref->detail));
-	weir_buf_printf(b, ",plane=\"%s\"} %llu\n", plane,
-			(unsigned long long)v);
+	weir_buf_printf(b, ",plane=\"%s\"", plane);
+	pile_add(pile, at, ref->stat, v);
 }
 
 static void write_backends(const struct weir_control *c, struct weir_buf *b)
 {
 	const struct weir_plan *p = c->current.view.rules;
+	const char *name = "weir_backend_picked_total";
+	_cleanup_(pile_fini) struct pile pile = {0};
 
-	family(b, "weir_backend_picked_total", "counter",
+	family(b, name, "counter",
 	       "Connections or requests given to a backendRef, by plane.");
 	for (uint32_t i = 0; i < p->rules.n; i++) {
 		const struct weir_rule *rule = WEIR_PLAN_ELEM(
@@ -355,13 +450,14 @@ static void write_backends(const struct weir_control *c, struct weir_buf *b)
 			if (!weir_report_ref(c, ref->stat, &s)) {
 				continue;
 			}
-			write_ref(b, p, rule, ref, "connect",
-				  s.kernel.picked_connect);
-			write_ref(b, p, rule, ref, "packet",
-				  s.kernel.picked_packet);
-			write_ref(b, p, rule, ref, "proxy", s.proxy.picked);
+			add_ref(&pile, p, rule, ref, "connect",
+				s.kernel.picked_connect);
+			add_ref(&pile, p, rule, ref, "packet",
+				s.kernel.picked_packet);
+			add_ref(&pile, p, rule, ref, "proxy", s.proxy.picked);
 		}
 	}
+	pile_write(&pile, name, b);
 }
 
 void weir_metrics_write(const struct weir_control *c, struct weir_buf *out)

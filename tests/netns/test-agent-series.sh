@@ -78,7 +78,7 @@ ask() {
 	}' | in_ns host curl -s -m 60 -K -
 }
 
-tap_plan 6
+tap_plan 7
 agent_start
 series >"$netns_work/few"
 many_endpoints 400
@@ -106,6 +106,26 @@ n=$(wc -l <"$netns_work/rules")
 [ "$n" -gt $(($(wc -l <"$netns_work/few") + 200)) ] &&
 	[ "$n" -le $(($(wc -l <"$netns_work/few") + 203 * (6 + 3 * 2))) ]
 tap_ok $? "--metrics-per-route: some more for each rule ($n)"
+# One rule of the object, two of the plan: each prefix is cut off itself.
+agent_put two.yaml <<-EOM
+	apiVersion: gateway.networking.k8s.io/v1
+	kind: HTTPRoute
+	metadata: {name: two, namespace: default}
+	spec:
+	  parentRefs: [{name: gw, sectionName: http}]
+	  hostnames: [two.example]
+	  rules:
+	  - matches: [{path: {value: /a}}, {path: {value: /b}}]
+	    filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /c}}}]
+	    backendRefs: [{name: many, port: 80}]
+EOM
+wait_until 20 gauge 'weir_rules{plane="proxy"}' 202
+series >"$netns_work/two"
+[ "$(grep -c '"two"' "$netns_work/two")" = 9 ] &&
+	[ -z "$(uniq -d "$netns_work/two")" ]
+tap_ok $? 'one of each, too, where the plan has two rules of one'
+agent_put two.yaml </dev/null
+wait_until 20 gauge 'weir_rules{plane="proxy"}' 200
 many_endpoints 900
 wait_until 20 gauge 'weir_endpoints' 900
 tap_ok $? 'twice as many endpoints'
