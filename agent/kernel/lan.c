@@ -105,11 +105,10 @@ static uint32_t choose_interface(const struct weir_netdevs *s,
 		const struct weir_netdev *d = weir_netdev_find(s->devs, s->n,
 							       net->ifindex);
 
-		if (!d || !d->is_external) {
-			continue;
-		}
+		/* Of any interface: lo and dummies have addresses that the
+		 * kernel answers for as well. */
 		a->is_of_node |= weir_ip_eq(&net->ip, &a->ip);
-		if (!is_lan(d) || !weir_netaddr_covers(net, &a->ip) ||
+		if (!d || !is_lan(d) || !weir_netaddr_covers(net, &a->ip) ||
 		    (ifindex && net->len <= len)) {
 			continue;
 		}

@@ -156,10 +156,7 @@ static int take_addr(void *arg, const struct nlmsghdr *h)
 	    ifa->ifa_scope != RT_SCOPE_UNIVERSE) {
 		return 0;
 	}
-	dev = find(d->p, d->n, ifa->ifa_index);
-	if (!dev) {
-		return 0;
-	}
+	dev = find(d->p, d->n, ifa->ifa_index); /* NULL: lo */
 	if (ifa->ifa_family == AF_INET) {
 		a = weir_rtnl_attr(h, sizeof(*ifa), IFA_LOCAL);
 		if (!a || ifa->ifa_prefixlen > 32) {
@@ -167,7 +164,8 @@ static int take_addr(void *arg, const struct nlmsghdr *h)
 		}
 		ip.a[2] = htonl(0xFFFF);
 		ip.a[3] = weir_rtnl_u32(a, 0);
-		if (!dev->addr4.a[2] && !(ifa->ifa_flags & IFA_F_SECONDARY)) {
+		if (dev && !dev->addr4.a[2] &&
+		    !(ifa->ifa_flags & IFA_F_SECONDARY)) {
 			dev->addr4 = ip;
 		}
 		return add_net(d, ifa->ifa_index, &ip,
@@ -179,10 +177,10 @@ static int take_addr(void *arg, const struct nlmsghdr *h)
 		return 0;
 	}
 	memcpy(&ip, (const char *)a + RTA_LENGTH(0), 16);
-	if (!(weir_rtnl_u32(weir_rtnl_attr(h, sizeof(*ifa), IFA_FLAGS),
+	if (dev && !dev->addr6.a[0] &&
+	    !(weir_rtnl_u32(weir_rtnl_attr(h, sizeof(*ifa), IFA_FLAGS),
 			    ifa->ifa_flags) &
-	      unusable) &&
-	    !dev->addr6.a[0]) {
+	      unusable)) {
 		dev->addr6 = ip;
 	}
 	return add_net(d, ifa->ifa_index, &ip, ifa->ifa_prefixlen);

@@ -17,7 +17,7 @@ netns_begin agent-lan
 netns_two_nodes
 agent_dir=$netns_work/manifests
 mkdir -p "$agent_dir"
-tap_plan 21
+tap_plan 24
 
 vip4=192.0.2.200
 vip6=2001:db8:1::c8
@@ -205,15 +205,22 @@ watched "$vip4" '.told[$mac] >= 2' 2
 tap_ok $? 'and told'
 
 # The node's own address is its kernel's business.
-ip -n "$netns_run-node1" addr add $vip4/32 dev eth0
 own() {
 	use 1
 	agent_ask status | jq -e --arg a "$vip4" \
 		'.addresses[] | select(.address == $a) | .of_node' >/dev/null
 }
-wait_until 5 own
-tap_ok $? 'an address of an interface is left to the kernel'
-ip -n "$netns_run-node1" addr del $vip4/32 dev eth0
+not_own() {
+	! own
+}
+for dev in lo eth0; do
+	ip -n "$netns_run-node1" addr add $vip4/32 dev $dev
+	wait_until 5 own
+	tap_ok $? "an address of $dev is left to the kernel"
+	ip -n "$netns_run-node1" addr del $vip4/32 dev $dev
+	wait_until 5 not_own
+	tap_ok $? 'and no longer when it has gone'
+done
 
 # Off: as without weir.
 stop 1
