@@ -510,6 +510,7 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 			return;
 		}
 		if (s == WEIR_STEP_WAIT) {
+			weir_end_mind(&c->end);
 			note_progress(w, c);
 			weir_due_arm(&w->wheel, &c->due, deadline(w, c));
 			return;

@@ -58,18 +58,21 @@ struct weir_end {
 	uint32_t armed_at;       /* entry of the read that waits */
 	uint32_t armed_received; /* as received was then */
 	uint32_t out_at;         /* entry of the wait for room */
+	uint32_t gone_at;        /* entry of the wait for its peer to go */
 	int error;               /* what a read ended with */
 	uint16_t held;           /* first buffer that was filled + 1; 0: none */
 	uint16_t held_at;        /* where its bytes go on */
 	uint16_t held_last;
 	uint16_t n_held;
-	uint16_t slot;     /* with bytes to be sent + 1; 0: none */
-	uint8_t n_small;   /* reads in a row that were not bulk */
-	bool is_armed;     /* a read waits in the kernel */
-	bool is_polled;    /* that is: its word, and no bytes */
-	bool is_cancelled; /* the read was told to end */
-	bool is_out_armed; /* the kernel is to say when there is room */
-	bool is_bulk;      /* more comes at a time than is worth a copy */
+	uint16_t slot;      /* with bytes to be sent + 1; 0: none */
+	uint8_t n_small;    /* reads in a row that were not bulk */
+	bool is_armed;      /* a read waits in the kernel */
+	bool is_polled;     /* that is: its word, and no bytes */
+	bool is_cancelled;  /* the read was told to end */
+	bool is_out_armed;  /* the kernel is to say when there is room */
+	bool is_bulk;       /* more comes at a time than is worth a copy */
+	bool is_gone_armed; /* the kernel is to say when the peer goes */
+	uint8_t n_gone;     /* times that it was asked to */
 };
 
 struct weir_pool_ep;
@@ -212,8 +215,10 @@ void weir_end_is_full(struct weir_end *end);
 /* The kernel may still name it in what it completes. */
 static inline bool weir_end_is_awaited(const struct weir_end *end)
 {
-	return end->is_armed || end->is_out_armed;
+	return end->is_armed || end->is_out_armed || end->is_gone_armed;
 }
+/* Its owner waits for something else, and does not read what there may be. */
+void weir_end_mind(struct weir_end *end);
 /* What comes next is in the socket itself. */
 bool weir_end_is_bare(const struct weir_end *end);
 /* No more will be sent. */

@@ -29,6 +29,13 @@ bool weir_end_is_bare(const struct weir_end *end)
 	return !end->layer && !end->is_armed && !end->held && !end->error;
 }
 
+void weir_end_mind(struct weir_end *end)
+{
+	if (end->ring && end->is_readable) {
+		weir_ring_mind(end);
+	}
+}
+
 int weir_end_settle(struct weir_end *end)
 {
 	return end->slot ? weir_ring_settle(end) : 0;

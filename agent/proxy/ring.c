@@ -158,6 +158,28 @@ void weir_ring_arm_out(struct weir_end *end)
 	end->is_out_armed = true;
 }
 
+void weir_ring_mind(struct weir_end *end)
+{
+	struct io_uring_sqe *sqe;
+
+	if (end->is_armed || end->is_gone_armed || end->is_broken ||
+	    end->n_gone > end->is_hup) {
+		return;
+	}
+	sqe = weir_ring_queue_next(&end->ring->q);
+	if (!sqe) {
+		return; /* it has its deadline */
+	}
+	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->fd = end->fd;
+	/* POLLERR and POLLHUP are told without being asked for. */
+	sqe->poll32_events = end->is_hup ? 0 : POLLRDHUP;
+	sqe->user_data = name_of(end, TAG_GONE);
+	end->gone_at = end->ring->q.tail - 1;
+	end->is_gone_armed = true;
+	end->n_gone++;
+}
+
 void weir_ring_add(struct weir_ring *ring, struct weir_end *end)
 {
 	end->ring = ring;
@@ -335,6 +357,18 @@ static bool polled(struct weir_end *end, const struct io_uring_cqe *cqe)
 	return true;
 }
 
+/* The peer of one that is not read. */
+static bool gone(struct weir_end *end, const struct io_uring_cqe *cqe)
+{
+	end->is_gone_armed = false;
+	if (end->kind == WEIR_END_DEAD || cqe->res <= 0) {
+		return false;
+	}
+	end->is_hup |= (cqe->res & (POLLRDHUP | POLLHUP)) != 0;
+	end->is_broken |= (cqe->res & POLLERR) != 0;
+	return true;
+}
+
 /* --------------------------------------------------------------- watching */
 
 /* There is room, or a connection. */
@@ -399,6 +433,7 @@ void weir_ring_forget(struct weir_end *end)
 	if (ring->q.fd < 0) {
 		end->is_armed = false;
 		end->is_out_armed = false;
+		end->is_gone_armed = false;
 		end->slot = 0;
 		end->held = 0;
 		return;
@@ -419,9 +454,13 @@ void weir_ring_forget(struct weir_end *end)
 	if (end->is_out_armed) {
 		end->is_out_armed = take_back(ring, end->out_at);
 	}
+	if (end->is_gone_armed) {
+		end->is_gone_armed = take_back(ring, end->gone_at);
+	}
 	/* They hold on to the socket until they are told. */
 	cancel_read(ring, end);
 	if ((end->is_out_armed && !cancel(ring, name_of(end, TAG_OUT))) ||
+	    (end->is_gone_armed && !cancel(ring, name_of(end, TAG_GONE))) ||
 	    (end->is_armed && !end->is_cancelled)) {
 		(void)shutdown(end->fd, SHUT_RDWR); /* the peer is to know */
 	}
@@ -452,6 +491,9 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 			break;
 		case TAG_OUT:
 			is_told = polled_out(end, cqe);
+			break;
+		case TAG_GONE:
+			is_told = gone(end, cqe);
 			break;
 		case TAG_EDGE:
 			is_told = edge(ring, end, cqe);

@@ -31,6 +31,7 @@ enum tag {
 	TAG_EDGE,
 	TAG_SEND,
 	TAG_EPOLL,
+	TAG_GONE,
 	TAG_NONE,
 	N_TAGS = 8 /* that there is room for */
 };

@@ -158,12 +158,20 @@ int weir_ring_queue_init(struct weir_ring_queue *q, uint32_t sq_entries,
 
 void weir_ring_queue_close(struct weir_ring_queue *q)
 {
+	struct io_uring_rsrc_update reg = {.offset = (uint32_t)q->enter_fd};
+
+	/* A thread has places for sixteen, and the ring lives in its own. */
+	if (q->enter_flags & IORING_ENTER_REGISTERED_RING) {
+		(void)syscall(__NR_io_uring_register, q->fd,
+			      IORING_UNREGISTER_RING_FDS, &reg, 1);
+		q->enter_flags = 0;
+	}
 	weir_close(&q->fd);
 }
 
 void weir_ring_queue_fini(struct weir_ring_queue *q)
 {
-	weir_close(&q->fd);
+	weir_ring_queue_close(q);
 	weir_ring_unmap(q->sq, q->sq_bytes);
 	weir_ring_unmap(q->cq, q->cq_bytes);
 	weir_ring_unmap(q->sqes, q->sqes_bytes);

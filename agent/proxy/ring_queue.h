@@ -38,7 +38,8 @@ struct weir_ring_queue {
 	struct io_uring_cqe *cqes;
 };
 
-/* 0 or -errno; then, too, weir_ring_queue_close() and _fini(). */
+/* 0 or -errno; then, too, weir_ring_queue_close(), by the same thread, and
+ * _fini(). */
 int weir_ring_queue_init(struct weir_ring_queue *q, uint32_t sq_entries,
 			 uint32_t cq_entries);
 void weir_ring_queue_close(struct weir_ring_queue *q);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -456,6 +457,8 @@ static void run(struct weir_worker *w)
 	}
 }
 
+static atomic_flag is_without_ring = ATOMIC_FLAG_INIT; /* some worker is */
+
 /* By the thread that is to use it. */
 static void open_ring(struct weir_worker *w)
 {
@@ -475,8 +478,8 @@ static void open_ring(struct weir_worker *w)
 		return;
 	}
 	weir_ring_free(&w->ring);
-	/* One line for all; how many have none is in the status. */
-	if (w->index == 0) {
+	/* One line, by the first; how many have none is in the status. */
+	if (!atomic_flag_test_and_set(&is_without_ring)) {
 		weir_log(w->io == WEIR_IO_BACKEND_URING ? WEIR_LOG_WARNING
 							: WEIR_LOG_INFO,
 			 "io_uring: %s: the proxy uses epoll", strerror(-r));

@@ -50,6 +50,30 @@ ok "clients that say that they send no more get every byte" \
 [ -z "${WEIR_OWN_NET:-}" ] || echo "$wmem" >/proc/sys/net/ipv4/tcp_wmem
 ok "clients that go with data in flight" \
 	timeout 60 python3 "$here/clients/hard-on-sends.py" 127.0.0.30 8080 gone
+# A request waits for its backend, and its client has sent on: nothing is read
+# from it meanwhile.  That it is gone is known all the same.
+gone() { # PIECES BYTES-OF-EACH: until the proxy has let it go, in s
+	local before
+	before=$(stat_of CLIENT_GONE)
+	python3 - "$1" "$2" <<-'PY'
+	import socket, struct, sys, time
+	s = socket.create_connection(('127.0.0.30', 8080))
+	s.sendall(b'GET /delay/9000 HTTP/1.1\r\nHost: t\r\n\r\n')
+	for _ in range(int(sys.argv[1])):
+	    time.sleep(0.05)
+	    s.sendall(b'x' * int(sys.argv[2]))
+	time.sleep(0.2)
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+	s.close()
+	PY
+	for _ in $(seq 100); do
+		[ "$(stat_of CLIENT_GONE)" -gt "$before" ] && return 0
+		sleep 0.02
+	done
+	return 1
+}
+ok "a client that goes after small pieces" gone 8 1
+ok "one that goes after more than a buffer takes" gone 1 100000
 ok "others are served meanwhile" [ "$(load 100 2000 http://t/bytes/100)" = "2000 0" ]
 # A socket that a read still holds on to has not said good-bye.
 all_gone() {

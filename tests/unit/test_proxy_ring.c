@@ -427,6 +427,29 @@ static void a_ring_that_does_nothing_is_found_out(void)
 	weir_close(&epoll_fd);
 }
 
+/* Registered as one of sixteen that a thread may have. */
+static void rings_come_and_go(void)
+{
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	for (int i = 0; i < 40; i++) {
+		int r = weir_ring_new(epoll_fd, 16, 32, &ring);
+
+		if (r == -EPERM || r == -ENOSYS || r == -EINVAL) {
+			weir_close(&epoll_fd);
+			skip_test("no io_uring here");
+		}
+		must(r == 0, "%s", strerror(-r));
+		ok(ring->q.enter_flags == IORING_ENTER_REGISTERED_RING,
+		   "the %dth is not registered", i);
+		/* One that has been in use is stopped first. */
+		if (i % 2) {
+			weir_ring_stop(ring);
+		}
+		weir_ring_free(&ring);
+	}
+	weir_close(&epoll_fd);
+}
+
 /* Neither a ring nor its check leaves anything behind when it fails half-way.
  */
 static void descriptors_run_out(void)
@@ -469,4 +492,5 @@ static void descriptors_run_out(void)
 TAP_MAIN(TEST(reads_with_room), TEST(reads_overrun),
 	 TEST(reads_overrun_while_memory_goes), TEST(memory_is_given_back),
 	 TEST(sends_overrun), TEST(edges_overrun),
-	 TEST(a_ring_that_does_nothing_is_found_out), TEST(descriptors_run_out))
+	 TEST(a_ring_that_does_nothing_is_found_out), TEST(rings_come_and_go),
+	 TEST(descriptors_run_out))
