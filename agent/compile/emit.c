@@ -119,9 +119,11 @@ static void emit_revisions(struct emit *e)
 
 	for (const struct ir_revision *r = c->revisions; span.n && r;
 	     r = r->next, i++) {
-		struct weir_revision out = {.ns = text(e, r->ns),
-					    .name = name(e, r->name),
-					    .pods = r->pods->index};
+		struct weir_revision out = {
+			.ns = text(e, r->ns),
+			.name = name(e, r->name),
+			.pods = r->pods->index,
+			.program_be = htons(r->program_port)};
 
 		((struct weir_revision *)weir_writer_at(&e->w, span))[i] = out;
 	}

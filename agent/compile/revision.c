@@ -111,7 +111,10 @@ static uint32_t look_at(struct ir *c, const struct weir_object *ingress,
 	if (!r) {
 		return LEFT_ALONE;
 	}
-	*r = (struct ir_revision){.ns = o->ns, .name = o->name, .pods = pods};
+	*r = (struct ir_revision){.ns = o->ns,
+				  .name = o->name,
+				  .pods = pods,
+				  .program_port = o->revision->program_port};
 	if (c->last_revision) {
 		c->last_revision->next = r;
 	} else {

@@ -9,6 +9,7 @@ struct ir_revision {
 	struct weir_str ns;
 	struct weir_str name;
 	const struct ir_group *pods;
+	uint16_t program_port;
 	struct ir_revision *next;
 };
 

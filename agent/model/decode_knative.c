@@ -250,7 +250,40 @@ static bool has_kubelet_probe(const struct weir_node *container)
 	       (ready && weir_node_get(ready, "exec"));
 }
 
-/* Of its spec, which is a Pod's, two things: what is wrong with the rest is
+/* A number of a node that is one, within a port's; 0: not so. */
+static uint16_t port_of(const struct weir_node *n)
+{
+	return n && n->type == WEIR_NODE_INT && n->number > 0 &&
+			       n->number <= UINT16_MAX
+		       ? (uint16_t)n->number
+		       : 0;
+}
+
+/* The port whose listening is all that queue-proxy asks of the program (serving
+ * reconciler/revision/resources/queue.go, applyReadinessProbeDefaults, and
+ * deploy.go, getUserPort); 0 where it asks more, or of several. */
+static uint16_t program_port(const struct weir_node *container)
+{
+	const struct weir_node *ready = weir_node_get(container,
+						      "readinessProbe");
+	const struct weir_node *tcp = weir_node_get(ready, "tcpSocket");
+	const struct weir_node *times = weir_node_get(ready,
+						      "successThreshold");
+	const struct weir_node *ports = weir_node_get(container, "ports");
+	const struct weir_node *port = weir_node_get(tcp, "port");
+
+	if (!tcp || container->next || (times && times->number > 1) ||
+	    (port && port->type != WEIR_NODE_INT)) {
+		return 0;
+	}
+	if (port && port->number) {
+		return port_of(port);
+	}
+	port = weir_node_get(ports ? ports->child : NULL, "containerPort");
+	return port && port->number ? port_of(port) : 8080;
+}
+
+/* Of its spec, which is a Pod's, a few things: what is wrong with the rest is
  * Knative's to say. */
 void weir_decode_revision(struct weir_decode *d, const struct weir_node *root)
 {
@@ -270,6 +303,9 @@ void weir_decode_revision(struct weir_decode *d, const struct weir_node *root)
 	for (const struct weir_node *c = list ? list->child : NULL; c;
 	     c = c->next) {
 		r->has_kubelet_probe |= has_kubelet_probe(c);
+	}
+	if (list && list->child) {
+		r->program_port = program_port(list->child);
 	}
 }
 

@@ -455,6 +455,7 @@ struct weir_king_spec {
 struct weir_revision_spec {
 	uint32_t concurrency; /* requests at once that each pod takes; 0: any */
 	bool has_kubelet_probe; /* queue-proxy does not know when it is ready */
+	uint16_t program_port;  /* where it listens when it is; 0: not known */
 };
 
 /* --------------------------------------------------------------- any object */

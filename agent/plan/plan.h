@@ -315,8 +315,10 @@ struct weir_group {
 struct weir_revision {
 	struct weir_span ns;
 	struct weir_span name;
-	uint32_t pods; /* group, with WEIR_GROUP_PODS */
-	uint32_t pad;
+	uint32_t pods;     /* group, with WEIR_GROUP_PODS */
+	__be16 program_be; /* a pod is ready when its program listens there
+			    * and queue-proxy where it does; 0: it may not be */
+	uint16_t pad;
 };
 
 enum weir_san_type { WEIR_SAN_HOSTNAME, WEIR_SAN_URI, _WEIR_SAN_MAX };

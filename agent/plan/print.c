@@ -475,7 +475,12 @@ static void print_revisions(struct weir_buf *out, const struct weir_plan *plan)
 		put(out, plan, r[i].ns);
 		weir_buf_addz(out, "/");
 		put(out, plan, r[i].name);
-		weir_buf_printf(out, " pods of group %" PRIu32 "\n", r[i].pods);
+		weir_buf_printf(out, " pods of group %" PRIu32, r[i].pods);
+		if (r[i].program_be) {
+			weir_buf_printf(out, " program at %u",
+					ntohs(r[i].program_be));
+		}
+		weir_buf_addz(out, "\n");
 	}
 	if (plan->autoscaler) {
 		weir_buf_printf(out, "autoscaler group %" PRIu32 "\n",

@@ -325,6 +325,7 @@ static void put_revision(struct json *j, const struct weir_revision *r)
 	span(j, "namespace", r->ns);
 	span(j, "name", r->name);
 	number(j, "pods", r->pods);
+	number(j, "program", ntohs(r->program_be));
 }
 
 static void put_local(struct json *j, const struct weir_local_addr *a)

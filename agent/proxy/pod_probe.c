@@ -14,8 +14,17 @@
 /* queue-proxy keeps an answer back while its container starts. */
 #define ANSWER_MS 3000
 
+static void end_program(struct weir_pod_probe *p)
+{
+	if (p->program_fd >= 0) {
+		weir_loop_del(p->all->loop, &p->program);
+		weir_close(&p->program_fd);
+	}
+}
+
 static void end(struct weir_pod_probe *p)
 {
+	end_program(p);
 	weir_loop_del(p->all->loop, &p->io);
 	weir_close(&p->fd);
 	weir_rev_put(&p->key->rev);
@@ -89,8 +98,60 @@ static void on_io(struct weir_io *io, uint32_t events)
 	}
 }
 
-static struct weir_pod_probe *
-find_free(struct weir_pod_probes *all, const struct weir_rev *rev, uint64_t pod)
+/* A socket that connects there; -1: it could not. */
+static int connect_to(const struct weir_ip *addr, __be16 port_be)
+{
+	struct sockaddr_storage sa;
+	socklen_t n = weir_addr_to_sockaddr(addr, port_be, &sa);
+	_cleanup_close_ int fd = socket(
+		sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || (connect(fd, (struct sockaddr *)&sa, n) < 0 &&
+		       errno != EINPROGRESS)) {
+		return -1;
+	}
+	return TAKE_FD(fd);
+}
+
+static void on_program(struct weir_io *io, uint32_t events)
+{
+	struct weir_pod_probe *p = io->arg;
+	int error = 0;
+	socklen_t n = sizeof(error);
+
+	(void)events;
+	if (getsockopt(p->program_fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0) {
+		error = errno;
+	}
+	end_program(p);
+	if (error == 0 && p->has_refused) {
+		succeed(p);
+	} else if (error == ECONNREFUSED) {
+		p->has_refused = true;
+	}
+}
+
+/* queue-proxy has the question, and waits for its container. */
+static void try_program(struct weir_pod_probe *p, __be16 program_be)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!p->is_sent || p->program_fd >= 0) {
+		return;
+	}
+	fd = connect_to(&p->addr, program_be);
+	if (fd < 0) {
+		return;
+	}
+	p->program = (struct weir_io){.fd = fd, .fn = on_program, .arg = p};
+	if (weir_loop_add(p->all->loop, &p->program, EPOLLOUT) == 0) {
+		p->program_fd = TAKE_FD(fd);
+	}
+}
+
+static struct weir_pod_probe *find_free(struct weir_pod_probes *all,
+					const struct weir_rev *rev,
+					uint64_t pod, __be16 program_be)
 {
 	struct weir_pod_probe *found = NULL;
 	uint32_t n = 0;
@@ -99,6 +160,9 @@ find_free(struct weir_pod_probes *all, const struct weir_rev *rev, uint64_t pod)
 		struct weir_pod_probe_key *key = &all->keys[i];
 
 		if (key->rev == rev && key->pod == pod) {
+			if (program_be) {
+				try_program(&all->v[i], program_be);
+			}
 			return NULL;
 		}
 		n += key->rev == rev;
@@ -113,22 +177,17 @@ find_free(struct weir_pod_probes *all, const struct weir_rev *rev, uint64_t pod)
 
 void weir_pod_probe_begin(struct weir_pod_probes *all, struct weir_rev *rev,
 			  const struct weir_endpoint *endpoint,
-			  uint32_t connect_ms)
+			  __be16 program_be, uint32_t connect_ms)
 {
 	uint64_t pod = weir_rev_pod(&endpoint->addr, endpoint->port_be);
-	struct weir_pod_probe *p = find_free(all, rev, pod);
-	struct sockaddr_storage sa;
-	socklen_t n = weir_addr_to_sockaddr(&endpoint->addr, endpoint->port_be,
-					    &sa);
+	struct weir_pod_probe *p = find_free(all, rev, pod, program_be);
 	_cleanup_close_ int fd = -1;
 
 	if (!p) {
 		return;
 	}
-	fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-		    0);
-	if (fd < 0 || (connect(fd, (struct sockaddr *)&sa, n) < 0 &&
-		       errno != EINPROGRESS)) {
+	fd = connect_to(&endpoint->addr, endpoint->port_be);
+	if (fd < 0) {
 		return;
 	}
 	p->io = (struct weir_io){.fd = fd, .fn = on_io, .arg = p};
@@ -143,6 +202,8 @@ void weir_pod_probe_begin(struct weir_pod_probes *all, struct weir_rev *rev,
 	p->port_be = endpoint->port_be;
 	p->fd = TAKE_FD(fd);
 	p->is_sent = false;
+	p->has_refused = false;
+	p->program_fd = -1;
 	p->n_in = 0;
 	all->n++;
 }

@@ -45,6 +45,7 @@ struct weir_rev {
 	struct {
 		uint64_t generation; /* of the plan that placed it */
 		uint32_t place;      /* in weir_plan.revisions */
+		__be16 program_be;   /* as that says */
 		bool is_reported;
 		bool is_probed;
 		struct weir_rev *next_reported;

@@ -219,6 +219,7 @@ static void probe_pods(struct weir_waker *k, struct weir_rev *rev)
 		    !weir_rev_is_early(rev,
 				       weir_rev_pod(&at->addr, at->port_be))) {
 			weir_pod_probe_begin(&k->probes, rev, at,
+					     rev->own.program_be,
 					     connect_ms(rev));
 			n_asked++;
 		}
@@ -367,6 +368,10 @@ static void follow(struct weir_waker *k)
 	for (uint32_t i = 0; i < plan->revisions.n; i++) {
 		ref->revs[i]->own.generation = ref->generation;
 		ref->revs[i]->own.place = i;
+		ref->revs[i]->own.program_be =
+			WEIR_PLAN_ELEM(plan, struct weir_revision,
+				       plan->revisions, i)
+				->program_be;
 		forget_early(k, ref->revs[i]);
 	}
 	if (plan->revisions.n && plan->autoscaler) {

@@ -42,9 +42,11 @@ slice() {
 	mv "$dir/site/slice-$name.yaml.new" "$dir/site/slice-$name.yaml"
 }
 
-# ksvc NAME [CONCURRENCY] [VIP]: with one revision NAME-1 without endpoints.
+# ksvc NAME [CONCURRENCY] [VIP] [PORT]: with one revision NAME-1 without endpoints;
+# it is ready when its program listens at PORT.
 ksvc() {
-	local name=$1
+	local name=$1 probe=
+	[ -z "${4-}" ] || probe=", readinessProbe: {tcpSocket: {port: $4}}"
 	cat >"$dir/site/ksvc-$name.yaml" <<-YAML
 	apiVersion: gateway.networking.k8s.io/v1
 	kind: HTTPRoute
@@ -56,7 +58,7 @@ ksvc() {
 	---
 	{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: $name, namespace: default}}
 	---
-	{apiVersion: serving.knative.dev/v1, kind: Revision, metadata: {name: $name-1, namespace: default}, spec: {containerConcurrency: ${2:-0}, containers: [{image: x}]}}
+	{apiVersion: serving.knative.dev/v1, kind: Revision, metadata: {name: $name-1, namespace: default}, spec: {containerConcurrency: ${2:-0}, containers: [{image: x$probe}]}}
 	---
 	apiVersion: v1
 	kind: Service

@@ -50,8 +50,9 @@ ksvc a
 ksvc b
 ksvc one 1
 ksvc kept
+ksvc slow 0 '' 8081
 sed -i 's,annotations: {networking,annotations: {weir.dev/activation: activator\, networking,' "$dir/site/ksvc-kept.yaml"
-for name in a b one kept; do
+for name in a b one kept slow; do
 	slice $name $name-1 8012 127.0.2.2
 	slice $name-pods $name-1-private 8012
 done
@@ -108,6 +109,16 @@ slice a a-1 8012 127.0.3.1 && reload
 curl -s -m 5 -H 'Host: a' "http://$gw:8080/" >"$dir/serve"
 ok "a revision in Serve mode: straight to the pod, unreported" \
 	[ "$(head -n 1 "$dir/serve") $(grep -ci k-proxy-request "$dir/serve") $(wc -l <"$log")" = "POD 0 $lines" ]
+
+# Until its program listens queue-proxy keeps the answer back, here for longer than
+# a request may wait.
+ask slow && becomes held 1
+slice slow-pods slow-1-private 8012 127.0.3.2! && reload
+start slow queue 127.0.3.2 8012 60 SLOW 8081
+wait $last
+ok "a pod whose program listens is known before it says so, after $(seconds "$asked") s" \
+	[ "$(code "$asked") $(head -n 1 "$dir/answer.$asked")" = '200 SLOW' ]
+slice slow-pods slow-1-private 8012 && reload
 
 # A hundred at once.
 slice a a-1 8012 127.0.2.2

@@ -608,11 +608,56 @@ static void json_is_the_same(void)
 	MODEL_CASES(cases, true);
 }
 
+/* Where queue-proxy asks nothing but whether its program listens. */
+static void ports_of_programs(void)
+{
+#define TCP "\"readinessProbe\":{\"tcpSocket\":{"
+	static const struct {
+		const char *containers;
+		uint16_t port;
+	} v[] = {
+		{"{\"image\":\"x\"}", 0},
+		{"{" TCP "}}}", 8080},
+		{"{" TCP "\"port\":0}}}", 8080},
+		{"{" TCP "\"port\":7000}}}", 7000},
+		{"{" TCP "\"port\":70000}}}", 0},
+		{"{" TCP "\"port\":-1}}}", 0},
+		{"{" TCP "\"port\":\"named\"}}}", 0},
+		{"{" TCP "},\"successThreshold\":1}}", 8080},
+		{"{" TCP "},\"successThreshold\":2}}", 0},
+		{"{" TCP "}},\"ports\":[{\"containerPort\":9000}]}", 9000},
+		{"{" TCP "}},\"ports\":[{\"containerPort\":-5}]}", 0},
+		{"{" TCP "}},\"ports\":[]}", 8080},
+		{"{" TCP "}}},{\"image\":\"y\"}", 0},
+		{"{\"readinessProbe\":{\"httpGet\":{\"port\":8080}}}", 0},
+		{"{\"readinessProbe\":5}", 0},
+		{"", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct model_objects got;
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			 "{\"apiVersion\":\"serving.knative.dev/v1\",\"kind\":"
+			 "\"Revision\",\"metadata\":{\"namespace\":\"ns\","
+			 "\"name\":\"r\"},\"spec\":{\"containers\":[%s]}}",
+			 v[i].containers);
+		must(model_decode(text, true, NULL, &got) == 0 && got.n == 1,
+		     "decode");
+		ok(got.v[0]->revision->program_port == v[i].port, "%s: %u",
+		   v[i].containers, got.v[0]->revision->program_port);
+		model_drop(&got);
+	}
+#undef TCP
+}
+
 TAP_MAIN(TEST(documents_that_are_no_objects), TEST(unknown_kinds_are_told_once),
 	 TEST(lists_are_their_items), TEST(metadata_is_checked),
 	 TEST(gateways_are_checked), TEST(services_and_slices_are_checked),
 	 TEST(kingresses_are_checked), TEST(gateway_and_its_defaults),
 	 TEST(service_and_slice_defaults), TEST(kingress_and_its_defaults),
-	 TEST(network_hash), TEST(secrets_leave_nothing_behind),
-	 TEST(arenas_have_no_slack), TEST(diagnostics_are_bounded),
-	 TEST(documents_are_bounded), TEST(json_is_the_same))
+	 TEST(network_hash), TEST(ports_of_programs),
+	 TEST(secrets_leave_nothing_behind), TEST(arenas_have_no_slack),
+	 TEST(diagnostics_are_bounded), TEST(documents_are_bounded),
+	 TEST(json_is_the_same))

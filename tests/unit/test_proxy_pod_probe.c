@@ -25,23 +25,33 @@ static void on_early(void *arg)
 	n_early++;
 }
 
-/* A pod that listens, or has done so. */
-static int new_pod(struct weir_endpoint *ret)
+/* A pod that listens at e->port_be; 0: anywhere, and e says where. */
+static int new_pod_at(struct weir_endpoint *e)
 {
 	struct sockaddr_storage ss = {.ss_family = AF_INET};
 	struct sockaddr_in *sa = (struct sockaddr_in *)&ss;
 	socklen_t n = sizeof(*sa);
+	int one = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	sa->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	*ret = (struct weir_endpoint){0};
-	must(fd >= 0 && bind(fd, (struct sockaddr *)sa, n) == 0 &&
+	sa->sin_port = e->port_be;
+	must(fd >= 0 &&
+		     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
+				sizeof(one)) == 0 &&
+		     bind(fd, (struct sockaddr *)sa, n) == 0 &&
 		     listen(fd, 8) == 0 &&
 		     getsockname(fd, (struct sockaddr *)sa, &n) == 0 &&
-		     weir_addr_from_sockaddr(&ss, &ret->addr, &ret->port_be) ==
-			     0,
+		     weir_addr_from_sockaddr(&ss, &e->addr, &e->port_be) == 0,
 	     "a pod");
 	return fd;
+}
+
+/* A pod that listens, or has done so. */
+static int new_pod(struct weir_endpoint *ret)
+{
+	*ret = (struct weir_endpoint){0};
+	return new_pod_at(ret);
 }
 
 static void begin(void)
@@ -116,8 +126,8 @@ static void one_answer_is_a_yes(void)
 
 		n_early = 0;
 		pod = new_pod(&e);
-		weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
-		weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
+		weir_pod_probe_begin(&probes, rev, &e, 0, CONNECT_MS);
+		weir_pod_probe_begin(&probes, rev, &e, 0, CONNECT_MS);
 		ok(probes.n == 1, "asked once, not %u times", probes.n);
 		fd = welcome(pod);
 		for (const char *p = v[i].text; *p; p++) {
@@ -147,7 +157,7 @@ static void endless_answers_end(void)
 
 	begin();
 	pod = new_pod(&e);
-	weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
+	weir_pod_probe_begin(&probes, rev, &e, 0, CONNECT_MS);
 	fd = welcome(pod);
 	memset(much, 'x', sizeof(much));
 	ok(send(fd, much, sizeof(much), MSG_NOSIGNAL) > 0, "much");
@@ -168,13 +178,13 @@ static void silence_and_refusal_end(void)
 	begin();
 	pod = new_pod(&gone);
 	weir_close(&pod);
-	weir_pod_probe_begin(&probes, rev, &gone, CONNECT_MS);
+	weir_pod_probe_begin(&probes, rev, &gone, 0, CONNECT_MS);
 	for (int k = 0; k < 2500 && probes.n; k++) {
 		turn();
 	}
 	ok(probes.n == 0, "refused");
 	pod = new_pod(&e);
-	weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
+	weir_pod_probe_begin(&probes, rev, &e, 0, CONNECT_MS);
 	fd = welcome(pod);
 	weir_pod_probes_expire(&probes);
 	ok(probes.n == 1, "it has time");
@@ -186,6 +196,67 @@ static void silence_and_refusal_end(void)
 	end();
 }
 
+/* The program's port is free, and then listened at. */
+static void its_program_says_it_first(void)
+{
+	_cleanup_close_ int program = -1;
+	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int pod = -1;
+	struct weir_endpoint at;
+	struct weir_endpoint e;
+
+	begin();
+	pod = new_pod(&e);
+	program = new_pod(&at); /* from the first on: anybody's */
+	weir_pod_probe_begin(&probes, rev, &e, at.port_be, CONNECT_MS);
+	fd = welcome(pod);
+	for (int k = 0; k < 20; k++) {
+		weir_pod_probe_begin(&probes, rev, &e, at.port_be, CONNECT_MS);
+		turn();
+	}
+	ok(probes.n == 1 && !n_early, "a port that never refused is no answer");
+	weir_close(&program);
+	for (int k = 0; k < TURNS_MAX && !probes.v[0].has_refused; k++) {
+		weir_pod_probe_begin(&probes, rev, &e, at.port_be, CONNECT_MS);
+		turn();
+	}
+	weir_pod_probe_begin(&probes, rev, &e, 0, CONNECT_MS);
+	ok(probes.n == 1 && !n_early && probes.v[0].program_fd < 0,
+	   "nor is one that refuses; without a port none is tried");
+	program = new_pod_at(&at);
+	for (int k = 0; k < 2500 && probes.n; k++) {
+		weir_pod_probe_begin(&probes, rev, &e, at.port_be, CONNECT_MS);
+		turn();
+	}
+	ok(probes.n == 0 && n_early == 1 && is_early(&e),
+	   "it refused and accepts: the pod is known before it answers");
+	end();
+}
+
+/* It takes no connection: what listens at the program's port says nothing. */
+static void a_program_alone_is_no_pod(void)
+{
+	_cleanup_close_ int program = -1;
+	_cleanup_close_ int pod = -1;
+	struct pollfd asked = {.events = POLLIN};
+	struct weir_endpoint gone;
+	struct weir_endpoint at;
+
+	begin();
+	pod = new_pod(&gone);
+	weir_close(&pod);
+	program = new_pod(&at);
+	asked.fd = program;
+	for (int k = 0; k < 20; k++) {
+		weir_pod_probe_begin(&probes, rev, &gone, at.port_be,
+				     CONNECT_MS);
+		turn();
+	}
+	ok(!n_early && poll(&asked, 1, 0) == 0,
+	   "the program is not tried before queue-proxy accepts");
+	end();
+}
+
 static void a_revision_has_few_at_a_time(void)
 {
 	int pods[WEIR_REV_EARLY + 2];
@@ -194,7 +265,7 @@ static void a_revision_has_few_at_a_time(void)
 	begin();
 	for (int i = 0; i < WEIR_REV_EARLY + 2; i++) {
 		pods[i] = new_pod(&e);
-		weir_pod_probe_begin(&probes, rev, &e, CONNECT_MS);
+		weir_pod_probe_begin(&probes, rev, &e, 0, CONNECT_MS);
 	}
 	ok(probes.n == WEIR_REV_EARLY, "%u are asked", probes.n);
 	end();
@@ -204,4 +275,5 @@ static void a_revision_has_few_at_a_time(void)
 }
 
 TAP_MAIN(TEST(one_answer_is_a_yes), TEST(endless_answers_end),
-	 TEST(silence_and_refusal_end), TEST(a_revision_has_few_at_a_time))
+	 TEST(silence_and_refusal_end), TEST(its_program_says_it_first),
+	 TEST(a_program_alone_is_no_pod), TEST(a_revision_has_few_at_a_time))

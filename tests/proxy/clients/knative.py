@@ -4,9 +4,10 @@
     knative.py autoscaler ADDRESS PORT LOG   a WebSocket server, whose library
         checks the protocol; writes what each binary message says to LOG, one
         line a stat: SECONDS NAMESPACE NAME REPORTER CONCURRENCY REQUESTS
-    knative.py queue ADDRESS PORT SECONDS NAME   answers probes as queue-proxy
-        does, with 200 only SECONDS after its start; and other requests with
-        their head
+    knative.py queue ADDRESS PORT SECONDS NAME [PROGRAM]   answers probes as
+        queue-proxy does, with 200 only SECONDS after its start; and other
+        requests with their head.  With a port PROGRAM it keeps the answer back
+        until then, and listens there after a second
 """
 import asyncio
 import struct
@@ -69,7 +70,7 @@ async def autoscaler(address, port, log):
         await asyncio.Future()
 
 
-async def queue(address, port, seconds, name):
+async def queue(address, port, seconds, name, program=None):
     ready_at = time.monotonic() + float(seconds)
 
     async def on_connection(reader, writer):
@@ -80,6 +81,8 @@ async def queue(address, port, seconds, name):
                 status, body = '200 OK', f'{name}\n{head}'
                 if 'k-network-probe: queue' in lines:
                     body = 'queue'
+                    if program:
+                        await asyncio.sleep(ready_at - time.monotonic())
                     if time.monotonic() < ready_at:
                         status, body = '503 Service Unavailable', ''
                     if not lines[0].startswith('get /healthz ') or \
@@ -95,6 +98,9 @@ async def queue(address, port, seconds, name):
 
     server = await asyncio.start_server(on_connection, address, int(port), backlog=512)
     print('ready', flush=True)
+    if program:
+        await asyncio.sleep(1)
+        await asyncio.start_server(on_connection, address, int(program))
     await server.serve_forever()
 
 
