@@ -14,7 +14,9 @@ compared with each of the others.
 The network's share of a request is all of it but the pod: from the request until the
 Deployment is scaled, and from the moment at which both of the pod's sockets listen
 (queue-proxy's and its program's) until 200.  Between these are the controllers of the
-cluster, the scheduler, the node and the programs themselves.
+cluster, the scheduler, the node and the programs themselves.  Of the latter part one
+piece is the node's and the API server's as well, and shown: the time until watchers
+are told the pod's address, where its sockets listen before.
 """
 import argparse
 import collections
@@ -52,6 +54,8 @@ class World:
                 self.pods[owner].pop(name, None)
                 return
             times = self.pods[owner].setdefault(name, {"object": now, "uid": pod["metadata"]["uid"]})
+            if pod.get("status", {}).get("podIP"):
+                times.setdefault("address", now)
             if condition({"metadata": {}, "status": {"conditions": pod.get("status", {}).get("conditions", [])}}):
                 times.setdefault("ready", now)
 
@@ -140,6 +144,7 @@ def listens(listeners, pod):
 
 TOTAL = "request -> 200"
 SHARE = "network's share"
+ADDRESS = "    of which until the API server tells the address"
 WIDER = "  with the controllers: all but pod object -> sockets listen"
 
 
@@ -173,8 +178,10 @@ def parts():
                 f["  Deployment scaled -> pod object"].append(t["object"] - scaled)
                 f["  pod object -> sockets listen"].append(at - t["object"])
                 f["  sockets listen -> 200"].append(ended - at)
+                f[ADDRESS].append(max(t.get("address", ended) - at, 0))
                 f[SHARE].append(scaled - began + ended - at)
                 f[WIDER].append(t["object"] - began + ended - at)
+                time.sleep(options.rest)
     for path, f in figures.items():
         for name, values in f.items():
             row(f"{path}: {name}", values)
@@ -261,6 +268,7 @@ parser.add_argument("command", choices=["parts", "lost", "burst"])
 parser.add_argument("--path", action="append", default=[], help="NAME:NODE[:KEY=VALUE] (default weir:1)")
 parser.add_argument("--services", type=int, default=10)
 parser.add_argument("--rounds", type=int, default=2)
+parser.add_argument("--rest", type=float, default=1.2, help="parts: seconds after each, in which the cluster does what is left of it")
 parser.add_argument("--requests", type=int, default=100)
 parser.add_argument("--seconds", type=float, default=float("inf"), help="lost: begins no more after them")
 parser.add_argument("--early", type=int, default=0, help="lost: at least as many before the pod is Ready")
