@@ -320,7 +320,8 @@ static bool received(struct weir_ring *ring, struct weir_end *end,
 			end->n_small = 0;
 			cancel_read(ring, end);
 		}
-		return !was_readable;
+		/* Its last one: who waits for something else is to mind. */
+		return !was_readable || !end->is_armed;
 	}
 	if (cqe->res == -ECANCELED && !was_readable && !end->held) {
 		/* Taken back for bulk, all of which has been read meanwhile:
