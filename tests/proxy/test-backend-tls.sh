@@ -16,8 +16,11 @@ certificate bare.example.com URI:spiffe://weir/bare
 certificate mine mine.example.com
 certificate next next.example.com
 
-# policy SERVICE CA VALIDATION: and a route by the Service's name as host.
+# policy SERVICE CA VALIDATION: and a route by the Service's name as host.  CA:
+# a bundle, or System.
 policy() {
+	local cas="caCertificateRefs: [{group: \"\", kind: ConfigMap, name: $2}]"
+	[ "$2" != System ] || cas='wellKnownCACertificates: System'
 	service "$1" "${4:-9443}" 127.0.1.1 ${5+"$5"}
 	cat <<-YAML
 	---
@@ -34,7 +37,7 @@ policy() {
 	metadata: {name: $1, namespace: default}
 	spec:
 	  targetRefs: [{group: "", kind: Service, name: $1}]
-	  validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: $2}], $3}
+	  validation: {$cas, $3}
 	YAML
 }
 # bundle NAME: a ConfigMap of that certificate.
@@ -55,6 +58,8 @@ open_site
 	policy right good 'hostname: good.example.com'
 	policy name good 'hostname: bad.example.com'
 	policy ca other 'hostname: good.example.com'
+	policy system System 'hostname: good.example.com'
+	policy system-name System 'hostname: bad.example.com'
 	policy san good 'hostname: sni.example.com, subjectAltNames: [{type: Hostname, hostname: no.example.com}, {type: Hostname, hostname: alias.example.com}]'
 	policy uri good 'hostname: sni.example.com, subjectAltNames: [{type: URI, uri: "spiffe://weir/good"}]'
 	policy wrong-uri good 'hostname: good.example.com, subjectAltNames: [{type: URI, uri: "spiffe://weir/bad"}]'
@@ -92,6 +97,7 @@ open_site
 } >"$dir/site/tls.yaml"
 secret shown mine >"$dir/site/shown.yaml"
 cat "$dir/certs/mine.crt" "$dir/certs/next.crt" >"$dir/certs/known.crt"
+export SSL_CERT_FILE=$dir/certs/good.crt # what the system trusts
 proxy "$dir/site" workers=1 connect_timeout_ms=1000
 grep -v '^# BackendNotFound\|^# NoBackend' "$dir/err"
 backend A=http:127.0.1.1:9101
@@ -140,6 +146,8 @@ ok "the hostname of the policy" [ "$(get right)" = 200 ]
 ok "it was TLS" grep -q 'TLSv1.3' "$dir/got"
 ok "another hostname: 503" [ "$(get name)" = 503 ]
 ok "another CA: 503" [ "$(get ca)" = 503 ]
+ok "a CA that the system knows" [ "$(get system)" = 200 ]
+ok "another hostname by it: 503" [ "$(get system-name)" = 503 ]
 ok "one of the alternative names" [ "$(get san)" = 200 ]
 ok "an alternative URI" [ "$(get uri)" = 200 ]
 ok "another URI, though the hostname is right: 503" [ "$(get wrong-uri)" = 503 ]

@@ -32,6 +32,8 @@ open_site
 	      perPort:
 	      - port: 8444
 	        tls: {validation: {caCertificateRefs: [{group: "", kind: ConfigMap, name: clients}]}}
+	      - port: 8446
+	        tls: {validation: {mode: AllowInsecureFallback, caCertificateRefs: [{group: "", kind: ConfigMap, name: clients}]}}
 	  listeners:
 	  - {name: web, port: 8443, protocol: HTTPS, hostname: "*.example.com", tls: {certificateRefs: [{name: web}]}}
 	  - {name: shop, port: 8443, protocol: HTTPS, hostname: shop.example.com, tls: {certificateRefs: [{name: shop}]}}
@@ -39,12 +41,13 @@ open_site
 	  - {name: raw, port: 8443, protocol: TLS, hostname: raw.example.net, tls: {mode: Terminate, certificateRefs: [{name: web}]}}
 	  - {name: only, port: 8445, protocol: HTTPS, hostname: only.example.com, tls: {certificateRefs: [{name: web}]}}
 	  - {name: known, port: 8444, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}
+	  - {name: any, port: 8446, protocol: HTTPS, tls: {certificateRefs: [{name: shop}, {name: web}]}}
 	---
 	apiVersion: gateway.networking.k8s.io/v1
 	kind: HTTPRoute
 	metadata: {name: web, namespace: default}
 	spec:
-	  parentRefs: [{name: tls, sectionName: web}, {name: tls, sectionName: shop}, {name: tls, sectionName: known}]
+	  parentRefs: [{name: tls, sectionName: web}, {name: tls, sectionName: shop}, {name: tls, sectionName: known}, {name: tls, sectionName: any}]
 	  rules:
 	  - matches: [{path: {type: PathPrefix, value: /weir.Test/}}]
 	    backendRefs: [{name: grpc, port: 80}]
@@ -166,6 +169,10 @@ other=(--cert "$dir/certs/stranger.crt" --key "$dir/certs/stranger.key")
 ok "a client's certificate of the CA" [ "$(tls web a.example.com:8444 / "${known[@]}")" = "200 2 0" ]
 ok "one of another" [ "$(tls web a.example.com:8444 / "${other[@]}")" = "000 0 0" ]
 ok "none" [ "$(tls web a.example.com:8444 /)" = "000 0 0" ]
+ok "AllowInsecureFallback: of the CA" [ "$(tls web a.example.com:8446 / "${known[@]}")" = "200 2 0" ]
+ok "another's passes, too" [ "$(tls web a.example.com:8446 / "${other[@]}")" = "200 2 0" ]
+ok "and none" [ "$(tls web a.example.com:8446 /)" = "200 2 0" ]
+ok "of a listener's two certificates the first with the name" [ "$(tls shop shop.example.com:8446 /)" = "200 2 0" ]
 
 # One that goes before it has said anything, or half of it, is not kept.
 for said in '' '\x16\x03\x01'; do
