@@ -15,7 +15,7 @@ int weir_compile(struct weir_store *store,
 
 	weir_arena_init(&out.arena, 1024);
 	weir_diags_init(&out.diags, &out.arena);
-	weir_ir_init(&c, store, options, &out.diags);
+	weir_ir_init(&c, store, options, NULL, &out.diags);
 	if (c.error) {
 		return c.error;
 	}
@@ -40,6 +40,35 @@ int weir_compile(struct weir_store *store,
 	}
 	*ret_compiled = out;
 	/* The vector's arena moved with the structure. */
+	ret_compiled->diags.arena = &ret_compiled->arena;
+	return 0;
+}
+
+int weir_ir_compile_king(struct weir_store *store,
+			 const struct weir_compile_options *options,
+			 const struct weir_object *king,
+			 struct weir_compiled *ret_compiled)
+{
+	struct weir_compiled out = {0};
+	_cleanup_(weir_ir_fini) struct ir c;
+	int r;
+
+	weir_arena_init(&out.arena, 1024);
+	weir_diags_init(&out.diags, &out.arena);
+	weir_ir_init(&c, store, options, king, &out.diags);
+	/* Its part alone: what was served elsewhere before is not of it. */
+	c.memory.before = NULL;
+	weir_ir_services(&c);
+	weir_ir_kingresses(&c);
+	weir_ir_plan_planes(&c);
+	weir_ir_claims(&c);
+	weir_ir_verdicts_end(&c, &out.verdicts);
+	r = c.error ? c.error : weir_ir_emit(&c, &out);
+	if (r < 0) {
+		weir_compiled_fini(&out);
+		return r;
+	}
+	*ret_compiled = out;
 	ret_compiled->diags.arena = &ret_compiled->arena;
 	return 0;
 }

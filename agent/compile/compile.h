@@ -63,12 +63,16 @@ int weir_compile(struct weir_store *store,
 		 const struct weir_compile_options *options,
 		 struct weir_compiled *ret_compiled);
 /*
- * The same result, sooner where it can be had from what was compiled before:
- * if since then only weights of backendRefs and endpoints of slices changed,
- * the blocks are copied and patched.  since: weir_store_version() at that time;
- * before: its blocks, which may be stamped, or NULL; compiled: what it gave, of
- * which diagnostics and verdicts stay, with the generations of now (blocks that
- * are still there are freed).  On failure nothing changes.
+ * The same result, sooner where it can be had from what was compiled before: if
+ * since then only weights of backendRefs and endpoints of slices changed, the
+ * blocks are copied and patched; if one KIngress came, it is put into a copy
+ * (graft.c).  Then the rules block says the same, index by index, but is not
+ * the same bytes, and the diagnostics of what came are the last.
+ *
+ * since: weir_store_version() at that time; before: its blocks, which may be
+ * stamped, or NULL; compiled: what it gave, of which diagnostics and verdicts
+ * stay, with the generations of now (blocks that are still there are freed).
+ * On failure nothing changes.
  */
 int weir_recompile(struct weir_store *store,
 		   const struct weir_compile_options *options, uint64_t since,

@@ -13,10 +13,7 @@
 #include "revision.h"
 #include "writer.h"
 
-/* Places in the proxy prefix: index i is its i-th address, and the smallest
- * default prefix, a /20, has 4094 of them without its ends. */
 #define FEW 8 /* elements that need no memory from the arena */
-#define PROXY_INDEX_MAX 4094u
 
 struct emitted_filters {
 	struct ir_filters filters;
@@ -60,6 +57,7 @@ static void emit_objects(struct emit *e)
 		&e->w, c->n_objects, sizeof(struct weir_pobject));
 	struct weir_span kinds[_WEIR_KIND_MAX];
 
+	weir_writer_room(&e->w, span.n, sizeof(struct weir_pobject));
 	for (int k = 0; k < _WEIR_KIND_MAX; k++) {
 		kinds[k] = weir_writer_text(
 			&e->w, weir_str_of(weir_kind_text((enum weir_kind)k)));
@@ -95,6 +93,7 @@ static void emit_groups(struct emit *e)
 	struct weir_span span = weir_writer_reserve(&e->w, c->n_groups,
 						    sizeof(struct weir_group));
 
+	weir_writer_room(&e->w, span.n, sizeof(struct weir_group));
 	for (const struct ir_group *g = c->groups; span.n && g;
 	     g = g->next_all) {
 		struct weir_group out = {.key = g->key,
@@ -117,6 +116,7 @@ static void emit_revisions(struct emit *e)
 		&e->w, c->n_revisions, sizeof(struct weir_revision));
 	uint32_t i = 0;
 
+	weir_writer_room(&e->w, span.n, sizeof(struct weir_revision));
 	for (const struct ir_revision *r = c->revisions; span.n && r;
 	     r = r->next, i++) {
 		struct weir_revision out = {
@@ -237,6 +237,7 @@ static void emit_rules(struct emit *e)
 	if (!refs || span.n == 0) {
 		return;
 	}
+	weir_writer_room(&e->w, span.n, sizeof(struct weir_rule));
 	for (const struct ir_rule *r = c->rules; r; r = r->next_all) {
 		struct weir_rule out = {
 			.key = r->key,
@@ -464,6 +465,7 @@ static void emit_listener(struct emit *e, const struct ir_listener *l,
 	}
 	span = weir_writer_reserve(&e->w, l->n_vhosts,
 				   sizeof(struct weir_vhost));
+	weir_writer_room(&e->w, span.n, sizeof(struct weir_vhost));
 	for (uint32_t i = 0; i < span.n; i++) {
 		const struct ir_vhost *at = sorted[i].vhost;
 		struct weir_vhost v;
@@ -484,23 +486,18 @@ static void emit_listener(struct emit *e, const struct ir_listener *l,
 
 /* ------------------------------------------------------------- frontends */
 
-/*
- * Where a frontend stands in the proxy prefix.  By hash, so that an edit
- * elsewhere rarely moves it: a connection on its way to the old place would
- * meet another frontend.  0: the prefix is full.
- */
-static uint32_t proxy_index(const struct ir_claim *claim, uint8_t *used,
-			    size_t n_used)
+uint32_t weir_ir_proxy_index(const struct weir_frontend *f, uint8_t *used,
+			     size_t n_used)
 {
-	uint64_t h = weir_hash64(&claim->addr, sizeof(claim->addr),
-				 (uint64_t)claim->port_be << 8 | claim->proto);
-	uint32_t i = (uint32_t)(h % PROXY_INDEX_MAX);
+	uint64_t h = weir_hash64(&f->addr, sizeof(f->addr),
+				 (uint64_t)f->port_be << 8 | f->proto);
+	uint32_t i = (uint32_t)(h % IR_PROXY_INDEX_MAX);
 
-	if (n_used >= PROXY_INDEX_MAX) {
+	if (n_used >= IR_PROXY_INDEX_MAX) {
 		return 0;
 	}
 	while (used[i]) {
-		i = (i + 1) % PROXY_INDEX_MAX;
+		i = (i + 1) % IR_PROXY_INDEX_MAX;
 	}
 	used[i] = 1;
 	return i + 1;
@@ -561,7 +558,7 @@ static void emit_frontends(struct emit *e)
 	struct ir *c = e->c;
 	const struct ir_claim *claims = c->claims;
 	struct weir_frontend *v = weir_ir_alloc(c, c->n_claims, sizeof(*v));
-	uint8_t *used = weir_ir_alloc(c, PROXY_INDEX_MAX, 1);
+	uint8_t *used = weir_ir_alloc(c, IR_PROXY_INDEX_MAX, 1);
 	size_t n_used = 0;
 	size_t n = 0;
 
@@ -569,8 +566,8 @@ static void emit_frontends(struct emit *e)
 		fill_frontend(e, &claims[i], &v[n]);
 		/* Clients are told apart behind one address of the prefix. */
 		if (!v[n].is_local && v[n].consumer_ns.n == 0) {
-			v[n].proxy_index = proxy_index(&claims[i], used,
-						       n_used);
+			v[n].proxy_index = weir_ir_proxy_index(&v[n], used,
+							       n_used);
 			n_used++;
 			if (v[n].proxy_index == 0) {
 				IR_DIAG(c, WEIR_DIAG_ERROR,
@@ -578,14 +575,16 @@ static void emit_frontends(struct emit *e)
 					WEIR_STR("spec.clusterIP"),
 					"more than %u addresses with routes: "
 					"this one is not taken",
-					PROXY_INDEX_MAX);
+					IR_PROXY_INDEX_MAX);
 				continue;
 			}
 		}
 		n++;
 	}
 	e->head.frontends = weir_writer_add(&e->w, v, n, sizeof(*v));
+	weir_writer_room(&e->w, e->head.frontends.n, sizeof(*v));
 	e->head.proxied = weir_index_proxied(&e->w, e->head.frontends);
+	weir_writer_room(&e->w, e->head.proxied.n, sizeof(uint32_t));
 }
 
 /* The addresses of Gateways, once each, in order. */

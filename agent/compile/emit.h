@@ -10,6 +10,17 @@
 /* Row of a rule.  slots: room for n_refs; n_slots get filled. */
 void weir_ir_slots(const struct ir_rule *rule, struct weir_slot *slots);
 int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled);
+/* Places in the proxy prefix: index i is its i-th address, and the smallest
+ * default prefix, a /20, has 4094 of them without its ends. */
+#define IR_PROXY_INDEX_MAX 4094u
+/*
+ * Where a frontend stands in the proxy prefix.  By hash, so that an edit
+ * elsewhere rarely moves it: a connection on its way to the old place would
+ * meet another frontend.  used: a byte for each place, of the frontends before
+ * it in order, which are n_used.  0: the prefix is full.
+ */
+uint32_t weir_ir_proxy_index(const struct weir_frontend *f, uint8_t *used,
+			     size_t n_used);
 
 /* ------------------------------------------------------------- emit_tls.c */
 
@@ -19,6 +30,32 @@ struct weir_span weir_ir_emit_certs(struct ir *c, const struct ir_certs *list,
 struct weir_span weir_ir_emit_backend_tls(struct ir *c, struct weir_writer *w);
 /* 0 or -errno. */
 int weir_ir_emit_secrets(struct ir *c, struct weir_compiled *out);
+
+/* ---------------------------------------------------- compile.c, graft.c */
+
+/* A KIngress as if there were no other, and no route: what it needs to be put
+ * into the plan of all.  0, -ENOMEM or -EAGAIN. */
+int weir_ir_compile_king(struct weir_store *store,
+			 const struct weir_compile_options *options,
+			 const struct weir_object *king,
+			 struct weir_compiled *ret_compiled);
+/* The plan before with one more KIngress, the only thing that changed since, as
+ * the blocks of compiled, which is what it came from, and gets its diagnostics
+ * and its verdict.  -EAGAIN where it may be more than that, or does not fit:
+ * then compiled is as it was. */
+int weir_ir_graft(struct weir_store *store,
+		  const struct weir_compile_options *options,
+		  const struct weir_object *king,
+		  const struct weir_plan_view *before,
+		  struct weir_compiled *compiled);
+
+/* ------------------------------------------------------------ recompile.c */
+
+void weir_ir_unstamp_rules(struct weir_plan *rules);
+/* Both on the heap; compiled has them then. */
+void weir_ir_replace_blocks(struct weir_compiled *compiled,
+			    struct weir_plan *rules, struct weir_eps *eps,
+			    size_t eps_size);
 
 /* ------------------------------------------------------------------ eps.c */
 

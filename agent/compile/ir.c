@@ -42,7 +42,7 @@ static void init_arena(struct ir *c)
 
 void weir_ir_init(struct ir *c, struct weir_store *store,
 		  const struct weir_compile_options *options,
-		  struct weir_diags *diags)
+		  const struct weir_object *only, struct weir_diags *diags)
 {
 	*c = (struct ir){.store = store,
 			 .node = options->node_name,
@@ -55,7 +55,12 @@ void weir_ir_init(struct ir *c, struct weir_store *store,
 						   : WEIR_STR("cluster.local"),
 			 .memory = options->memory,
 			 .diags = diags};
-	init_arena(c);
+	c->only = only;
+	if (only) {
+		weir_arena_init(&c->arena, ARENA_FIRST);
+	} else {
+		init_arena(c);
+	}
 	c->fronts_tail = &c->fronts;
 	c->rules_tail = &c->rules;
 	c->groups_tail = &c->groups;

@@ -371,8 +371,12 @@ struct ir {
 	size_t n_node_ips;
 	struct weir_arena arena;
 	struct weir_diags *diags;
-	bool is_quiet;  /* said already */
-	bool is_writer; /* weir_compile_options */
+	/* A KIngress that is compiled alone (graft.c): of others nothing is
+	 * known, and of Services what it names. */
+	const struct weir_object *only;
+	size_t services_left; /* places in services */
+	bool is_quiet;        /* said already */
+	bool is_writer;       /* weir_compile_options */
 	bool needs_class;
 	struct ir_scope scope;
 	int error;
@@ -455,7 +459,7 @@ struct ir {
 
 void weir_ir_init(struct ir *c, struct weir_store *store,
 		  const struct weir_compile_options *options,
-		  struct weir_diags *diags);
+		  const struct weir_object *only, struct weir_diags *diags);
 void weir_ir_fini(struct ir *c);
 /* Zeroed; NULL sets c->error. */
 void *weir_ir_alloc(struct ir *c, size_t n, size_t size);

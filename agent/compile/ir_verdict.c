@@ -2,6 +2,7 @@
 /* Verdicts while they are found: faults beside diagnostics, then all of it
  * moved out of reach of the store. */
 #include "king.h"
+#include "writer.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -456,8 +457,8 @@ static uint64_t hash_king(const struct weir_king_verdict *k)
 /* Its domains live as long as the verdict. */
 static void end_kings(struct ir *c, struct weir_verdicts *out)
 {
-	struct weir_king_verdict *v = alloc_kept(c, c->verdicts.n_kings,
-						 sizeof(*v));
+	struct weir_king_verdict *v = alloc_kept(
+		c, weir_plan_room(c->verdicts.n_kings), sizeof(*v));
 	uint32_t n = 0;
 
 	for (struct ir_king_verdict *k = c->king_verdicts; v && k;

@@ -84,6 +84,10 @@ struct ir_match *weir_ir_king_match(const struct king *k, size_t path);
 #define KING_PATHS_MAX 1024 /* of a rule */
 /* Has the rule at hand no more paths than that?  Else it is said. */
 bool weir_ir_king_is_within(const struct king *k);
+/* "<name>.<ns>", "<name>.<ns>.svc" or "<name>.<ns>.svc.<domain>": the name. */
+struct weir_str weir_ir_king_name(struct weir_str host, struct weir_str ns);
+/* Of weir's class. */
+bool weir_ir_king_is_ours(const struct weir_object *o);
 bool weir_ir_is_shell(const struct ir_service *service);
 /* Opened where cleartext HTTP is expected: 80, not 443. */
 bool weir_ir_king_is_http(const struct weir_service_port *port);

@@ -16,8 +16,7 @@
 #include "king.h"
 #include "revision.h"
 
-/* "<name>.<ns>", "<name>.<ns>.svc" or "<name>.<ns>.svc.<domain>": the name. */
-static struct weir_str name_in_host(struct weir_str host, struct weir_str ns)
+struct weir_str weir_ir_king_name(struct weir_str host, struct weir_str ns)
 {
 	ptrdiff_t dot = weir_str_find(host, '.');
 	struct weir_str rest;
@@ -58,8 +57,8 @@ static void index_rule(struct ir *c, const struct weir_object *ingress,
 	struct weir_str last = WEIR_STR_NULL;
 
 	for (size_t i = 0; rule->is_cluster_local && i < rule->hosts.n; i++) {
-		struct weir_str name = name_in_host(rule->hosts.v[i],
-						    ingress->ns);
+		struct weir_str name = weir_ir_king_name(rule->hosts.v[i],
+							 ingress->ns);
 		struct ir_king_host *first;
 		struct ir_king_host *h;
 		uint64_t key;
@@ -96,6 +95,10 @@ static const struct weir_object *const *kings_by_age(struct ir *c,
 		c->store, WEIR_KIND_KINGRESS, ret_n);
 	const uint32_t *ranks;
 
+	if (c->only) {
+		*ret_n = 1;
+		return &c->only;
+	}
 	if (c->kings_by_age) {
 		return c->kings_by_age;
 	}
@@ -461,8 +464,8 @@ static void serve_rule(struct king *k)
 			"missing: a rule for all hosts is not served yet");
 	}
 	for (size_t i = 0; i < rule->hosts.n; i++) {
-		struct weir_str name = name_in_host(rule->hosts.v[i],
-						    k->ingress->ns);
+		struct weir_str name = weir_ir_king_name(rule->hosts.v[i],
+							 k->ingress->ns);
 		const struct ir_king_host *h;
 
 		if (!name.p && k->has_private) {
@@ -522,7 +525,7 @@ static void read_annotations(struct king *k)
 	k->split = (uint8_t)split;
 }
 
-static bool is_ours(const struct weir_object *o)
+bool weir_ir_king_is_ours(const struct weir_object *o)
 {
 	return o->kingress &&
 	       weir_str_is(o->kingress->ingress_class, WEIR_KINGRESS_CLASS);
@@ -566,7 +569,7 @@ void weir_ir_kingresses(struct ir *c)
 
 	weir_ir_king_gateways_begin(c, &gateways);
 	for (size_t i = 0; ours && i < n; i++) {
-		if (is_ours(v[i])) {
+		if (weir_ir_king_is_ours(v[i])) {
 			ours[n_ours++] = v[i];
 		}
 	}

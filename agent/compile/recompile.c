@@ -20,7 +20,7 @@ static void *copy_block(const void *block, size_t size)
 	return copy ? memcpy(copy, block, size) : NULL;
 }
 
-static void unstamp_rules(struct weir_plan *rules)
+void weir_ir_unstamp_rules(struct weir_plan *rules)
 {
 	char *base = (char *)rules;
 	struct weir_rule *rule = (struct weir_rule *)(base + rules->rules.off);
@@ -183,6 +183,19 @@ static void patch_verdicts(const struct weir_verdicts *verdicts,
 	}
 }
 
+void weir_ir_replace_blocks(struct weir_compiled *compiled,
+			    struct weir_plan *rules, struct weir_eps *eps,
+			    size_t eps_size)
+{
+	weir_free_ptr(&compiled->rules);
+	weir_free_ptr(&compiled->eps);
+	weir_compiled_wipe(compiled);
+	compiled->rules_size = rules->size;
+	compiled->eps_size = eps_size;
+	compiled->rules = rules;
+	compiled->eps = eps;
+}
+
 static int patch(struct weir_store *store,
 		 const struct weir_compile_options *options, uint64_t since,
 		 const struct weir_plan_view *before,
@@ -193,9 +206,13 @@ static int patch(struct weir_store *store,
 	_cleanup_free_ struct weir_eps *eps = NULL;
 	size_t eps_size = before->eps->size;
 	size_t n_slices;
+	const struct weir_object *added = weir_store_only_added(store, since);
 	size_t n;
 	int r;
 
+	if (added && added->kind == WEIR_KIND_KINGRESS) {
+		return weir_ir_graft(store, options, added, before, compiled);
+	}
 	r = weir_store_small_edits(store, since, edits, &n);
 	if (r < 0) {
 		return r;
@@ -217,7 +234,7 @@ static int patch(struct weir_store *store,
 	if (!rules || !eps) {
 		return -ENOMEM;
 	}
-	unstamp_rules(rules);
+	weir_ir_unstamp_rules(rules);
 	for (size_t i = n_slices; i < n; i++) {
 		r = patch_route(rules, edits[i]);
 		if (r < 0) {
@@ -225,13 +242,8 @@ static int patch(struct weir_store *store,
 		}
 	}
 	patch_verdicts(&compiled->verdicts, edits + n_slices, n - n_slices);
-	weir_free_ptr(&compiled->rules);
-	weir_free_ptr(&compiled->eps);
-	weir_compiled_wipe(compiled);
-	compiled->rules_size = rules->size;
-	compiled->eps_size = eps_size;
-	compiled->rules = TAKE_PTR(rules);
-	compiled->eps = TAKE_PTR(eps);
+	weir_ir_replace_blocks(compiled, TAKE_PTR(rules), TAKE_PTR(eps),
+			       eps_size);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "ir.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
@@ -113,12 +114,77 @@ static void join_slices(struct ir *c)
 	}
 }
 
+/* Of one KIngress: those that it names, as they are asked for. */
+static void begin_few(struct ir *c)
+{
+	const struct weir_king_spec *spec = c->only->kingress;
+	size_t n = 8; /* the gateways, the autoscaler, the activator */
+	size_t n_slices;
+
+	for (size_t i = 0; i < spec->n_rules; i++) {
+		n += spec->rules[i].hosts.n;
+		for (size_t k = 0; k < spec->rules[i].n_paths; k++) {
+			n += 2 * spec->rules[i].paths[k].n_splits;
+		}
+	}
+	c->n_places = 4;
+	while (c->n_places < n * 2) {
+		c->n_places *= 2;
+	}
+	c->services_left = n;
+	c->services = weir_ir_alloc(c, n, sizeof(*c->services));
+	c->service_places = weir_ir_alloc(c, c->n_places,
+					  sizeof(*c->service_places));
+	c->slices = weir_store_all_slices(c->store, &n_slices);
+	c->slice_next = weir_ir_alloc(c, n_slices, sizeof(*c->slice_next));
+}
+
+static struct ir_service *load_service(struct ir *c, struct weir_str ns,
+				       struct weir_str name)
+{
+	const struct weir_object *o = weir_store_find(
+		c->store, WEIR_KIND_SERVICE, ns, name);
+	const struct weir_object *const *v;
+	struct ir_service *s = c->services;
+	size_t n;
+
+	if (c->error || !o || !o->service) {
+		return NULL;
+	}
+	if (c->services_left == 0) {
+		c->error = -EAGAIN; /* a full compilation finds its way */
+		return NULL;
+	}
+	while (s->object) {
+		s++;
+	}
+	c->services_left--;
+	s->object = o;
+	s->name = o->name;
+	s->hash = service_hash(ns, name);
+	c->service_places[find_place(c, s->hash, ns, name)] =
+		(uint32_t)(s - c->services) + 1;
+	v = weir_store_slices(c->store, ns, name, &n);
+	for (size_t i = 0; i < n; i++) {
+		size_t at = (size_t)(v - c->slices) + i;
+
+		c->slice_next[at] = s->slices;
+		s->slices = (uint32_t)at + 1;
+	}
+	return s;
+}
+
 void weir_ir_services(struct ir *c)
 {
 	size_t n;
 	const struct weir_object *const *v = weir_store_list(
 		c->store, WEIR_KIND_SERVICE, &n);
 
+	if (c->only) {
+		begin_few(c);
+		weir_ir_activators(c);
+		return;
+	}
 	c->n_places = 4;
 	while (c->n_places < n * 2) {
 		c->n_places *= 2;
@@ -153,6 +219,9 @@ struct ir_service *weir_ir_service(struct ir *c, struct weir_str ns,
 {
 	struct ir_service *s = find_service(c, ns, name);
 
+	if (!s && c->only) {
+		s = load_service(c, ns, name);
+	}
 	if (s && !s->is_known) {
 		s->is_known = true;
 		s->object_id = weir_ir_new_object(c, s->object);

@@ -129,7 +129,7 @@ struct weir_verdicts {
 	struct weir_gateway_verdict *gateways; /* and ListenerSets */
 	struct weir_route_verdict *routes;
 	struct weir_policy_verdict *policies;
-	struct weir_king_verdict *kings;
+	struct weir_king_verdict *kings; /* with weir_plan_room() */
 	uint32_t n_classes;
 	uint32_t n_gateways;
 	uint32_t n_routes;

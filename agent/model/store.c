@@ -34,6 +34,7 @@ struct weir_store {
 	size_t slices_cap;
 	bool slices_are_fresh;
 	uint64_t version;
+	const struct weir_object *added; /* by the last change, or NULL */
 	/* The last changes: [version % MAX] is what led to version; NULL if it
 	 * was more than a small edit. */
 	const struct weir_object *edited[WEIR_STORE_SMALL_EDITS_MAX];
@@ -135,6 +136,7 @@ static void changed(struct weir_store *s, enum weir_kind kind,
 		s->slices_are_fresh = false;
 	}
 	s->version++;
+	s->added = NULL;
 	s->edited[s->version % WEIR_STORE_SMALL_EDITS_MAX] = edited;
 }
 
@@ -230,6 +232,7 @@ int weir_store_put(struct weir_store *store, struct weir_arena *arena,
 	shelf->v[at] = (struct slot){object, arena->chunk};
 	*arena = (struct weir_arena){0};
 	changed(store, object->kind, edited);
+	store->added = is_there ? NULL : object;
 	return 0;
 }
 
@@ -323,6 +326,17 @@ static int index_slices(struct weir_store *s)
 	return 0;
 }
 
+const struct weir_object *const *weir_store_all_slices(struct weir_store *store,
+						       size_t *ret_n)
+{
+	*ret_n = 0;
+	if (index_slices(store) < 0) {
+		return NULL;
+	}
+	*ret_n = store->n_slices;
+	return store->slices;
+}
+
 const struct weir_object *const *weir_store_slices(struct weir_store *store,
 						   struct weir_str ns,
 						   struct weir_str service,
@@ -357,6 +371,12 @@ const struct weir_object *const *weir_store_slices(struct weir_store *store,
 uint64_t weir_store_version(const struct weir_store *store)
 {
 	return store->version;
+}
+
+const struct weir_object *weir_store_only_added(const struct weir_store *store,
+						uint64_t since)
+{
+	return store->version == since + 1 ? store->added : NULL;
 }
 
 int weir_store_small_edits(

@@ -29,6 +29,10 @@ const struct weir_object *weir_store_find(const struct weir_store *store,
  * again without fail. */
 const struct weir_object *const *
 weir_store_list(struct weir_store *store, enum weir_kind kind, size_t *ret_n);
+/* All EndpointSlices that have a Service, by namespace, Service and name; what
+ * weir_store_slices() returns is part of it.  NULL: out of memory, or none. */
+const struct weir_object *const *weir_store_all_slices(struct weir_store *store,
+						       size_t *ret_n);
 /* EndpointSlices of a Service, sorted by name; valid until the next change. */
 const struct weir_object *const *weir_store_slices(struct weir_store *store,
 						   struct weir_str ns,
@@ -46,5 +50,10 @@ int weir_store_small_edits(
 	const struct weir_object
 		*ret_objects[static WEIR_STORE_SMALL_EDITS_MAX],
 	size_t *ret_n);
+
+/* The object that came since version `since`, if that is all that changed; else
+ * NULL. */
+const struct weir_object *weir_store_only_added(const struct weir_store *store,
+						uint64_t since);
 
 #endif

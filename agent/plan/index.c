@@ -107,6 +107,29 @@ struct weir_span weir_index_vhosts(struct weir_writer *w,
 			   offsetof(struct weir_vhost, hostname));
 }
 
+/* In one pass: a vhost behind the new one moves by one. */
+int weir_index_insert_vhost(struct weir_plan *plan,
+			    const struct weir_listener *listener, uint32_t at)
+{
+	struct weir_span span = listener->host_index;
+	uint32_t *slots = (uint32_t *)((char *)plan + span.off);
+	const struct weir_vhost *v = weir_plan_at(plan, listener->vhosts);
+	uint32_t p;
+
+	if (span.n != table_size(listener->vhosts.n)) {
+		return -ENOSPC;
+	}
+	for (uint32_t i = 0; i < span.n; i++) {
+		slots[i] += slots[i] > at;
+	}
+	p = fold(host_hash(weir_plan_str(plan, v[at].hostname))) & (span.n - 1);
+	while (slots[p]) {
+		p = (p + 1) & (span.n - 1);
+	}
+	slots[p] = at + 1;
+	return 0;
+}
+
 static bool is_listed(const struct weir_match *m)
 {
 	return m->path_type != WEIR_PATH_EXACT &&

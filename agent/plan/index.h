@@ -21,6 +21,10 @@ struct weir_span weir_index_listeners(struct weir_writer *w,
 				      struct weir_span listeners);
 struct weir_span weir_index_vhosts(struct weir_writer *w,
 				   struct weir_span vhosts);
+/* The vhost at this place was put between the others, and its name is new: the
+ * hash, which a writer made, follows.  -ENOSPC: it must be made anew. */
+int weir_index_insert_vhost(struct weir_plan *plan,
+			    const struct weir_listener *listener, uint32_t at);
 /* Reads table->matches (in order of precedence, already in w), sets their
  * .next and table->exact, prefix, regex.  table: the caller's copy. */
 void weir_index_table(struct weir_writer *w, struct weir_table *table);

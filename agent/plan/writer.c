@@ -89,6 +89,11 @@ struct weir_span weir_writer_reserve(struct weir_writer *w, size_t n,
 	return weir_writer_add(w, NULL, n, size);
 }
 
+void weir_writer_room(struct weir_writer *w, uint32_t n, size_t size)
+{
+	weir_writer_reserve(w, weir_plan_room(n) - n, size);
+}
+
 struct weir_span weir_writer_text(struct weir_writer *w, struct weir_str s)
 {
 	uint64_t hash = weir_str_hash(s, 0);

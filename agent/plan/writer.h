@@ -30,6 +30,26 @@ struct weir_span weir_writer_add(struct weir_writer *w, const void *v, size_t n,
 /* n zeroed elements, to be filled through weir_writer_at(). */
 struct weir_span weir_writer_reserve(struct weir_writer *w, size_t n,
 				     size_t size);
+/*
+ * Arrays that grow when a KIngress comes have room behind them, so that what
+ * came can be put into a copy of the block (compile/graft.c).  Few elements
+ * have none: a compilation takes no longer.  How many there is room for follows
+ * from how many there are, before and after.
+ */
+#define WEIR_PLAN_ROOM 256u
+static inline uint32_t weir_plan_room(uint32_t n)
+{
+	return n < WEIR_PLAN_ROOM ? n
+				  : (n / WEIR_PLAN_ROOM + 1) * WEIR_PLAN_ROOM;
+}
+/* May n become n + more? */
+static inline bool weir_plan_has_room(uint32_t n, uint32_t more)
+{
+	return more == 0 || (n >= WEIR_PLAN_ROOM && more < WEIR_PLAN_ROOM &&
+			     n + more < weir_plan_room(n));
+}
+/* Behind the last array, of n elements. */
+void weir_writer_room(struct weir_writer *w, uint32_t n, size_t size);
 /* Interned; an empty text is the empty span. */
 struct weir_span weir_writer_text(struct weir_writer *w, struct weir_str s);
 /* Start of the block (offset 0: its header), or of a span.  Only without

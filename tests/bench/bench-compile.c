@@ -6,7 +6,8 @@
  * own path; each backend has a Service and an EndpointSlice of its own.
  *
  * And KIngresses (as many as routes) as Serving makes them, with a placeholder
- * and a revision each, at two gateways, once with what an agent remembers.
+ * and a revision each, at two gateways, once with what an agent remembers; then
+ * one after the other more of them.
  *
  *	bench-compile [ROUTES [ENDPOINTS-PER-SERVICE [ROUNDS [KINGRESSES]]]]
  */
@@ -241,7 +242,20 @@ static void add_gateway(struct weir_store *store, const char *name,
 	add(store, &b);
 }
 
-static void add_kingress(struct weir_store *store, unsigned i)
+static void add_placeholder(struct weir_store *store, unsigned i)
+{
+	_cleanup_buf_ struct weir_buf b = {0};
+
+	weir_buf_printf(&b,
+			"{apiVersion: v1, kind: Service, metadata: {name: "
+			"app-%05u, labels: {serving.knative.dev/route: "
+			"app-%05u}}, spec: {clusterIP: 10.98.%u.%u, ports: "
+			"[{name: http, port: 80}]}}\n",
+			i, i, i / 250, i % 250);
+	add(store, &b);
+}
+
+static void add_kingress(struct weir_store *store, unsigned i, unsigned to)
 {
 	static const char path[] =
 		"http: {paths: [{splits: [{serviceName: svc-%05u-a, "
@@ -251,23 +265,55 @@ static void add_kingress(struct weir_store *store, unsigned i)
 	_cleanup_buf_ struct weir_buf b = {0};
 
 	weir_buf_printf(&b,
-			"{apiVersion: v1, kind: Service, metadata: {name: "
-			"app-%u, labels: {serving.knative.dev/route: app-%u}}, "
-			"spec: {clusterIP: 10.98.%u.%u, ports: [{name: http, "
-			"port: 80}]}}\n---\n"
 			"{apiVersion: networking.internal.knative.dev/"
-			"v1alpha1, kind: Ingress, metadata: {name: app-%u, "
+			"v1alpha1, kind: Ingress, metadata: {name: app-%05u, "
 			"annotations: {networking.knative.dev/ingress.class: "
 			"weir.ingress.networking.knative.dev}}, spec: {rules: "
-			"[{hosts: [app-%u.default, app-%u.default.svc, "
-			"app-%u.default.svc.cluster.local], visibility: "
+			"[{hosts: [app-%05u.default, app-%05u.default.svc, "
+			"app-%05u.default.svc.cluster.local], visibility: "
 			"ClusterLocal, ",
-			i, i, i / 250, i % 250, i, i, i, i);
-	weir_buf_printf(&b, path, i, i);
-	weir_buf_printf(&b, "}, {hosts: [app-%u.default.example.com], ", i);
-	weir_buf_printf(&b, path, i, i);
+			i, i, i, i);
+	weir_buf_printf(&b, path, to, to);
+	weir_buf_printf(&b, "}, {hosts: [app-%05u.default.example.com], ", i);
+	weir_buf_printf(&b, path, to, to);
 	weir_buf_printf(&b, "}]}}\n");
 	add(store, &b);
+}
+
+/* One more, with a Service that is there. */
+static void add_one(struct weir_store *store, unsigned kingresses,
+		    unsigned rounds, double *ms)
+{
+	struct weir_compile_options options = {.node_name = WEIR_STR("")};
+	struct weir_compiled out;
+	unsigned n_patched = 0;
+
+	if (weir_compile(store, &options, &out) < 0) {
+		exit(1);
+	}
+	for (unsigned i = 0; i < rounds; i++) {
+		struct weir_plan_view before = {out.rules, out.eps};
+		struct weir_plan *old_rules = TAKE_PTR(out.rules);
+		struct weir_eps *old_eps = TAKE_PTR(out.eps);
+		const void *verdicts = out.verdicts.kings;
+		uint64_t since = weir_store_version(store);
+		double begin;
+
+		add_kingress(store, kingresses + i, 0);
+		begin = now_ms();
+		if (weir_recompile(store, &options, since, &before, &out) < 0) {
+			exit(1);
+		}
+		ms[i] = now_ms() - begin;
+		n_patched += out.verdicts.kings == verdicts;
+		weir_free_ptr(&old_rules);
+		weir_free_ptr(&old_eps);
+	}
+	weir_compiled_fini(&out);
+	qsort(ms, rounds, sizeof(*ms), compare);
+	printf("  one KIngress more: median %.2f ms, min %.2f, max %.2f, %u of "
+	       "%u patched\n",
+	       ms[rounds / 2], ms[0], ms[rounds - 1], n_patched, rounds);
 }
 
 static void run_knative(unsigned kingresses, unsigned rounds)
@@ -286,7 +332,8 @@ static void run_knative(unsigned kingresses, unsigned rounds)
 	add_gateway(store, "knative-private", 2);
 	for (unsigned i = 0; i < kingresses; i++) {
 		add_service(store, i, 'a', 1);
-		add_kingress(store, i);
+		add_placeholder(store, i);
+		add_kingress(store, i, i);
 	}
 	if (weir_compile(store, &options, &before) < 0) {
 		exit(1);
@@ -306,6 +353,7 @@ static void run_knative(unsigned kingresses, unsigned rounds)
 	printf("%u KIngresses: full median %.2f ms, min %.2f, max %.2f, plan "
 	       "%zu bytes\n",
 	       kingresses, ms[rounds / 2], ms[0], ms[rounds - 1], size);
+	add_one(store, kingresses, rounds, ms);
 	weir_compiled_fini(&before);
 	weir_store_free(&store);
 	weir_free_ptr(&ms);

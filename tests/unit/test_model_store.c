@@ -251,7 +251,30 @@ static void kinds_have_their_groups(void)
 	ok(strcmp(weir_kind_text(_WEIR_KIND_MAX), "") == 0, "no kind");
 }
 
-TAP_MAIN(TEST(lists_are_in_order), TEST(an_object_is_replaced_whole),
-	 TEST(versions_count_changes), TEST(slices_are_found_by_service),
-	 TEST(random_changes_keep_the_order), TEST(empty_lists_are_no_error),
+static void what_came_alone_is_known(void)
+{
+	struct weir_store *store = new_store();
+	uint64_t since = weir_store_version(store);
+
+	ok(!weir_store_only_added(store, since), "nothing came");
+	put(store, WEIR_KIND_SERVICE, "d", "a", NULL);
+	ok(weir_store_only_added(store, since) == find(store, "d", "a"),
+	   "one came");
+	put(store, WEIR_KIND_SERVICE, "d", "b", NULL);
+	ok(!weir_store_only_added(store, since), "two came");
+	ok(weir_store_only_added(store, since + 1) == find(store, "d", "b"),
+	   "one of them since the other");
+	put(store, WEIR_KIND_SERVICE, "d", "b", NULL);
+	ok(!weir_store_only_added(store, since + 2), "it was there");
+	weir_store_remove(store, WEIR_KIND_SERVICE, WEIR_STR("d"),
+			  WEIR_STR("a"));
+	ok(!weir_store_only_added(store, since + 3), "one went");
+	ok(!weir_store_only_added(store, UINT64_MAX), "never compiled");
+	weir_store_free(&store);
+}
+
+TAP_MAIN(TEST(what_came_alone_is_known), TEST(lists_are_in_order),
+	 TEST(an_object_is_replaced_whole), TEST(versions_count_changes),
+	 TEST(slices_are_found_by_service), TEST(random_changes_keep_the_order),
+	 TEST(empty_lists_are_no_error),
 	 TEST(selectors_are_those_of_kubernetes), TEST(kinds_have_their_groups))

@@ -5,7 +5,8 @@
 Makes N of what Serving makes of a Knative Service (KIngress, placeholder with its
 ClusterIP, Services of a revision with EndpointSlices), whose endpoint is one echo
 server, then K more KIngresses one by one: created -> first 200, asked every 2 ms on
-one node after the other at the private gateway; created -> Ready, as a watch sees it.
+one node after the other at the private gateway; created -> Ready, as a watch sees it;
+CPU time of each agent and proxy for one of them.
 So the API server, the agents and the one who asks are all that works.
 """
 import argparse
@@ -72,6 +73,7 @@ def one(name, node, gateway):
 
 def alone(label, text, gateway):
     served, done = [], []
+    used = many.cpu()
     for i in range(options.count):
         s, r = one(f"one-{label}-{i}", nodes()[i % len(nodes())], gateway)
         served.append(s)
@@ -79,6 +81,7 @@ def alone(label, text, gateway):
         time.sleep(0.3)
     row(f"{text}: created -> first 200", served)
     row(f"{text}: created -> Ready", done)
+    many.cpu_since(used, options.count, f"{text}, each")
     for i in range(options.count):
         api.delete(f"{KINGRESSES}/one-{label}-{i}")
 

@@ -3,7 +3,8 @@
 import threading
 import time
 
-from kube import KINGRESSES, NAMESPACE, api, ask, condition, enter_node, memory, nodes, weir_processes
+from kube import (KINGRESSES, NAMESPACE, api, ask, condition, cpu_of_process, enter_node, memory, nodes, row,
+                  weir_processes)
 
 CLASS = "weir.ingress.networking.knative.dev"
 ready, added = {}, {}  # name -> seconds since the epoch, of when a watch saw it
@@ -51,6 +52,18 @@ def share(names, workers, make):
         t.start()
     for t in threads:
         t.join()
+
+
+def cpu():
+    """Seconds so far, by (node, role)."""
+    return {(n, role): cpu_of_process(pid) for n in nodes() for role, pid in weir_processes(n).items()}
+
+
+def cpu_since(before, count, text):
+    """Of each node, for one of count."""
+    now = cpu()
+    for role in ("agent", "proxy"):
+        row(f"{text}: CPU of each {role}", [(now[k] - before[k]) / count for k in now if k[1] == role and k in before])
 
 
 def sizes(text):

@@ -4,7 +4,8 @@
 
 Creates N Knative Services with initial scale 0 (Serving makes N KIngresses), then K
 KIngresses one by one to a revision that runs: created -> first 200, asked every 2 ms
-at the public address on each node at once; created -> Ready, as a watch sees it.
+at the public address on each node at once; created -> Ready, as a watch sees it; CPU
+time of each agent and proxy for one of them.
 """
 import argparse
 import time
@@ -39,6 +40,7 @@ def one(name):
 
 def alone(label, text):
     first, last, done = [], [], []
+    used = many.cpu()
     for i in range(options.count):
         served, at = one(f"one-{label}-{i}")
         if len(served) != len(nodes()):
@@ -51,6 +53,7 @@ def alone(label, text):
     row(f"{text}: created -> 200 on the first node", first)
     row(f"{text}: created -> 200 on all nodes", last)
     row(f"{text}: created -> Ready", done)
+    many.cpu_since(used, options.count, f"{text}, each")
     for i in range(options.count):
         api.delete(f"{KINGRESSES}/one-{label}-{i}")
 
