@@ -37,7 +37,7 @@ static void poll_epoll(struct weir_ring *ring)
 
 static char *bytes_held(struct weir_ring *ring, uint16_t id)
 {
-	return ring->buffer_bytes + (size_t)id * BUFFER_BYTES;
+	return ring->buffer_bytes + (size_t)id * BUFFER_STRIDE;
 }
 
 static void give_buffer(struct weir_ring *ring, uint16_t id)
@@ -557,16 +557,16 @@ static int map_buffers(struct weir_ring *ring)
 
 	ring->buffers = weir_ring_map(-1, BUFFERS * sizeof(struct io_uring_buf),
 				      0);
-	ring->buffer_bytes = weir_ring_map(-1, (size_t)BUFFERS * BUFFER_BYTES,
+	ring->buffer_bytes = weir_ring_map(-1, (size_t)BUFFERS * BUFFER_STRIDE,
 					   0);
-	ring->slot_bytes = weir_ring_map(-1, (size_t)SLOTS * SLOT_BYTES, 0);
+	ring->slot_bytes = weir_ring_map(-1, (size_t)SLOTS * SLOT_STRIDE, 0);
 	if (!ring->buffers || !ring->buffer_bytes || !ring->slot_bytes) {
 		return -ENOMEM;
 	}
 	/* Page by page, as they are used and given back. */
-	(void)madvise(ring->buffer_bytes, (size_t)BUFFERS * BUFFER_BYTES,
+	(void)madvise(ring->buffer_bytes, (size_t)BUFFERS * BUFFER_STRIDE,
 		      MADV_NOHUGEPAGE);
-	(void)madvise(ring->slot_bytes, (size_t)SLOTS * SLOT_BYTES,
+	(void)madvise(ring->slot_bytes, (size_t)SLOTS * SLOT_STRIDE,
 		      MADV_NOHUGEPAGE);
 	reg.ring_addr = (uintptr_t)ring->buffers;
 	if (syscall(__NR_io_uring_register, ring->q.fd,
@@ -619,7 +619,7 @@ void weir_ring_free(struct weir_ring **ring)
 	}
 	weir_ring_queue_fini(&r->q);
 	weir_ring_unmap(r->buffers, BUFFERS * sizeof(struct io_uring_buf));
-	weir_ring_unmap(r->buffer_bytes, (size_t)BUFFERS * BUFFER_BYTES);
-	weir_ring_unmap(r->slot_bytes, (size_t)SLOTS * SLOT_BYTES);
+	weir_ring_unmap(r->buffer_bytes, (size_t)BUFFERS * BUFFER_STRIDE);
+	weir_ring_unmap(r->slot_bytes, (size_t)SLOTS * SLOT_STRIDE);
 	weir_free_ptr(ring);
 }

@@ -12,6 +12,9 @@ struct io_uring_buf_ring;
 
 #define BUFFERS 512 /* for reads; a power of two */
 #define BUFFER_BYTES 4096
+/* Messages are short: were each at the beginning of a page, all would share few
+ * sets of the caches. */
+#define BUFFER_STRIDE (BUFFER_BYTES + 320)
 #define BUFFERS_SCARCE (BUFFERS / 4)
 #define RECEIVED_KEPT 32  /* buffers that have been used and stay resident */
 #define RECEIVED_BUSY 128 /* more between two looks: it is not at rest */
@@ -19,6 +22,7 @@ struct io_uring_buf_ring;
 #define SMALL_READS 4     /* after so many an end is not one of bulk any more */
 #define SLOTS 512         /* for sends */
 #define SLOT_BYTES 2048
+#define SLOT_STRIDE (SLOT_BYTES + 320)
 #define BUSY_EVENTS 4 /* fewer in a turn: what is to be sent goes at once */
 #define EPOLL_EVENTS 256
 #define RING_EVENTS_MAX (WEIR_RING_CQ + SLOTS + EPOLL_EVENTS)

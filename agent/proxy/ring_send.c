@@ -11,7 +11,7 @@
 
 static char *bytes_of(struct weir_ring *ring, const struct slot *s)
 {
-	return ring->slot_bytes + (size_t)(s - ring->slots) * SLOT_BYTES;
+	return ring->slot_bytes + (size_t)(s - ring->slots) * SLOT_STRIDE;
 }
 
 static void free_slot(struct weir_ring *ring, struct slot *s)

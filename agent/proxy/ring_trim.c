@@ -60,12 +60,12 @@ bool weir_ring_trim(struct weir_ring *ring)
 	for (uint32_t i = 0; i < BUFFERS; i++) {
 		is_held[i] = ring->held[i].n > 0;
 	}
-	give_back(ring->buffer_bytes, BUFFER_BYTES, is_held, BUFFERS);
+	give_back(ring->buffer_bytes, BUFFER_STRIDE, is_held, BUFFERS);
 	for (uint16_t at = ring->turn_slots; at;
 	     at = ring->slots[at - 1].next) {
 		is_sent[at - 1] = true;
 	}
-	give_back(ring->slot_bytes, SLOT_BYTES, is_sent, SLOTS);
+	give_back(ring->slot_bytes, SLOT_STRIDE, is_sent, SLOTS);
 	ring->n_received = 0;
 	ring->n_looked = 0;
 	return false;

@@ -319,9 +319,9 @@ static uint32_t n_resident(void *p, size_t bytes)
 	unsigned char is_in[2048];
 	uint32_t n = 0;
 
-	must(bytes / 4096 <= sizeof(is_in) && mincore(p, bytes, is_in) == 0,
+	must(bytes <= 4096 * sizeof(is_in) && mincore(p, bytes, is_in) == 0,
 	     "%s", strerror(errno));
-	for (size_t i = 0; i < bytes / 4096; i++) {
+	for (size_t i = 0; i * 4096 < bytes; i++) {
 		n += is_in[i] & 1;
 	}
 	return n;
@@ -347,10 +347,11 @@ static void send_all(void)
  * that have not asked for them, or on their way. */
 static void memory_is_given_back(void)
 {
-	const size_t slots = (size_t)SLOTS * SLOT_BYTES;
-	const size_t buffers = (size_t)BUFFERS * BUFFER_BYTES;
+	const size_t slots = (size_t)SLOTS * SLOT_STRIDE;
+	const size_t buffers = (size_t)BUFFERS * BUFFER_STRIDE;
 	uint32_t n_held = 0;
 	uint32_t n_told = 0;
+	uint32_t n;
 	struct epoll_event *events;
 
 	begin(1024, 2048);
@@ -381,10 +382,11 @@ static void memory_is_given_back(void)
 		ok(pairs[k].end.slot, "%d: sent at once", k);
 	}
 	ok(!weir_ring_trim(ring) && !weir_ring_wants_trim(ring), "at rest");
-	ok(n_resident(ring->buffer_bytes, buffers) == n_held, "%u of %u",
-	   n_resident(ring->buffer_bytes, buffers), n_held);
-	ok(n_resident(ring->slot_bytes, slots) <= n_held / 2 + 1, "%u slots",
-	   n_resident(ring->slot_bytes, slots));
+	/* One may lie on two pages. */
+	n = n_resident(ring->buffer_bytes, buffers);
+	ok(n >= n_held && n <= 2 * n_held, "%u of %u", n, n_held);
+	n = n_resident(ring->slot_bytes, slots);
+	ok(n >= n_held / 2 && n <= 2 * n_held, "%u slots", n);
 	for (int k = 0; k < N; k += 8) {
 		read_all(&pairs[k], k);
 	}
