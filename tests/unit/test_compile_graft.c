@@ -435,6 +435,65 @@ static void its_own_address_comes_with_it(void)
 	ok(n_short > 20, "%u times patched", n_short);
 }
 
-TAP_MAIN(TEST(a_kingress_more_says_what_a_full_compilation_says),
+static void put_one(struct site *s, const char *class, const char *name,
+		    const char *host, const char *service)
+{
+	put(s,
+	    INGRESS "metadata: {name: %s, namespace: d, creationTimestamp: "
+		    "2026-01-02T00:00:00Z, annotations: "
+		    "{networking.knative.dev/ingress.class: %s}}\n"
+		    "spec: {rules: [{hosts: [%s], visibility: ClusterLocal, "
+		    "http: {paths: [{splits: [{serviceNamespace: d, "
+		    "serviceName: %s, servicePort: 80, percent: 100}]}]}}]}\n",
+	    name, class, host, service);
+}
+
+#define OURS "weir.ingress.networking.knative.dev"
+
+/* Each time a second one changes what the first one says. */
+static void what_others_have_to_do_with_it_is_said_anew(void)
+{
+	_cleanup_(site_fini) struct site s;
+	uint64_t since;
+
+	begin(&s, &plain);
+	/* The same name in another spelling, of another class. */
+	put_placeholder(&s, "zz", 1000);
+	since = weir_store_version(s.store);
+	put_one(&s, "other", "za", "zz.d.svc", "r1");
+	check(&s, since - 1, "another class");
+	since = weir_store_version(s.store);
+	put_one(&s, OURS, "zb", "zz.d", "r1");
+	ok(!check(&s, since, "the same name"), "it is seen");
+
+	/* A limit that a route did not ask for: 286 has one. */
+	put_revision(&s, 286);
+	put(&s, "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, "
+		"metadata: {name: gw, namespace: d}, spec: {gatewayClassName: "
+		"weir, addresses: [{value: 10.0.0.1}], listeners: [{name: h, "
+		"port: 80, protocol: HTTP}]}}\n---\n"
+		"{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, "
+		"metadata: {name: r, namespace: d}, spec: {parentRefs: [{name: "
+		"gw}], rules: [{backendRefs: [{name: r286, port: 80}]}]}}\n");
+	check(&s, 0, "a route");
+	since = weir_store_version(s.store);
+	put_one(&s, OURS, "zc", "zc.d", "r286");
+	ok(!check(&s, since, "a limit"), "it is seen");
+
+	/* A split that leads to it. */
+	put_placeholder(&s, "zy", 1001);
+	since = weir_store_version(s.store);
+	put_one(&s, OURS, "zd", "zd.d", "zy");
+	check(&s, since - 1, "leads nowhere");
+	since = weir_store_version(s.store);
+	put_one(&s, OURS, "zy", "zy.d", "r1");
+	ok(!check(&s, since, "leads there"), "it is seen");
+	since = weir_store_version(s.store);
+	put_one(&s, OURS, "zz", "ze.d", "r1");
+	ok(check(&s, since, "a plain one"), "and nothing waits any more");
+}
+
+TAP_MAIN(TEST(what_others_have_to_do_with_it_is_said_anew),
+	 TEST(a_kingress_more_says_what_a_full_compilation_says),
 	 TEST(whatever_it_shares_with_others_is_seen),
 	 TEST(its_own_address_comes_with_it))
