@@ -115,9 +115,9 @@ static void in_force(struct weir_feed *feed)
 	if (f->is_taken_whole) {
 		f->said_significant = f->taken_significant;
 		weir_kube_members_applied(f->members, f->taken, is_urgent);
+		weir_kube_status_changed(f);
 	}
 	weir_kube_lan_changed(f);
-	weir_kube_status_changed(f);
 }
 
 static struct weir_str owner(const struct weir_feed *feed,

@@ -709,7 +709,7 @@ static bool may_write(const struct weir_kube_feed *f)
 {
 	const struct weir_control *c = f->control;
 
-	return f->is_in_force && !c->next.generation &&
+	return f->is_in_force && f->is_taken_whole && !c->next.generation &&
 	       c->current.version == c->store_version &&
 	       weir_kube_members_is_writer(f->members) &&
 	       weir_kube_source_is_synced(f->source);
@@ -729,10 +729,10 @@ static void sync(struct weir_timer *timer)
 	uint64_t began_us = weir_now_us();
 	size_t n_live = 0;
 
-	rest(f, SYNC_MS);
 	if (!may_write(f)) {
-		return;
+		return; /* whatever ends that asks again */
 	}
+	rest(f, SYNC_MS);
 	f->mark++;
 	f->has_refused = false;
 	weir_kube_refused(f, look_at_refused);
