@@ -170,6 +170,10 @@ static void on_kernel_refused(struct weir_control *c, int error,
 		weir_loop_arm(c->loop, &c->retry_timer, RETRY_MS);
 	}
 	put_back(c);
+	if (error == -ENOSPC) {
+		/* What changed while this one was on its way may fit. */
+		compile_if_changed(c);
+	}
 }
 
 /* The proxy has next, or cannot have it now. */
@@ -410,6 +414,7 @@ static void compile_if_changed(struct weir_control *c)
 	if (r == 0) {
 		send_next(c);
 	} else if (r == -EALREADY) {
+		c->what_is_full = NULL; /* what was too large is gone */
 		tell_in_force(c);
 	} else {
 		weir_error("no plan, the one before serves on: error=%s",

@@ -411,23 +411,26 @@ int weir_kernel_publish(struct weir_kernel *kernel,
 
 	r = weir_rest_wake(kernel);
 	if (r == 0) {
+		r = weir_routes_want(kernel, weir_plan_at(p, p->local_addrs),
+				     p->local_addrs.n);
+	}
+	if (r == 0) {
 		r = weir_tables_publish(kernel->tables, view, ret_what);
 	}
 	if (r < 0) {
 		return r;
 	}
-	/* Last: an address becomes local when everything behind it is there.
+	/* From here on the plan serves, and nothing may take it back.
+	 * Last: an address becomes local when everything behind it is there.
 	 * One that goes has lost its frontends by now. */
 	r = weir_lan_add(kernel, weir_plan_at(p, p->local_addrs),
 			 p->local_addrs.n);
 	if (r < 0) {
-		return r;
+		weir_error("addresses not put into the LAN's table, the kernel "
+			   "answers for them: error=\"%s\"",
+			   strerror(-r));
 	}
-	r = weir_routes_apply(kernel, weir_plan_at(p, p->local_addrs),
-			      p->local_addrs.n);
-	if (r < 0) {
-		return r;
-	}
+	weir_routes_apply(kernel);
 	weir_lan_keep(kernel, weir_plan_at(p, p->local_addrs),
 		      p->local_addrs.n);
 	kernel->generation = p->generation;

@@ -100,8 +100,9 @@ int weir_kernel_set_self(struct weir_kernel *kernel, const pid_t *pids,
 int weir_kernel_set_listeners(struct weir_kernel *kernel,
 			      const int listeners[static _WEIR_SOCK_MAX]);
 /* Projects a stamped plan: after 0 every new connection follows it. Keeps no
- * pointer into view.  -ENOSPC: a map is too small, the old plan still serves;
- * *ret_what names the option to raise. */
+ * pointer into view.  -errno: the old plan still serves; -ENOSPC: a map is too
+ * small, *ret_what names the option to raise.  A local route that the kernel
+ * does not take is no error: it is tried again until it does. */
 int weir_kernel_publish(struct weir_kernel *kernel,
 			const struct weir_plan_view *view,
 			const char **ret_what);

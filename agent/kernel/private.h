@@ -254,10 +254,14 @@ void weir_packet_programs(struct weir_kernel *kernel, weir_program_fn fn,
 
 /* ---- routes.c: local routes, rtm_protocol 119, of this network namespace */
 
-/* Makes the set of local routes exactly: both proxy prefixes and addrs (may be
- * empty).  Adds before it removes.  0 or first -errno. */
-int weir_routes_apply(struct weir_kernel *kernel,
-		      const struct weir_local_addr *addrs, size_t n);
+/* Before a plan is published: its local routes are both proxy prefixes and
+ * addrs.  0, or -ENOMEM: nothing has changed. */
+int weir_routes_want(struct weir_kernel *kernel,
+		     const struct weir_local_addr *addrs, size_t n);
+/* It is: makes the set of local routes exactly what was wanted last.  Adds
+ * before it removes.  What the kernel refuses is logged once and tried again by
+ * weir_routes_recheck(); the plan holds all the same. */
+void weir_routes_apply(const struct weir_kernel *kernel);
 /* Again: others flush routes that they do not know (systemd-networkd). */
 void weir_routes_recheck(const struct weir_kernel *kernel);
 /* Something was said about links or routes: a route of the last plan's that was

@@ -80,7 +80,10 @@ static void prefixes_sort(struct prefixes *s)
 #define HEARD_MS 50
 
 struct weir_routes {
-	struct prefixes wanted; /* by the last plan, sorted */
+	struct prefixes wanted; /* by the plan in force, sorted */
+	struct prefixes next;   /* by one that is about to be, likewise */
+	struct prefixes failed; /* of the last try, sorted: it was said */
+	int error;              /* of the last try as a whole, likewise */
 	struct weir_timer lost; /* armed: one of them was deleted */
 };
 
@@ -185,12 +188,16 @@ static int find_ours(int fd, struct prefixes *ret_ours)
 	return r;
 }
 
-static void complain(const char *what, const struct prefix *p, int r)
+/* Once for as long as it lasts: it is tried again every few seconds. */
+static void complain(const char *what, const struct prefix *p, int r,
+		     const struct prefixes *said)
 {
 	char text[WEIR_ADDR_TEXT_MAX];
 
-	weir_error("local route not %s route=%s/%u error=\"%s\"", what,
-		   weir_ip_format(&p->ip, text), p->len, strerror(-r));
+	if (!prefixes_have(said, p)) {
+		weir_error("local route not %s route=%s/%u error=\"%s\"", what,
+			   weir_ip_format(&p->ip, text), p->len, strerror(-r));
+	}
 }
 
 /* Without IPv6 on this machine its addresses are not there to be reached. */
@@ -201,8 +208,10 @@ static bool is_tolerable(const struct prefix *p, int r)
 		(r == -EOPNOTSUPP || r == -EACCES || r == -EAFNOSUPPORT));
 }
 
-/* Makes our routes those wanted (sorted).  0 or the first error. */
-static int make(int fd, uint32_t lo, const struct prefixes *wanted)
+/* Makes our routes those wanted (sorted); what does not succeed is added to
+ * failed, and said unless it is in said.  0 or the first error. */
+static int make(int fd, uint32_t lo, const struct prefixes *wanted,
+		const struct prefixes *said, struct prefixes *failed)
 {
 	_cleanup_(prefixes_fini) struct prefixes ours = {};
 	int first = 0, r;
@@ -212,26 +221,32 @@ static int make(int fd, uint32_t lo, const struct prefixes *wanted)
 		return r;
 	}
 	for (size_t i = 0; i < wanted->n; i++) {
-		if (prefixes_have(&ours, &wanted->p[i])) {
+		const struct prefix *p = &wanted->p[i];
+
+		if (prefixes_have(&ours, p)) {
 			continue;
 		}
-		r = change(fd, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, lo,
-			   &wanted->p[i]);
-		if (r < 0 && !is_tolerable(&wanted->p[i], r)) {
-			complain("added", &wanted->p[i], r);
+		r = change(fd, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, lo, p);
+		if (r < 0 && !is_tolerable(p, r)) {
+			complain("added", p, r, said);
+			prefixes_add(failed, &p->ip, p->len);
 			first = first ? first : r;
 		}
 	}
 	for (size_t i = 0; i < ours.n; i++) {
-		if (prefixes_have(wanted, &ours.p[i])) {
+		const struct prefix *p = &ours.p[i];
+
+		if (prefixes_have(wanted, p)) {
 			continue;
 		}
-		r = change(fd, RTM_DELROUTE, 0, lo, &ours.p[i]);
+		r = change(fd, RTM_DELROUTE, 0, lo, p);
 		if (r < 0 && r != -ESRCH) {
-			complain("removed", &ours.p[i], r);
+			complain("removed", p, r, said);
+			prefixes_add(failed, &p->ip, p->len);
 			first = first ? first : r;
 		}
 	}
+	prefixes_sort(failed);
 	return first;
 }
 
@@ -254,7 +269,8 @@ static int add_wanted(const struct weir_kernel_config *config,
 	return r;
 }
 
-static int apply(const struct prefixes *wanted)
+static int apply(const struct prefixes *wanted, const struct prefixes *said,
+		 struct prefixes *failed)
 {
 	uint32_t lo = if_nametoindex("lo");
 	_cleanup_close_ int fd = -1;
@@ -270,7 +286,7 @@ static int apply(const struct prefixes *wanted)
 	}
 	/* Dumps are filtered; a kernel that cannot (before 4.20) lists all. */
 	setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
-	return make(fd, lo, wanted);
+	return make(fd, lo, wanted, said, failed);
 }
 
 static void on_lost(struct weir_timer *timer)
@@ -281,8 +297,8 @@ static void on_lost(struct weir_timer *timer)
 	weir_routes_recheck(kernel);
 }
 
-int weir_routes_apply(struct weir_kernel *kernel,
-		      const struct weir_local_addr *addrs, size_t n)
+int weir_routes_want(struct weir_kernel *kernel,
+		     const struct weir_local_addr *addrs, size_t n)
 {
 	_cleanup_(prefixes_fini) struct prefixes wanted = {};
 	int r;
@@ -300,17 +316,43 @@ int weir_routes_apply(struct weir_kernel *kernel,
 	}
 	kernel->routes->lost.fn = on_lost;
 	kernel->routes->lost.arg = kernel;
-	prefixes_fini(&kernel->routes->wanted);
-	kernel->routes->wanted = wanted;
+	prefixes_fini(&kernel->routes->next);
+	kernel->routes->next = wanted;
 	wanted = (struct prefixes){};
-	return apply(&kernel->routes->wanted);
+	return 0;
+}
+
+void weir_routes_apply(const struct weir_kernel *kernel)
+{
+	struct weir_routes *routes = kernel->routes;
+
+	prefixes_fini(&routes->wanted);
+	routes->wanted = routes->next;
+	routes->next = (struct prefixes){};
+	weir_routes_recheck(kernel);
 }
 
 void weir_routes_recheck(const struct weir_kernel *kernel)
 {
-	if (kernel->routes) {
-		apply(&kernel->routes->wanted); /* it has complained */
+	struct weir_routes *routes = kernel->routes;
+	_cleanup_(prefixes_fini) struct prefixes failed = {};
+	int r;
+
+	if (!routes) {
+		return;
 	}
+	r = apply(&routes->wanted, &routes->failed, &failed);
+	if (r < 0 && !failed.n && r != routes->error) {
+		weir_error("local routes not looked at, again in a moment: "
+			   "error=\"%s\"",
+			   strerror(-r));
+	} else if (r == 0 && routes->error) {
+		weir_info("local routes are as they should be");
+	}
+	routes->error = r;
+	prefixes_fini(&routes->failed);
+	routes->failed = failed;
+	failed = (struct prefixes){};
 }
 
 /* Those that we remove are wanted no more, so they do not come back. */
@@ -332,6 +374,8 @@ void weir_routes_free(struct weir_kernel *kernel)
 	if (kernel->routes) {
 		weir_loop_disarm(kernel->loop, &kernel->routes->lost);
 		prefixes_fini(&kernel->routes->wanted);
+		prefixes_fini(&kernel->routes->next);
+		prefixes_fini(&kernel->routes->failed);
 	}
 	weir_free_ptr(&kernel->routes);
 }
@@ -339,7 +383,8 @@ void weir_routes_free(struct weir_kernel *kernel)
 int weir_routes_detach(const struct weir_kernel_config *config)
 {
 	static const struct prefixes none;
+	_cleanup_(prefixes_fini) struct prefixes failed = {};
 
 	(void)config;
-	return apply(&none);
+	return apply(&none, &none, &failed);
 }

@@ -30,7 +30,7 @@ refuses() { # STATUS TEXT FLAG...
 	fi
 }
 
-tap_plan 39
+tap_plan 43
 refuses 2 'did you mean --manifests?' --manifest /x
 tap_ok $? 'a misspelt flag'
 refuses 2 '--manifests DIR is missing' --workers 2
@@ -176,6 +176,25 @@ diff <(echo "$families") <(echo "$listed") | sed 's/^/# /'
 [ "$families" = "$listed" ]
 tap_ok $? 'agent/README.md lists every family'
 
+# --------------------------------------- a local route the kernel refuses
+# It takes none of IPv6 over lo while that is down.
+ip -n "$netns_run-host" link set lo down
+generation=$(agent_generation)
+sed '1,/---/d; s/name: gw,/name: gw2,/; s/198.51.100.10/"2001:db8::11"/' \
+	"$agent_dir/gateway.yaml" | agent_put gateway2.yaml
+agent_wait_newer "$generation" && agent_weights 3 2
+tap_ok $? 'a local route that the kernel refuses keeps no plan from coming into force'
+[ "$(grep -c 'local route not added route=2001:db8::11/128' "$agent_log")" = 1 ]
+tap_ok $? 'the log says so once'
+ip -n "$netns_run-host" link set lo up
+is_local() { # ADDRESS
+	ip -n "$netns_run-host" -6 route show table local proto 119 | grep -q "$1 "
+}
+wait_until 10 is_local 2001:db8::11 && agent_load -n 20 "$http" &&
+	agent_loaded '.errors == {} or .errors == null'
+tap_ok $? 'and it is made when it can be'
+rm "$agent_dir/gateway2.yaml"
+
 # ------------------------------------------- directories, links, full tables
 generation=$(agent_generation)
 mv "$agent_dir" "$netns_work/old"
@@ -225,7 +244,8 @@ for i in {1..40}; do
 		  parentRefs: [{name: gw$i}]
 		  rules: [{backendRefs: [{name: more$i, port: 70}]}]
 	EOM
-done | agent_put more.yaml
+done >"$netns_work/more"
+agent_put more.yaml <"$netns_work/more"
 wait_until 5 agent_is '.raise == "--max-groups"'
 tap_ok $? 'a plan that does not fit names the flag to raise'
 agent_load -n 20 "$http" && in_plane -n 20 tcp:198.51.100.10:7000
@@ -234,6 +254,21 @@ rm "$agent_dir/more.yaml"
 agent_weights 0 1 && agent_is '.raise == null' &&
 	agent_load -n 20 "$http" && agent_loaded '.backends.b == 20'
 tap_ok $? 'and edits arrive when it is gone'
+# An edit that comes while one that does not fit is on its way: it is, as long as
+# the proxy does not answer.
+generation=$(agent_generation)
+compiles=$(agent_ask status | jq .changes.compiles)
+proxy=$(agent_pid proxy)
+kill -STOP "$proxy"
+agent_put more.yaml <"$netns_work/more"
+wait_until 2 agent_is ".changes.compiles > $compiles"
+agent_write_routes 1 0 | agent_put routes.yaml
+rm "$agent_dir/more.yaml"
+wait_until 5 agent_is ".changes.refused_by_kernel > 1"
+kill -CONT "$proxy"
+agent_wait_newer "$generation" && agent_is '.raise == null' &&
+	agent_load -n 20 "$http" && agent_loaded '.backends.a == 20'
+tap_ok $? 'nor is one lost that comes while it is on its way'
 # The proxy may not open files: the parent does.
 logged() { # FILE: requests of the load that it has
 	jq -r 'select(.route == "HTTPRoute default/web" and .status == 200) | .path' \
