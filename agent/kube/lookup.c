@@ -11,7 +11,8 @@
 
 #include "cleanup.h"
 
-#define DEADLINE_MS 5000
+#define DEADLINE_MS 5000 /* of a request */
+#define HOLD_MS 5000     /* from when it was named, whenever it is asked for */
 
 static void begin(struct weir_lookup *l);
 
@@ -26,6 +27,20 @@ static void hold(struct weir_lookup *l)
 	l->source->n_holding++;
 }
 
+/* For all there is one timer: thousands may be named at once. */
+static void promise(struct weir_lookup *l)
+{
+	struct weir_kube_source *s = l->source;
+	uint32_t ms = s->options.hold_ms ? s->options.hold_ms : HOLD_MS;
+
+	l->is_promised = true;
+	l->promised_until_ms = weir_now_ms() + ms;
+	s->n_promised++;
+	if (!s->hold.due_ms) {
+		weir_loop_arm(s->options.loop, &s->hold, ms);
+	}
+}
+
 static void release(struct weir_lookup *l)
 {
 	struct weir_kube_source *s = l->source;
@@ -37,6 +52,27 @@ static void release(struct weir_lookup *l)
 	s->n_promised -= l->is_promised;
 	l->is_holding = false;
 	l->is_promised = false;
+}
+
+void weir_lookup_on_hold(struct weir_timer *timer)
+{
+	struct weir_kube_source *s = timer->arg;
+	uint64_t now_ms = weir_now_ms();
+	uint64_t next_ms = 0;
+
+	for (struct weir_lookup *l = s->lookups; l; l = l->next) {
+		if (!l->is_promised) {
+			continue;
+		}
+		if (l->promised_until_ms <= now_ms) {
+			release(l);
+		} else if (!next_ms || l->promised_until_ms < next_ms) {
+			next_ms = l->promised_until_ms;
+		}
+	}
+	if (next_ms) {
+		weir_loop_arm(s->options.loop, timer, next_ms - now_ms);
+	}
 }
 
 static void stop(struct weir_lookup *l)
@@ -225,8 +261,7 @@ void weir_lookup_begin(struct weir_kube_source *s, enum weir_kind kind,
 		drop(l);
 		return;
 	}
-	l->is_promised = true;
-	s->n_promised++;
+	promise(l);
 	if (is_awaited) {
 		hold(l);
 	}
@@ -239,4 +274,5 @@ void weir_lookup_fini(struct weir_kube_source *s)
 	while (s->lookups) {
 		drop(s->lookups);
 	}
+	weir_loop_disarm(s->options.loop, &s->hold);
 }

@@ -57,6 +57,7 @@ struct weir_lookup {
 	uint32_t failures;
 	bool is_holding;  /* no plan is compiled before it is answered */
 	bool is_promised; /* none is said to be in force before */
+	uint64_t promised_until_ms; /* neither is so from then on */
 };
 
 struct weir_discovery {
@@ -86,6 +87,7 @@ struct weir_kube_source {
 	uint32_t n_lookups; /* in flight */
 	uint32_t n_holding;
 	uint32_t n_promised;
+	struct weir_timer hold; /* armed: before the next of them is no more */
 	uint64_t random;
 	struct weir_arena diag_arena; /* the list that was asked for */
 	struct weir_diag *diags;
@@ -137,6 +139,7 @@ void weir_lookup_begin(struct weir_kube_source *source, enum weir_kind kind,
 /* If it is on its way, plans wait for it from now on. */
 void weir_lookup_await(struct weir_kube_source *source, enum weir_kind kind,
 		       struct weir_str ns, struct weir_str name);
+void weir_lookup_on_hold(struct weir_timer *timer);
 void weir_lookup_fini(struct weir_kube_source *source);
 
 #endif

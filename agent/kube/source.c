@@ -234,6 +234,7 @@ int weir_kube_source_new(const struct weir_kube_source_options *options,
 	s->held.arg = s;
 	s->change = (struct weir_timer){.fn = on_changed, .arg = s};
 	s->unwanted = (struct weir_timer){.fn = on_unwanted, .arg = s};
+	s->hold = (struct weir_timer){.fn = weir_lookup_on_hold, .arg = s};
 	s->discover = (struct weir_timer){.fn = on_discover, .arg = s};
 	for (size_t k = 0; k < _WEIR_KIND_MAX; k++) {
 		weir_reflect_init(&s->reflectors[k], s, (enum weir_kind)k);
