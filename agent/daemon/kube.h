@@ -24,6 +24,16 @@ enum weir_kube_result {
 };
 
 struct weir_status_update;
+struct weir_kube_round;
+
+/* What is known of what a Gateway has in its namespace. */
+struct weir_kube_infra {
+	uint64_t written; /* weir_kube_infra_hash() of what was; 0: it is not */
+	uint64_t asked;   /* likewise, of the round begun last */
+	uint64_t ended_ms; /* it; 0: there was none */
+	uint32_t tries;
+	bool is_on_its_way;
+};
 
 struct weir_kube_feed {
 	struct weir_feed feed; /* first */
@@ -54,6 +64,11 @@ struct weir_kube_feed {
 	uint32_t mark;
 	uint64_t results[_WEIR_KIND_MAX][_WEIR_KUBE_RESULT_MAX];
 
+	/* kube_round.c */
+	struct weir_kube_round *rounds;
+	uint32_t n_rounds;
+	uint32_t n_terms; /* as the writer */
+
 	/* kube_lan.c */
 	struct weir_timer lan_timer;
 	uint64_t lan_view;    /* hash of the nodes that may have addresses */
@@ -83,6 +98,9 @@ void weir_kube_status_init(struct weir_kube_feed *feed);
 void weir_kube_status_fini(struct weir_kube_feed *feed);
 /* Something that decides a status may have changed. */
 void weir_kube_status_changed(struct weir_kube_feed *feed);
+/* Of the Gateway whose record has this key; NULL: there is none. */
+struct weir_kube_infra *weir_kube_status_infra(const struct weir_kube_feed *f,
+					       uint64_t key);
 
 /* kube_refused.c: for each KIngress of ours whose present state is refused,
  * with what it is to be told. */
@@ -101,18 +119,41 @@ void weir_kube_event(struct weir_kube_feed *feed, enum weir_kind kind,
 const char *weir_kube_now(char out[static WEIR_TIME_TEXT_MAX]);
 
 /* kube_infra.c: the Service that a Gateway (its JSON) has, or what its
- * spec.infrastructure asks for. */
+ * spec.infrastructure asks for; where nothing is asked for any more what was
+ * made is looked after.  round: whose part it is, or NULL. */
 void weir_kube_infrastructure(struct weir_kube_feed *feed,
-			      struct weir_str object);
-/* Of what the Service of a Gateway and its EndpointSlices say. */
-uint64_t weir_kube_service_hash(struct weir_kube_feed *feed,
-				const struct weir_gateway_verdict *verdict);
+			      struct weir_str object,
+			      struct weir_kube_round *round);
+/* Has it any of that? */
+bool weir_kube_wants_infra(const struct weir_object *gateway,
+			   const struct weir_gateway_verdict *verdict);
+/* Of what that says, and of what there is of it; 0: no memory. */
+uint64_t weir_kube_infra_hash(struct weir_kube_feed *feed,
+			      const struct weir_gateway_verdict *verdict);
+
+/* kube_round.c: the Gateway is looked at, by the writer.  Milliseconds until it
+ * is to be again; 0: when something changes. */
+uint64_t weir_kube_round_look(struct weir_kube_feed *feed,
+			      const struct weir_object *gateway,
+			      const struct weir_gateway_verdict *verdict,
+			      uint64_t key);
+void weir_kube_round_fini(struct weir_kube_feed *feed);
+/* A request of the round (NULL: of none) was asked for, or has ended. */
+void weir_kube_round_add(struct weir_kube_round *round);
+void weir_kube_round_end(struct weir_kube_round *round, bool is_good,
+			 bool is_away);
 
 /* kube_held.c: ports at Gateways' addresses that sockets of a node hold, told
  * by each agent with its Lease. */
 void weir_kube_held_say(struct weir_kube_feed *feed);
 void weir_kube_held_read(struct weir_kube_feed *feed);
 void weir_kube_held_fini(struct weir_kube_feed *feed);
+/* The status of a Gateway or ListenerSet, without the listeners whose ports are
+ * held. */
+void weir_kube_held_write(const struct weir_kube_feed *feed,
+			  const struct weir_object *object,
+			  const struct weir_gateway_verdict *verdict,
+			  bool is_programmed, struct weir_buf *out);
 
 /* kube_lan.c: which node has an address on the LAN. */
 void weir_kube_lan_init(struct weir_kube_feed *feed);

@@ -33,6 +33,7 @@ static void on_members(void *arg)
 
 	if (is_writer != f->was_writer) {
 		f->was_writer = is_writer;
+		f->n_terms += is_writer;
 		if (!is_writer) {
 			weir_kube_writer_drop(f->writer);
 		}
@@ -354,6 +355,7 @@ static void stop(struct weir_feed *feed)
 	struct weir_kube_feed *f = of(feed);
 
 	weir_kube_status_fini(f);
+	weir_kube_round_fini(f);
 	weir_kube_lan_fini(f);
 	weir_kube_held_fini(f);
 	if (f->client) {

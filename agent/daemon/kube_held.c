@@ -6,6 +6,7 @@
  * "192.0.2.1:80/tcp,[2001:db8::1]:53/udp".  The node's own addresses are said
  * there, too, for the endpoints of Gateways' Services.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -97,6 +98,111 @@ void weir_kube_held_read(struct weir_kube_feed *f)
 		}
 	}
 	f->held_hash = hash;
+}
+
+/* ------------------------------------------------------------------ status */
+
+static bool is_among(const struct weir_conflict *held, size_t n,
+		     const struct weir_gateway_verdict *v,
+		     const struct weir_listener_spec *spec)
+{
+	uint8_t proto = weir_str_is(spec->protocol, "UDP") ? IPPROTO_UDP
+							   : IPPROTO_TCP;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct weir_conflict *x = &held[i];
+
+		if (x->port_be != htons(spec->port) || x->proto != proto) {
+			continue;
+		}
+		for (uint32_t k = 0; k < v->n_addresses; k++) {
+			if (weir_ip_eq(&v->addresses[k], &x->addr)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* By a socket of this node, or of another.  v: who has the addresses. */
+static bool is_held(const struct weir_kube_feed *f,
+		    const struct weir_gateway_verdict *v,
+		    const struct weir_listener_spec *spec)
+{
+	return is_among(f->control->conflicts, f->control->n_conflicts, v,
+			spec) ||
+	       is_among(f->held, f->n_held, v, spec);
+}
+
+/* Its listeners, and the verdict of the Gateway at whose addresses they are. */
+static const struct weir_gateway_verdict *
+find_listeners(const struct weir_kube_feed *f, const struct weir_object *o,
+	       const struct weir_gateway_verdict *v,
+	       const struct weir_listener_spec **ret_listeners, size_t *ret_n)
+{
+	const struct weir_object_ref *parent;
+
+	if (o->kind == WEIR_KIND_GATEWAY && o->gateway) {
+		*ret_listeners = o->gateway->listeners;
+		*ret_n = o->gateway->n_listeners;
+		return v;
+	}
+	if (o->kind != WEIR_KIND_LISTENER_SET || !o->listener_set) {
+		return NULL;
+	}
+	*ret_listeners = o->listener_set->listeners;
+	*ret_n = o->listener_set->n_listeners;
+	parent = &o->listener_set->parent;
+	return weir_verdict_gateway(
+		&f->control->compiled.verdicts, WEIR_KIND_GATEWAY,
+		parent->ns.n ? parent->ns : o->ns, parent->name);
+}
+
+/* A port that a socket of a node holds at the Gateway's address is not taken
+ * from it; compile cannot know.  Of a ListenerSet the listener says so alone:
+ * the address is the Gateway's. */
+void weir_kube_held_write(const struct weir_kube_feed *f,
+			  const struct weir_object *o,
+			  const struct weir_gateway_verdict *found,
+			  bool is_programmed, struct weir_buf *out)
+{
+	static const char port_text[] = "a socket of the node holds this port "
+					"at the Gateway's address";
+	static const char whole_text[] = "a socket of the node holds a port of "
+					 "a listener at the address";
+	static const struct weir_fault held = {
+		"PortUnavailable", {port_text, sizeof(port_text) - 1}};
+	static const struct weir_fault not_usable = {
+		"AddressNotUsable", {whole_text, sizeof(whole_text) - 1}};
+	const struct weir_gateway_verdict *at = NULL;
+	const struct weir_listener_spec *spec = NULL;
+	_cleanup_free_ struct weir_listener_verdict *listeners = NULL;
+	struct weir_gateway_verdict v = *found;
+	size_t n = 0;
+
+	if (f->control->n_conflicts + f->n_held) {
+		at = find_listeners(f, o, found, &spec, &n);
+	}
+	if (!at) {
+		weir_status_gateway(&v, is_programmed, out);
+		return;
+	}
+	listeners = calloc(v.n_listeners + 1, sizeof(*listeners));
+	if (!listeners) {
+		out->error = -ENOMEM;
+		return;
+	}
+	for (uint32_t i = 0; i < v.n_listeners; i++) {
+		listeners[i] = v.listeners[i];
+		if (i < n && is_held(f, at, &spec[i])) {
+			listeners[i].accepted = &held;
+			if (o->kind == WEIR_KIND_GATEWAY) {
+				v.programmed = &not_usable;
+			}
+		}
+	}
+	v.listeners = listeners;
+	weir_status_gateway(&v, is_programmed, out);
 }
 
 void weir_kube_held_fini(struct weir_kube_feed *f)

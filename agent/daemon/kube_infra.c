@@ -24,6 +24,7 @@
 #include "json_view.h"
 #include "kube.h"
 #include "owned.h"
+#include "refs.h"
 
 #define SLICES "discovery.k8s.io/v1"
 #define LABEL "gateway.networking.k8s.io/gateway-name"
@@ -37,6 +38,7 @@ static const char *const balancer_members[] = {
 /* One object on its way. */
 struct owned {
 	struct weir_owned says; /* first */
+	struct weir_kube_round *round;
 	const char *kind;
 };
 
@@ -57,24 +59,39 @@ static void on_written(void *arg, const struct weir_kube_reply *reply,
 		       bool is_written)
 {
 	_cleanup_(free_owned) struct owned *o = arg;
+	bool is_theirs = !is_written && reply->error == -EEXIST;
 
-	if (!is_written && reply->error == -EEXIST) {
+	if (is_theirs) {
 		weir_warn("a %s of somebody else has the name of what a "
 			  "Gateway's infrastructure gets: it stays",
 			  o->kind);
 	}
+	/* 404: one that is not there has nothing to be taken from. */
+	weir_kube_round_end(o->round,
+			    is_written || is_theirs || weir_kube_is_ok(reply) ||
+				    reply->status == 404,
+			    reply->error != 0);
 }
 
 /* The Gateway as its JSON says. */
 struct gateway {
 	struct weir_kube_feed *feed;
+	struct weir_kube_round *round;
 	struct weir_str ns;
 	struct weir_str name;
 	struct weir_str uid;
 	struct weir_str labels; /* JSON objects */
 	struct weir_str annotations;
-	bool is_service;
+	bool may_make; /* it asks for them */
 };
+
+static bool has_member(struct weir_str map)
+{
+	struct weir_str name, value;
+	size_t pos = 0;
+
+	return weir_jview_next(map, &pos, &name, &value, NULL);
+}
 
 /* The members of a JSON object behind those that are there. */
 static void add_members(struct weir_buf *b, struct weir_str map)
@@ -96,6 +113,8 @@ static struct owned *begin_owned(const struct gateway *g, const char *suffix,
 	_cleanup_(free_owned) struct owned *o = calloc(1, sizeof(*o));
 
 	if (!o || g->uid.n >= sizeof(o->says.uid)) {
+		weir_kube_round_add(g->round);
+		weir_kube_round_end(g->round, false, false);
 		return NULL;
 	}
 	memcpy(o->says.uid, g->uid.p, g->uid.n);
@@ -119,7 +138,7 @@ static struct owned *begin_owned(const struct gateway *g, const char *suffix,
 
 /* Frees it. */
 static void write_owned(const struct gateway *g, struct owned *owned,
-			const char *suffix)
+			const char *suffix, bool may_make)
 {
 	_cleanup_(free_owned) struct owned *o = owned;
 	_cleanup_buf_ struct weir_buf path = {0};
@@ -136,17 +155,17 @@ static void write_owned(const struct gateway *g, struct owned *owned,
 	weir_buf_printf(&path, "/%.*s-weir%s", WEIR_STR_ARG(g->name), suffix);
 	weir_buf_add(&create_path, "", 1);
 	weir_buf_add(&path, "", 1);
-	if (path.error || create_path.error) {
-		return;
-	}
+	o->round = g->round;
+	weir_kube_round_add(o->round);
 	update.path = path.p;
 	/* Asked for no more: it stays, without labels, where it was made. */
-	update.create_path = g->is_service || g->labels.n || g->annotations.n
-				     ? create_path.p
-				     : NULL;
-	if (weir_kube_writer_update(g->feed->writer, &update) == 0) {
-		TAKE_PTR(o);
+	update.create_path = may_make && g->may_make ? create_path.p : NULL;
+	if (path.error || create_path.error ||
+	    weir_kube_writer_update(g->feed->writer, &update) < 0) {
+		weir_kube_round_end(o->round, false, false);
+		return;
 	}
+	TAKE_PTR(o);
 }
 
 static struct owned *begin_slice(const struct gateway *g, bool is_v4)
@@ -200,7 +219,7 @@ static void write_balanced(const struct gateway *g,
 		add_port(&o->says.spec, &v->ports[i], v->ports[i].port);
 	}
 	weir_buf_addz(&o->says.spec, "]");
-	write_owned(g, o, "");
+	write_owned(g, o, "", true);
 }
 
 /* The nodes' addresses of a family, as their Leases say. */
@@ -235,10 +254,13 @@ static bool add_nodes(const struct weir_kube_feed *f, struct weir_buf *b,
 	return has_one;
 }
 
+/* A slice without an endpoint is not made, but where there is one it is said:
+ * DNS and kube-proxy would send to what is gone. */
 static void write_nodes(const struct gateway *g,
 			const struct weir_gateway_verdict *v, bool is_v4)
 {
 	_cleanup_(free_owned) struct owned *o = begin_slice(g, is_v4);
+	_cleanup_buf_ struct weir_buf others = {0};
 	bool has_port = false, has_node;
 
 	if (!o) {
@@ -256,27 +278,17 @@ static void write_nodes(const struct gateway *g,
 			has_port = true;
 		}
 	}
+	/* The Service is not there (yet), or no node has said its addresses:
+	 * what is true is not known. */
+	if ((v->n_ports && !has_port) ||
+	    (!add_nodes(g->feed, &others, true) &&
+	     !add_nodes(g->feed, &others, false))) {
+		return;
+	}
 	weir_buf_addz(&o->says.rest, "],\"endpoints\":[");
-	has_node = add_nodes(g->feed, &o->says.rest, is_v4);
+	has_node = has_port && add_nodes(g->feed, &o->says.rest, is_v4);
 	weir_buf_addz(&o->says.rest, "]");
-	if (has_port && has_node) {
-		write_owned(g, TAKE_PTR(o), is_v4 ? "-v4" : "-v6");
-	}
-}
-
-uint64_t weir_kube_service_hash(struct weir_kube_feed *f,
-				const struct weir_gateway_verdict *v)
-{
-	_cleanup_buf_ struct weir_buf text = {0};
-
-	for (uint32_t i = 0; i < v->n_ports; i++) {
-		add_port(&text, &v->ports[i], v->ports[i].node_port);
-	}
-	add_nodes(f, &text, true);
-	add_nodes(f, &text, false);
-	return text.error ? 0
-			  : weir_str_hash(weir_buf_str(&text),
-					  (uint64_t)v->id.generation + 1);
+	write_owned(g, TAKE_PTR(o), is_v4 ? "-v4" : "-v6", has_node);
 }
 
 static void write_service(const struct gateway *g)
@@ -285,7 +297,7 @@ static void write_service(const struct gateway *g)
 
 	if (o) {
 		weir_buf_addz(&o->says.spec, "\"clusterIP\":\"None\"");
-		write_owned(g, o, "");
+		write_owned(g, o, "", true);
 	}
 }
 
@@ -299,7 +311,7 @@ static void write_slice(const struct gateway *g,
 		return;
 	}
 	weir_buf_addz(&o->says.rest, ",\"endpoints\":[");
-	for (uint32_t i = 0; v && i < v->n_addresses; i++) {
+	for (uint32_t i = 0; i < v->n_addresses; i++) {
 		char text[WEIR_ADDR_TEXT_MAX];
 
 		if (weir_ip_is_v4(&v->addresses[i]) == is_v4) {
@@ -311,18 +323,79 @@ static void write_slice(const struct gateway *g,
 		}
 	}
 	weir_buf_addz(&o->says.rest, "]");
-	if (has_one) {
-		write_owned(g, TAKE_PTR(o), is_v4 ? "-v4" : "-v6");
+	write_owned(g, TAKE_PTR(o), is_v4 ? "-v4" : "-v6", has_one);
+}
+
+/* A longer name, or one with dots, names no Service. */
+static bool can_have_service(struct weir_str name)
+{
+	return name.n && name.n <= WEIR_GATEWAY_NAME_MAX &&
+	       weir_str_find(name, '.') < 0;
+}
+
+bool weir_kube_wants_infra(const struct weir_object *o,
+			   const struct weir_gateway_verdict *v)
+{
+	return can_have_service(o->name) &&
+	       (v->wants_service ||
+		(o->gateway && weir_gateway_has_infra(o->gateway)));
+}
+
+/* Which of the three are there: one that goes makes another hash. */
+static void add_there(const struct weir_kube_feed *f,
+		      const struct weir_verdict_id *id, struct weir_buf *text)
+{
+	static const char *const suffixes[] = {"", "-v4", "-v6"};
+
+	for (size_t i = 0; i < 3; i++) {
+		char name[WEIR_GATEWAY_NAME_MAX + 16];
+		struct weir_kube_meta meta;
+		int n = snprintf(name, sizeof(name), "%.*s-weir%s",
+				 WEIR_STR_ARG(id->name), suffixes[i]);
+
+		if (weir_kube_source_find(
+			    f->source,
+			    i ? WEIR_KIND_ENDPOINT_SLICE : WEIR_KIND_SERVICE,
+			    id->ns, (struct weir_str){name, (size_t)n},
+			    &meta) == 0) {
+			weir_buf_printf(text, "%zu,", i);
+		}
 	}
 }
 
-void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object)
+uint64_t weir_kube_infra_hash(struct weir_kube_feed *f,
+			      const struct weir_gateway_verdict *v)
+{
+	_cleanup_buf_ struct weir_buf text = {0};
+
+	/* Another writer may have written meanwhile. */
+	weir_buf_printf(&text, "%u %lld ", f->n_terms,
+			(long long)v->id.generation);
+	if (v->wants_service) {
+		for (uint32_t i = 0; i < v->n_ports; i++) {
+			add_port(&text, &v->ports[i], v->ports[i].node_port);
+		}
+		add_nodes(f, &text, true);
+		add_nodes(f, &text, false);
+	} else {
+		for (uint32_t i = 0; i < v->n_addresses; i++) {
+			weir_buf_add(&text, (const char *)&v->addresses[i],
+				     sizeof(v->addresses[i]));
+		}
+	}
+	add_there(f, &v->id, &text);
+	return text.error ? 0 : weir_str_hash(weir_buf_str(&text), 1);
+}
+
+void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object,
+			      struct weir_kube_round *round)
 {
 	struct weir_str metadata = weir_jview_member(object, "metadata");
 	struct weir_str infra = weir_jview_path(object, "spec",
 						"infrastructure", NULL);
 	struct gateway g = {
 		.feed = f,
+		.round = round,
 		.ns = weir_jview_text(weir_jview_member(metadata, "namespace")),
 		.name = weir_jview_text(weir_jview_member(metadata, "name")),
 		.uid = weir_jview_text(weir_jview_member(metadata, "uid")),
@@ -332,13 +405,13 @@ void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object)
 		&f->control->compiled.verdicts, WEIR_KIND_GATEWAY, g.ns,
 		g.name);
 
-	/* A longer name, or one with dots, names no Service. */
-	if (g.name.n == 0 || g.name.n > WEIR_GATEWAY_NAME_MAX ||
-	    weir_str_find(g.name, '.') >= 0) {
+	/* Without a verdict it is another controller's. */
+	if (!v || !can_have_service(g.name)) {
 		return;
 	}
-	g.is_service = v && v->wants_service;
-	if (g.is_service) {
+	g.may_make = v->wants_service || has_member(g.labels) ||
+		     has_member(g.annotations);
+	if (v->wants_service) {
 		write_balanced(&g, v);
 		write_nodes(&g, v, true);
 		write_nodes(&g, v, false);

@@ -8,11 +8,9 @@
  * status is kept.  Only the writer of the cluster does so, and only what all
  * live agents have applied, unless that takes too long.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "addr.h"
 #include "cleanup.h"
 #include "kube.h"
 
@@ -21,7 +19,6 @@
 #define SYNC_SHARE 20     /* a look takes no more of the time than 1 in 20 */
 #define SYNC_AHEAD_MS 250 /* on the average: one change waits for nothing */
 #define PATIENCE_MS 3000  /* for agents that do not acknowledge */
-#define SERVICE_MS 5000   /* until a Service that was made is seen */
 #define ECHO_MS 5000      /* until a written status is seen again; doubled */
 #define GONE_MS 500       /* until another state is seen; likewise */
 #define TRIES_MAX 7       /* doublings: 10 minutes, 1 minute */
@@ -39,8 +36,8 @@ struct record {
 	uint64_t waiting_ms; /* for agents, since; 0: not */
 	int64_t generation;  /* written last */
 	uint64_t event;      /* hash of the Event sent last */
-	uint64_t service;    /* weir_kube_service_hash() as seen to */
-	uint64_t service_ms;
+	int64_t tidied;      /* generation; of a Gateway without infra */
+	struct weir_kube_infra infra;
 	uint32_t pace_ms;
 	uint32_t mark;
 	uint32_t refused; /* mark of the sync that found its state refused */
@@ -59,6 +56,7 @@ struct weir_status_update {
 	const char *event_reason; /* NULL: nothing to tell */
 	struct weir_buf event_message;
 	bool is_warning;
+	bool has_infra;
 };
 
 /* Seeded: nobody can make two names meet. */
@@ -89,6 +87,14 @@ static struct record *get_record(struct weir_kube_feed *f, uint64_t key)
 		weir_free_ptr(&r);
 	}
 	return r;
+}
+
+struct weir_kube_infra *weir_kube_status_infra(const struct weir_kube_feed *f,
+					       uint64_t key)
+{
+	struct record *r = find_record(f, key);
+
+	return r ? &r->infra : NULL;
 }
 
 /* Of objects that are gone. */
@@ -141,10 +147,11 @@ static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 	u->result = r == -ESTALE ? WEIR_KUBE_STALE
 		    : r == 0     ? WEIR_KUBE_UNCHANGED
 				 : WEIR_KUBE_FAILED; /* if it is not written */
-	if (u->kind == WEIR_KIND_GATEWAY && r >= 0 && record &&
-	    record->generation != u->generation && !record->service) {
-		record->generation = u->generation;
-		weir_kube_infrastructure(u->feed, object);
+	/* What it was given when it asked for it. */
+	if (u->kind == WEIR_KIND_GATEWAY && r >= 0 && record && !u->has_infra &&
+	    record->tidied != u->generation) {
+		record->tidied = u->generation;
+		weir_kube_infrastructure(u->feed, object, NULL);
 	}
 	if (r == 1 && u->event_reason && record) {
 		uint64_t hash = weir_str_hash(weir_buf_str(&u->event_message),
@@ -246,81 +253,6 @@ struct look {
 	bool is_programmed;
 };
 
-static bool is_among(const struct weir_conflict *held, size_t n,
-		     const struct weir_gateway_verdict *v,
-		     const struct weir_listener_spec *spec)
-{
-	uint8_t proto = weir_str_is(spec->protocol, "UDP") ? IPPROTO_UDP
-							   : IPPROTO_TCP;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct weir_conflict *x = &held[i];
-
-		if (x->port_be != htons(spec->port) || x->proto != proto) {
-			continue;
-		}
-		for (uint32_t k = 0; k < v->n_addresses; k++) {
-			if (weir_ip_eq(&v->addresses[k], &x->addr)) {
-				return true;
-			}
-		}
-	}
-	return false;
-}
-
-/* By a socket of this node, or of another. */
-static bool is_held(const struct weir_kube_feed *f,
-		    const struct weir_gateway_verdict *v,
-		    const struct weir_listener_spec *spec)
-{
-	return is_among(f->control->conflicts, f->control->n_conflicts, v,
-			spec) ||
-	       is_among(f->held, f->n_held, v, spec);
-}
-
-/* A port that a socket of a node holds at the Gateway's address is not taken
- * from it; compile cannot know. */
-static void write_gateway(const struct look *l, struct weir_buf *out)
-{
-	static const char port_text[] = "a socket of the node holds this port "
-					"at the Gateway's address";
-	static const char whole_text[] = "a socket of the node holds a port of "
-					 "a listener at the address";
-	static const struct weir_fault held = {
-		"PortUnavailable", {port_text, sizeof(port_text) - 1}};
-	static const struct weir_fault not_usable = {
-		"AddressNotUsable", {whole_text, sizeof(whole_text) - 1}};
-	const struct weir_gateway_verdict *found = l->verdict;
-	const struct weir_gateway_spec *spec = l->object->gateway;
-	_cleanup_free_ struct weir_listener_verdict *listeners = NULL;
-	struct weir_gateway_verdict v;
-
-	if (!found) {
-		return; /* only lists are written without one: look_at() */
-	}
-	v = *found;
-	if (l->object->kind != WEIR_KIND_GATEWAY || !spec ||
-	    l->f->control->n_conflicts + l->f->n_held == 0) {
-		weir_status_gateway(&v, l->is_programmed, out);
-		return;
-	}
-	listeners = calloc(v.n_listeners + 1, sizeof(*listeners));
-	if (!listeners) {
-		out->error = -ENOMEM;
-		return;
-	}
-	for (uint32_t i = 0; i < v.n_listeners; i++) {
-		listeners[i] = v.listeners[i];
-		if (i < spec->n_listeners &&
-		    is_held(l->f, &v, &spec->listeners[i])) {
-			listeners[i].accepted = &held;
-			v.programmed = &not_usable;
-		}
-	}
-	v.listeners = listeners;
-	weir_status_gateway(&v, l->is_programmed, out);
-}
-
 static void write_class(const struct look *l, struct weir_buf *out)
 {
 	_cleanup_buf_ struct weir_buf message = {0};
@@ -338,7 +270,11 @@ static void write_desired(const struct look *l, struct weir_buf *out)
 		break;
 	case WEIR_KIND_GATEWAY:
 	case WEIR_KIND_LISTENER_SET:
-		write_gateway(l, out);
+		/* Only lists are written without one: look_at(). */
+		if (l->verdict) {
+			weir_kube_held_write(l->f, l->object, l->verdict,
+					     l->is_programmed, out);
+		}
 		break;
 	case WEIR_KIND_BACKEND_TLS_POLICY:
 		weir_status_policy(l->verdict, out);
@@ -429,6 +365,8 @@ static void update(const struct look *l, struct record *record)
 	u->result = WEIR_KUBE_FAILED; /* where nothing else is known */
 	write_desired(l, &u->desired);
 	choose_event(l, u);
+	u->has_infra = u->kind == WEIR_KIND_GATEWAY && l->verdict &&
+		       weir_kube_wants_infra(l->object, l->verdict);
 	if (begin_update(f, u, l->object) < 0) {
 		free_update(u);
 		return;
@@ -565,86 +503,6 @@ static const void *verdict_of(const struct weir_verdicts *v,
 	}
 }
 
-/* The Gateway is read, as its Service needs its uid, and not written. */
-static int merge_service(void *arg, struct weir_str object,
-			 struct weir_buf *out)
-{
-	struct weir_status_update *u = arg;
-
-	(void)out;
-	weir_kube_infrastructure(u->feed, object);
-	return 0;
-}
-
-static void on_service(void *arg, const struct weir_kube_reply *reply,
-		       bool is_written)
-{
-	struct weir_status_update *u = arg;
-	struct weir_kube_feed *f = u->feed;
-
-	(void)reply;
-	(void)is_written;
-	free_update(u);
-	weir_kube_status_changed(f); /* of those that found no room */
-}
-
-/* Its Service follows listeners and nodes; what failed, or was taken away, is
- * made again after a while. */
-static void see_to_service(struct weir_kube_feed *f,
-			   const struct weir_object *o,
-			   const struct weir_gateway_verdict *v)
-{
-	struct record *record = get_record(f, key_of(f, o));
-	uint64_t hash = weir_kube_service_hash(f, v);
-	_cleanup_buf_ struct weir_buf path = {0};
-	struct weir_kube_update update = {.merge = merge_service,
-					  .fn = on_service};
-	struct weir_status_update *u;
-	bool is_missing = false, is_same;
-
-	for (uint32_t i = 0; i < v->n_ports; i++) {
-		is_missing |= !v->ports[i].node_port;
-	}
-	is_same = record && record->service == hash;
-	if (!record || (is_same && !is_missing)) {
-		return;
-	}
-	if (is_same) {
-		uint64_t since = weir_now_ms() - record->service_ms;
-
-		/* Said at each look: another one may have moved the timer. */
-		if (since < SERVICE_MS) {
-			look_again(f, SERVICE_MS - since);
-			return;
-		}
-	}
-	if (f->n_updates >= UPDATES_MAX ||
-	    weir_kube_source_path(f->source, o->kind, o->ns, o->name, "",
-				  &path) < 0) {
-		return;
-	}
-	weir_buf_add(&path, "", 1);
-	u = path.error ? NULL : calloc(1, sizeof(*u));
-	if (!u) {
-		return;
-	}
-	u->next = f->updates;
-	f->updates = u;
-	f->n_updates++;
-	u->feed = f;
-	update.path = path.p;
-	update.put_path = path.p;
-	update.arg = u;
-	update.key = key_of(f, o) + 1; /* beside one of its status */
-	if (weir_kube_writer_update(f->writer, &update) < 0) {
-		free_update(u);
-		return;
-	}
-	record->service = hash;
-	record->service_ms = weir_now_ms();
-	look_again(f, SERVICE_MS);
-}
-
 /* Its present state: the store has what it said before. */
 static bool is_refused(const struct weir_kube_feed *f, uint64_t key)
 {
@@ -658,6 +516,7 @@ static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
 {
 	struct look l = {.f = f, .object = o, .key = key_of(f, o)};
 	struct weir_kube_meta meta;
+	uint64_t again_ms;
 
 	if (weir_kube_source_find(f->source, o->kind, o->ns, o->name, &meta) <
 	    0) {
@@ -679,8 +538,11 @@ static void look_at(struct weir_kube_feed *f, const struct weir_object *o)
 	}
 	compare(&l, &meta);
 	if (o->kind == WEIR_KIND_GATEWAY && l.verdict &&
-	    ((const struct weir_gateway_verdict *)l.verdict)->wants_service) {
-		see_to_service(f, o, l.verdict);
+	    weir_kube_wants_infra(o, l.verdict)) {
+		again_ms = weir_kube_round_look(f, o, l.verdict, l.key);
+		if (again_ms) {
+			look_again(f, again_ms);
+		}
 	}
 }
 

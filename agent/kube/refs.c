@@ -109,9 +109,10 @@ static void gateway(const struct visit *v, const struct weir_gateway_spec *spec)
 	char name[sizeof(WEIR_GATEWAY_SERVICE) + WEIR_GATEWAY_NAME_MAX];
 	struct weir_str gateway = v->object->name;
 
-	/* Of a class whose Gateways have a Service; nobody else has the name.
-	 */
-	if (gateway.n <= WEIR_GATEWAY_NAME_MAX && spec->n_addresses == 0) {
+	/* Of a class whose Gateways have a Service, or of this one's
+	 * infrastructure; nobody else has the name. */
+	if (gateway.n <= WEIR_GATEWAY_NAME_MAX &&
+	    (spec->n_addresses == 0 || weir_gateway_has_infra(spec))) {
 		service(v, v->object->ns,
 			(struct weir_str){
 				name,

@@ -17,4 +17,10 @@ typedef void (*weir_ref_fn)(void *arg, enum weir_kind kind, struct weir_str ns,
 void weir_kube_refs(const struct weir_object *object, weir_ref_fn fn,
 		    void *arg);
 
+/* Does spec.infrastructure ask for a Service? */
+static inline bool weir_gateway_has_infra(const struct weir_gateway_spec *spec)
+{
+	return spec->infra_labels.n || spec->infra_annotations.n;
+}
+
 #endif

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin service -nodes 3 -kube-proxy
 build=$(realpath "${WEIR_BUILD:-build}")
-tap_plan 21
+tap_plan 24
 
 gateway() { # NAME PORT
 	cat <<-END
@@ -188,9 +188,27 @@ tap_ok $? 'its ports follow the listeners, its ClusterIP stays'
 wait_until 15 says 2 "http://$cluster_ip:8088/" one
 tap_ok $? 'and the new one is served'
 
+endpoints() { # NAME
+	field endpointslice "$1" '{.addressType}:{.endpoints[*].addresses[0]}' 2>/dev/null
+}
+has_endpoints() { # NAME WANT
+	[[ "$(endpoints "$1")" == "$2" ]]
+}
+kubectl delete endpointslice one-weir-v4 >/dev/null
+wait_until 10 has_endpoints one-weir-v4 "IPv4:$node1 $node2"
+tap_ok $? 'endpoints that are deleted are made again'
+
 [[ "$(field service taken-weir '{.spec.ports[*].port}')" == 1234 &&
 	"$(programmed taken)" == False/AddressNotAssigned ]]
 tap_ok $? 'a Service of somebody else with the name is left alone'
+kubectl patch gateway two --type=merge -p '{"spec":{"listeners":[
+	{"name":"web","port":80,"protocol":"example.com/odd"}]}}' >/dev/null
+wait_until 10 has_endpoints two-weir-v4 IPv4:
+tap_ok $? 'a Gateway without a listener that is served has no endpoints'
+kubectl patch gateway two --type=merge -p '{"spec":{"listeners":[
+	{"name":"web","port":80,"protocol":"HTTP"}]}}' >/dev/null
+wait_until 10 has_endpoints two-weir-v4 "IPv4:$node1 $node2"
+tap_ok $? 'until it has one'
 kubectl delete gateway two >/dev/null
 gone() {
 	! kubectl get service two-weir >/dev/null 2>&1

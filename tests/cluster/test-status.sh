@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 
 cluster_begin status -nodes 1
-tap_plan 37
+tap_plan 47
 
 controller=weir.dev/gateway-controller
 json() { # KIND NAME JSONPATH
@@ -214,6 +214,51 @@ becomes 'which follow it' service named-weir .metadata.annotations.c f
 tap_is 'a Service of somebody else is left alone' \
 	"$(json service taken-weir .metadata.labels.mine)" yes
 
+kubectl delete service taken-weir >/dev/null
+becomes 'until it is gone' service taken-weir .metadata.labels.mine no
+
+# Addresses of a pool come and go without an edit of the Gateway.
+pool() { # ADDRESSES
+	cat <<-END
+		apiVersion: v1
+		kind: ConfigMap
+		metadata: {name: pool, namespace: default}
+		data: {addresses: '$1'}
+	END
+}
+pool 10.2.0.1-10.2.0.9 | kubectl apply -f - >/dev/null
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: pooled}
+spec:
+  controllerName: weir.dev/gateway-controller
+  parametersRef: {group: "", kind: ConfigMap, name: pool, namespace: default}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: pooled, namespace: default}
+spec:
+  gatewayClassName: pooled
+  infrastructure: {labels: {a: b}}
+  listeners: [{name: web, port: 80, protocol: HTTP}]
+END
+becomes 'a Gateway with an address of a pool has it in its endpoints' \
+	endpointslice pooled-weir-v4 '.endpoints[*].addresses[*]' 10.2.0.1
+pool 10.2.1.1-10.2.1.9 | kubectl apply -f - >/dev/null
+becomes 'which follow the pool' \
+	endpointslice pooled-weir-v4 '.endpoints[*].addresses[*]' 10.2.1.1
+pool fd00:2::1-fd00:2::9 | kubectl apply -f - >/dev/null
+becomes 'also to the other family' \
+	endpointslice pooled-weir-v6 '.endpoints[*].addresses[*]' fd00:2::1
+becomes 'nobody is sent to what is gone' endpointslice pooled-weir-v4 \
+	'.addressType}:{.endpoints[*].addresses[*]' IPv4:
+kubectl delete service/pooled-weir endpointslice/pooled-weir-v6 >/dev/null
+becomes 'a Service that is deleted is made again' \
+	service pooled-weir .metadata.labels.a b
+becomes 'and its endpoints' \
+	endpointslice pooled-weir-v6 '.endpoints[*].addresses[*]' fd00:2::1
+
 # ------------------------------- never in the way of what the node itself does
 kubectl apply -f - >/dev/null <<'END'
 apiVersion: gateway.networking.k8s.io/v1
@@ -238,6 +283,32 @@ tap_is 'which its listener says' \
 	PortUnavailable
 kubectl get gateway greedy >/dev/null
 tap_ok $? 'and the API server answers'
+kubectl patch gateway greedy --type=merge -p '{"spec":{
+ "allowedListeners":{"namespaces":{"from":"Same"}},
+ "listeners":[{"name":"free","port":6480,"protocol":"TCP"}]}}' >/dev/null
+kubectl apply -f - >/dev/null <<'END'
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: late, namespace: default}
+spec:
+  parentRef: {name: greedy}
+  listeners:
+  - {name: api, port: 6443, protocol: TCP}
+  - {name: free, port: 6481, protocol: TCP}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: {name: late, namespace: default}
+spec:
+  parentRefs: [{group: gateway.networking.k8s.io, kind: ListenerSet, name: late}]
+  rules: [{backendRefs: [{name: web, port: 80}]}]
+END
+becomes 'nor by a ListenerSet' listenerset late \
+	".status.listeners[0]$(condition Accepted reason)" PortUnavailable
+tap_is 'whose listener is not programmed' \
+	"$(json listenerset late ".status.listeners[0]$(condition Programmed status)")" False
+becomes 'the Gateway and the other listener are' listenerset late \
+	".status.listeners[1]$(condition Programmed status)" True
 # shellcheck disable=SC2016 # expanded there
 on 1 bash -c '"$WEIR_BUILD/weirctl" status --admin "$NODE_DIR/admin.sock"' |
 	grep -q '^server     https://.*, this agent writes status$'
