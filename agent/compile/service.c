@@ -148,7 +148,7 @@ static struct ir_service *load_service(struct ir *c, struct weir_str ns,
 	struct ir_service *s = c->services;
 	size_t n;
 
-	if (c->error || !o || !o->service) {
+	if (c->error || !s || !o || !o->service) {
 		return NULL;
 	}
 	if (c->services_left == 0) {
