@@ -250,6 +250,10 @@ __noinline int weir_insert(void)
 	if (!d) {
 		return BEGIN_PASS;
 	}
+	if (d->has_snat) {
+		/* Of FORWARD, but another half may have to make that again. */
+		d->state |= WEIR_FLOW_SNATTED;
+	}
 	r = add_reverse(d);
 	if (r) {
 		return no_flow(r); /* what is at the key is somebody else's */
@@ -260,9 +264,6 @@ __noinline int weir_insert(void)
 		r = add_snat(d);
 	}
 	fill(d, WEIR_FLOW_FORWARD);
-	if (d->has_snat) {
-		d->f.state |= WEIR_FLOW_SNATTED;
-	}
 	d->f.to.saddr = d->pkt.key.from.saddr;
 	d->f.to.sport_be = sport_be;
 	d->f.to.daddr = d->choice.addr;

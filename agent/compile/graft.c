@@ -200,6 +200,19 @@ static int add_verdict(struct weir_compiled *compiled,
 	return 0;
 }
 
+/* Does a route wait for a KIngress, one that no listener took included? */
+static bool has_waiting(const struct weir_diags *diags)
+{
+	for (size_t i = 0; i < diags->n; i++) {
+		if (weir_str_is(diags->v[i].reason, "Unready") &&
+		    !weir_str_is(diags->v[i].kind,
+				 weir_kind_text(WEIR_KIND_KINGRESS))) {
+			return true;
+		}
+	}
+	return diags->is_lossy;
+}
+
 int weir_ir_graft(struct weir_store *store,
 		  const struct weir_compile_options *options,
 		  const struct weir_object *king,
@@ -217,7 +230,7 @@ int weir_ir_graft(struct weir_store *store,
 		return r;
 	}
 	/* What is served at addresses of before, for a while. */
-	if (compiled->verdicts.n_formers ||
+	if (compiled->verdicts.n_formers || has_waiting(&compiled->diags) ||
 	    !weir_plan_has_room(compiled->verdicts.n_kings, 1)) {
 		return -EAGAIN;
 	}

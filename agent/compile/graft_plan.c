@@ -320,6 +320,14 @@ static bool is_known_revision(const struct graft *g, uint32_t group)
 	return false;
 }
 
+/* Another KIngress names its Service already, if at another port. */
+static bool has_service(const struct graft *g, uint32_t group)
+{
+	const struct weir_group *v = weir_plan_at(g->to, g->to->groups);
+
+	return v[group].object < g->before->objects.n;
+}
+
 /* -------------------------------------------------------------------- rules */
 
 static int move_refs(const struct graft *g, struct weir_span s)
@@ -335,7 +343,7 @@ static int move_refs(const struct graft *g, struct weir_span s)
 			return -EAGAIN;
 		}
 		group = g->groups[v[i].group];
-		if ((group < g->before->groups.n || !is_woken ||
+		if ((has_service(g, group) || !is_woken ||
 		     g->revisions[v[i].revision - 1] <
 			     g->before->revisions.n) &&
 		    is_known_revision(g, group) != is_woken) {

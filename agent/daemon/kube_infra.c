@@ -407,6 +407,9 @@ void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object,
 
 	/* Without a verdict it is another controller's. */
 	if (!v || !can_have_service(g.name)) {
+		/* Nor is it remembered as written. */
+		weir_kube_round_add(round);
+		weir_kube_round_end(round, false, true);
 		return;
 	}
 	g.may_make = v->wants_service || has_member(g.labels) ||

@@ -105,9 +105,12 @@ static uint32_t choose_interface(const struct weir_netdevs *s,
 		const struct weir_netdev *d = weir_netdev_find(s->devs, s->n,
 							       net->ifindex);
 
-		/* Of any interface: lo and dummies have addresses that the
-		 * kernel answers for as well. */
-		a->is_of_node |= weir_ip_eq(&net->ip, &a->ip);
+		/* The kernel answers ARP for addresses of any interface, and
+		 * solicitations for those of the one that hears them alone
+		 * (ndisc_recv_ns()). */
+		a->is_of_node |= weir_ip_eq(&net->ip, &a->ip) &&
+				 (weir_ip_is_v4(&a->ip) ||
+				  (d && d->is_external));
 		if (!d || !is_lan(d) || !weir_netaddr_covers(net, &a->ip) ||
 		    (ifindex && net->len <= len)) {
 			continue;

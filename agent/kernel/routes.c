@@ -80,6 +80,7 @@ static void prefixes_sort(struct prefixes *s)
 #define HEARD_MS 50
 
 struct weir_routes {
+	bool is_in_force;       /* wanted is of a plan */
 	struct prefixes wanted; /* by the plan in force, sorted */
 	struct prefixes next;   /* by one that is about to be, likewise */
 	struct prefixes failed; /* of the last try, sorted: it was said */
@@ -329,6 +330,7 @@ void weir_routes_apply(const struct weir_kernel *kernel)
 	prefixes_fini(&routes->wanted);
 	routes->wanted = routes->next;
 	routes->next = (struct prefixes){};
+	routes->is_in_force = true;
 	weir_routes_recheck(kernel);
 }
 
@@ -338,8 +340,8 @@ void weir_routes_recheck(const struct weir_kernel *kernel)
 	_cleanup_(prefixes_fini) struct prefixes failed = {};
 	int r;
 
-	if (!routes) {
-		return;
+	if (!routes || !routes->is_in_force) {
+		return; /* what an agent before this one made stays */
 	}
 	r = apply(&routes->wanted, &routes->failed, &failed);
 	if (r < 0 && !failed.n && r != routes->error) {

@@ -12,7 +12,7 @@
 #include "cleanup.h"
 
 #define DEADLINE_MS 5000 /* of a request */
-#define HOLD_MS 5000     /* from when it was named, whenever it is asked for */
+#define HOLD_MS 5000     /* of a plan, whatever is named meanwhile */
 
 static void begin(struct weir_lookup *l);
 
@@ -21,24 +21,25 @@ static struct weir_reflector *reflector_of(const struct weir_lookup *l)
 	return &l->source->reflectors[l->kind];
 }
 
+/* For all there is one timer, from the first: thousands may be named at once,
+ * and more all the time. */
 static void hold(struct weir_lookup *l)
 {
+	struct weir_kube_source *s = l->source;
+
 	l->is_holding = true;
-	l->source->n_holding++;
+	if (!s->n_holding++) {
+		weir_loop_arm(s->options.loop, &s->hold,
+			      s->options.hold_ms ? s->options.hold_ms
+						 : HOLD_MS);
+	}
 }
 
-/* For all there is one timer: thousands may be named at once. */
+/* Until it is answered or has failed: each request has its deadline. */
 static void promise(struct weir_lookup *l)
 {
-	struct weir_kube_source *s = l->source;
-	uint32_t ms = s->options.hold_ms ? s->options.hold_ms : HOLD_MS;
-
 	l->is_promised = true;
-	l->promised_until_ms = weir_now_ms() + ms;
-	s->n_promised++;
-	if (!s->hold.due_ms) {
-		weir_loop_arm(s->options.loop, &s->hold, ms);
-	}
+	l->source->n_promised++;
 }
 
 static void release(struct weir_lookup *l)
@@ -50,6 +51,9 @@ static void release(struct weir_lookup *l)
 	}
 	s->n_holding -= l->is_holding;
 	s->n_promised -= l->is_promised;
+	if (!s->n_holding) {
+		weir_loop_disarm(s->options.loop, &s->hold);
+	}
 	l->is_holding = false;
 	l->is_promised = false;
 }
@@ -57,22 +61,14 @@ static void release(struct weir_lookup *l)
 void weir_lookup_on_hold(struct weir_timer *timer)
 {
 	struct weir_kube_source *s = timer->arg;
-	uint64_t now_ms = weir_now_ms();
-	uint64_t next_ms = 0;
 
 	for (struct weir_lookup *l = s->lookups; l; l = l->next) {
-		if (!l->is_promised) {
-			continue;
-		}
-		if (l->promised_until_ms <= now_ms) {
-			release(l);
-		} else if (!next_ms || l->promised_until_ms < next_ms) {
-			next_ms = l->promised_until_ms;
-		}
+		l->has_held |= l->is_holding;
+		l->is_holding = false;
 	}
-	if (next_ms) {
-		weir_loop_arm(s->options.loop, timer, next_ms - now_ms);
-	}
+	s->n_holding = 0;
+	s->is_overdue = true;
+	weir_source_changed(s);
 }
 
 static void stop(struct weir_lookup *l)
@@ -232,7 +228,7 @@ void weir_lookup_await(struct weir_kube_source *s, enum weir_kind kind,
 {
 	struct weir_lookup *l = find(s, kind, ns, name);
 
-	if (l && l->is_promised && !l->is_holding) {
+	if (l && l->is_promised && !l->is_holding && !l->has_held) {
 		hold(l);
 	}
 }
@@ -241,6 +237,7 @@ void weir_lookup_begin(struct weir_kube_source *s, enum weir_kind kind,
 		       struct weir_str ns, struct weir_str name,
 		       bool is_awaited)
 {
+	struct weir_lookup **tail = &s->lookups;
 	struct weir_lookup *l = find(s, kind, ns, name);
 
 	if (l) {
@@ -255,8 +252,10 @@ void weir_lookup_begin(struct weir_kube_source *s, enum weir_kind kind,
 	l->ns = strndup(ns.n ? ns.p : "", ns.n);
 	l->name = strndup(name.n ? name.p : "", name.n);
 	l->retry = (struct weir_timer){.fn = on_retry, .arg = l};
-	l->next = s->lookups;
-	s->lookups = l;
+	while (*tail) {
+		tail = &(*tail)->next;
+	}
+	*tail = l; /* the first that is named is the first that is asked for */
 	if (!l->ns || !l->name) {
 		drop(l);
 		return;

@@ -57,7 +57,7 @@ struct weir_lookup {
 	uint32_t failures;
 	bool is_holding;  /* no plan is compiled before it is answered */
 	bool is_promised; /* none is said to be in force before */
-	uint64_t promised_until_ms; /* neither is so from then on */
+	bool has_held;    /* a plan, for as long as one may be */
 };
 
 struct weir_discovery {
@@ -87,6 +87,7 @@ struct weir_kube_source {
 	uint32_t n_lookups; /* in flight */
 	uint32_t n_holding;
 	uint32_t n_promised;
+	bool is_overdue;        /* the next plan waits for nothing that holds */
 	struct weir_timer hold; /* armed: before the next of them is no more */
 	uint64_t random;
 	struct weir_arena diag_arena; /* the list that was asked for */

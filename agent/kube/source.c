@@ -57,6 +57,7 @@ static void on_changed(struct weir_timer *timer)
 		weir_loop_arm(s->options.loop, &s->unwanted, UNWANTED_MS);
 	}
 	s->options.on_change(s->options.arg);
+	s->is_overdue = false;
 }
 
 /* Later than at once: a route that is edited back and forth finds its Services
@@ -276,7 +277,8 @@ int weir_kube_source_start(struct weir_kube_source *source)
 
 bool weir_kube_source_is_synced(const struct weir_kube_source *source)
 {
-	if (!source->names_are_known || source->n_holding) {
+	if (!source->names_are_known ||
+	    (source->n_holding && !source->is_overdue)) {
 		return false;
 	}
 	for (size_t k = 0; k < _WEIR_KIND_MAX; k++) {

@@ -126,8 +126,9 @@ static void on_program(struct weir_io *io, uint32_t events)
 	end_program(p);
 	if (error == 0 && p->has_refused) {
 		succeed(p);
-	} else if (error == ECONNREFUSED) {
-		p->has_refused = true;
+	} else {
+		p->has_refused |= error == ECONNREFUSED;
+		p->is_vain = error == 0; /* it says nothing, however often */
 	}
 }
 
@@ -136,7 +137,7 @@ static void try_program(struct weir_pod_probe *p, __be16 program_be)
 {
 	_cleanup_close_ int fd = -1;
 
-	if (!p->is_sent || p->program_fd >= 0) {
+	if (!p->is_sent || p->is_vain || p->program_fd >= 0) {
 		return;
 	}
 	fd = connect_to(&p->addr, program_be);
@@ -203,6 +204,7 @@ void weir_pod_probe_begin(struct weir_pod_probes *all, struct weir_rev *rev,
 	p->fd = TAKE_FD(fd);
 	p->is_sent = false;
 	p->has_refused = false;
+	p->is_vain = false;
 	p->program_fd = -1;
 	p->n_in = 0;
 	all->n++;

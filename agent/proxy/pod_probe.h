@@ -37,6 +37,7 @@ struct weir_pod_probe {
 	int fd; /* of no meaning while not in use */
 	bool is_sent;
 	bool has_refused; /* the program's port */
+	bool is_vain;     /* it accepted and had not refused */
 	int program_fd;   /* -1: is not being tried */
 	struct weir_io program;
 	uint32_t n_in;

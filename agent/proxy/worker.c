@@ -637,10 +637,12 @@ static void forget_reads(struct weir_worker *w)
 	for (struct weir_client *c = w->dead; c; c = c->next) {
 		c->end.is_armed = false;
 		c->end.is_out_armed = false;
+		c->end.is_gone_armed = false;
 	}
 	for (struct weir_upstream *u = w->dead_upstreams; u; u = u->next) {
 		u->end.is_armed = false;
 		u->end.is_out_armed = false;
+		u->end.is_gone_armed = false;
 	}
 }
 

@@ -3,6 +3,7 @@
  * The table of flows over time: what ends by silence, what is counted then, and
  * what becomes of it all when the table is full.
  */
+#include <sched.h>
 #include <sys/mman.h>
 
 #include "packet_world.h"
@@ -106,6 +107,17 @@ static bool translates(struct bpf_program *prog, int ifindex,
 	       memcmp(a.p, b.p, a.n) != 0;
 }
 
+/* Each processor has a part of a table's free entries to itself, and one whose
+ * part is used up takes the newest of another's. */
+static void stay_on_this_processor(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)sched_getcpu(), &set);
+	must(sched_setaffinity(0, sizeof(set), &set) == 0, "affinity");
+}
+
 /* New flows are served, those in use go on. */
 static void a_full_table_keeps_what_is_used(void)
 {
@@ -115,6 +127,7 @@ static void a_full_table_keeps_what_is_used(void)
 	char vip[64], datagrams[64];
 	struct spec p;
 
+	stay_on_this_processor();
 	strcpy(vip, fresh(false));
 	add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
 	strcpy(datagrams, fresh(false));
@@ -178,6 +191,32 @@ static void a_lost_half_is_made_again(void)
 		becomes(ingress(), ext, &to, tuple(client, LOCAL4));
 		becomes(egress(), ext, &back, tuple(vip, client));
 	}
+}
+
+/* FORWARD alone says that the source is translated, and may have to be made
+ * from REVERSE. */
+static void a_lost_half_is_translated_as_before(void)
+{
+	struct weir_flow_key key = {.proto = IPPROTO_TCP};
+	const char *client = "192.0.2.43:4000";
+	char vip[64];
+	struct weir_flow f = {};
+	struct spec p;
+
+	strcpy(vip, fresh(false));
+	add_frontend(vip, IPPROTO_TCP, REMOTE4, false, 0);
+	snat_out(client, vip, REMOTE4);
+	key.from = tuple(client, vip);
+	must(bpf_map__delete_elem(packet->maps.weir_flow, &key, sizeof(key),
+				  0) == 0,
+	     "no FORWARD");
+	p = tcp(REMOTE4, client, SYN | ACK);
+	becomes(egress(), ext, &p, tuple(vip, client));
+	ok(bpf_map__lookup_elem(packet->maps.weir_flow, &key, sizeof(key), &f,
+				sizeof(f), 0) == 0 &&
+		   (f.state & WEIR_FLOW_KIND) == WEIR_FLOW_FORWARD &&
+		   f.state & WEIR_FLOW_SNATTED,
+	   "state %#x", f.state);
 }
 
 static void *counters(struct bpf_map *map)
@@ -249,6 +288,7 @@ static void evicted_flows_count_as_closed(void)
 	struct spec p;
 	uint32_t id;
 
+	stay_on_this_processor();
 	strcpy(vip, fresh(false));
 	id = add_frontend(vip, IPPROTO_TCP, LOCAL4, true, 0);
 	for (uint32_t i = 0; i < 4 * max; i++) {
@@ -289,4 +329,5 @@ static void evicted_flows_count_as_closed(void)
 TAP_MAIN(TEST(build_world), TEST(silent_flows_are_reaped_whole),
 	 TEST(flows_expire_by_their_state),
 	 TEST(a_full_table_keeps_what_is_used), TEST(a_lost_half_is_made_again),
+	 TEST(a_lost_half_is_translated_as_before),
 	 TEST(evicted_flows_count_as_closed))

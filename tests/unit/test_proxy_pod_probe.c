@@ -2,6 +2,7 @@
 /* Asking pods whether they serve: which answers are a yes, and what a pod that
  * says anything else, or nothing, costs. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -200,6 +201,7 @@ static void silence_and_refusal_end(void)
 static void its_program_says_it_first(void)
 {
 	_cleanup_close_ int program = -1;
+	_cleanup_close_ int tried = -1;
 	_cleanup_close_ int fd = -1;
 	_cleanup_close_ int pod = -1;
 	struct weir_endpoint at;
@@ -215,7 +217,18 @@ static void its_program_says_it_first(void)
 		turn();
 	}
 	ok(probes.n == 1 && !n_early, "a port that never refused is no answer");
+	tried = accept4(program, NULL, NULL, SOCK_CLOEXEC);
+	fcntl(program, F_SETFL, O_NONBLOCK);
+	ok(tried >= 0 && accept4(program, NULL, NULL, SOCK_CLOEXEC) < 0,
+	   "and it is tried once");
+	end();
+
+	begin();
+	n_early = 0;
+	weir_close(&fd);
 	weir_close(&program);
+	weir_pod_probe_begin(&probes, rev, &e, at.port_be, CONNECT_MS);
+	fd = welcome(pod);
 	for (int k = 0; k < TURNS_MAX && !probes.v[0].has_refused; k++) {
 		weir_pod_probe_begin(&probes, rev, &e, at.port_be, CONNECT_MS);
 		turn();
