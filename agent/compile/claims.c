@@ -3,6 +3,7 @@
  * Whose an address and port is.
  */
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,34 +53,13 @@ static struct ir_claim *collect(struct ir *c, size_t *ret_n)
 }
 
 /* A Gateway's listeners there serve nothing, so they must not say so. */
-static void refuse(struct ir *c, const struct ir_claim *lost,
-		   const struct ir_claim *kept)
+static void blame(struct ir *c, const struct ir_front *f, const char *why)
 {
-	const struct ir_front *f = lost->front;
-	const struct weir_object *owner = kept->front->owner;
-	bool is_gateway = f->origin == WEIR_ORIGIN_GATEWAY;
-	char where[WEIR_ADDR_TEXT_MAX];
-
-	weir_addr_format(&lost->addr, lost->port_be, where);
-	IR_DIAG(c, WEIR_DIAG_ERROR, f->owner,
-		is_gateway ? "PortUnavailable" : "Conflicted",
-		is_gateway ? WEIR_STR("spec.addresses")
-			   : WEIR_STR("spec.clusterIP"),
-		"%s belongs to %s %.*s/%.*s already", where,
-		weir_kind_text(owner->kind), WEIR_STR_ARG(owner->ns),
-		WEIR_STR_ARG(owner->name));
-	if (!is_gateway) {
-		return;
-	}
 	for (const struct ir_listener *l = f->listeners; l; l = l->next) {
 		if (l->verdict && !l->verdict->conflicted) {
 			weir_ir_fault(c, &l->verdict->accepted,
-				      "PortUnavailable",
-				      "spec.addresses: %s belongs to %s "
-				      "%.*s/%.*s already",
-				      where, weir_kind_text(owner->kind),
-				      WEIR_STR_ARG(owner->ns),
-				      WEIR_STR_ARG(owner->name));
+				      "PortUnavailable", "spec.addresses: %s",
+				      why);
 		}
 	}
 	for (size_t i = 0; i < c->n_gateways; i++) {
@@ -87,13 +67,33 @@ static void refuse(struct ir *c, const struct ir_claim *lost,
 
 		if (g->object == f->owner && g->verdict) {
 			weir_ir_fault(c, &g->verdict->programmed,
-				      "AddressNotUsable",
-				      "spec.addresses: %s belongs to %s "
-				      "%.*s/%.*s already",
-				      where, weir_kind_text(owner->kind),
-				      WEIR_STR_ARG(owner->ns),
-				      WEIR_STR_ARG(owner->name));
+				      "AddressNotUsable", "spec.addresses: %s",
+				      why);
 		}
+	}
+}
+
+static void refuse(struct ir *c, const struct ir_claim *lost,
+		   const struct ir_claim *kept)
+{
+	const struct ir_front *f = lost->front;
+	const struct weir_object *owner = kept->front->owner;
+	bool is_gateway = f->origin == WEIR_ORIGIN_GATEWAY;
+	char where[WEIR_ADDR_TEXT_MAX];
+	/* Names of objects have 253 bytes at most, namespaces 63. */
+	char why[WEIR_ADDR_TEXT_MAX + 400];
+
+	snprintf(why, sizeof(why), "%s belongs to %s %.*s/%.*s already",
+		 weir_addr_format(&lost->addr, lost->port_be, where),
+		 weir_kind_text(owner->kind), WEIR_STR_ARG(owner->ns),
+		 WEIR_STR_ARG(owner->name));
+	IR_DIAG(c, WEIR_DIAG_ERROR, f->owner,
+		is_gateway ? "PortUnavailable" : "Conflicted",
+		is_gateway ? WEIR_STR("spec.addresses")
+			   : WEIR_STR("spec.clusterIP"),
+		"%s", why);
+	if (is_gateway) {
+		blame(c, f, why);
 	}
 }
 

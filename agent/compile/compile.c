@@ -5,13 +5,31 @@
 #include "cleanup.h"
 #include "emit.h"
 
+/* The blocks and verdicts of what was found; takes what out has. */
+static int finish(struct ir *c, struct weir_compiled *out,
+		  struct weir_compiled *ret_compiled)
+{
+	int r;
+
+	weir_ir_claims(c);
+	weir_ir_verdicts_end(c, &out->verdicts);
+	r = c->error ? c->error : weir_ir_emit(c, out);
+	if (r < 0) {
+		weir_compiled_fini(out);
+		return r;
+	}
+	*ret_compiled = *out;
+	/* The vector's arena moved with the structure. */
+	ret_compiled->diags.arena = &ret_compiled->arena;
+	return 0;
+}
+
 int weir_compile(struct weir_store *store,
 		 const struct weir_compile_options *options,
 		 struct weir_compiled *ret_compiled)
 {
 	struct weir_compiled out = {0};
 	_cleanup_(weir_ir_fini) struct ir c;
-	int r;
 
 	weir_arena_init(&out.arena, 1024);
 	weir_diags_init(&out.diags, &out.arena);
@@ -31,17 +49,7 @@ int weir_compile(struct weir_store *store,
 	weir_ir_ancestors(&c);
 	weir_ir_plan_planes(&c);
 	weir_ir_consumers(&c);
-	weir_ir_claims(&c);
-	weir_ir_verdicts_end(&c, &out.verdicts);
-	r = c.error ? c.error : weir_ir_emit(&c, &out);
-	if (r < 0) {
-		weir_compiled_fini(&out);
-		return r;
-	}
-	*ret_compiled = out;
-	/* The vector's arena moved with the structure. */
-	ret_compiled->diags.arena = &ret_compiled->arena;
-	return 0;
+	return finish(&c, &out, ret_compiled);
 }
 
 int weir_ir_compile_king(struct weir_store *store,
@@ -51,7 +59,6 @@ int weir_ir_compile_king(struct weir_store *store,
 {
 	struct weir_compiled out = {0};
 	_cleanup_(weir_ir_fini) struct ir c;
-	int r;
 
 	weir_arena_init(&out.arena, 1024);
 	weir_diags_init(&out.diags, &out.arena);
@@ -61,16 +68,7 @@ int weir_ir_compile_king(struct weir_store *store,
 	weir_ir_services(&c);
 	weir_ir_kingresses(&c);
 	weir_ir_plan_planes(&c);
-	weir_ir_claims(&c);
-	weir_ir_verdicts_end(&c, &out.verdicts);
-	r = c.error ? c.error : weir_ir_emit(&c, &out);
-	if (r < 0) {
-		weir_compiled_fini(&out);
-		return r;
-	}
-	*ret_compiled = out;
-	ret_compiled->diags.arena = &ret_compiled->arena;
-	return 0;
+	return finish(&c, &out, ret_compiled);
 }
 
 void weir_compiled_wipe(struct weir_compiled *compiled)

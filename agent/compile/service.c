@@ -176,15 +176,15 @@ static struct ir_service *load_service(struct ir *c, struct weir_str ns,
 
 void weir_ir_services(struct ir *c)
 {
+	const struct weir_object *const *v;
 	size_t n;
-	const struct weir_object *const *v = weir_store_list(
-		c->store, WEIR_KIND_SERVICE, &n);
 
 	if (c->only) {
 		begin_few(c);
 		weir_ir_activators(c);
 		return;
 	}
+	v = weir_store_list(c->store, WEIR_KIND_SERVICE, &n);
 	c->n_places = 4;
 	while (c->n_places < n * 2) {
 		c->n_places *= 2;

@@ -209,24 +209,25 @@ static void begin(struct weir_lookup *l)
 	}
 }
 
-static struct weir_lookup *find(const struct weir_kube_source *s,
-				enum weir_kind kind, struct weir_str ns,
-				struct weir_str name)
+/* Where it is in the list, or where the next one goes. */
+static struct weir_lookup **find(struct weir_kube_source *s,
+				 enum weir_kind kind, struct weir_str ns,
+				 struct weir_str name)
 {
-	struct weir_lookup *l = s->lookups;
+	struct weir_lookup **p = &s->lookups;
 
-	while (l && (l->kind != kind || !weir_str_is(ns, l->ns) ||
-		     !weir_str_is(name, l->name))) {
-		l = l->next;
+	while (*p && ((*p)->kind != kind || !weir_str_is(ns, (*p)->ns) ||
+		      !weir_str_is(name, (*p)->name))) {
+		p = &(*p)->next;
 	}
-	return l;
+	return p;
 }
 
 /* One that failed holds nobody any more. */
 void weir_lookup_await(struct weir_kube_source *s, enum weir_kind kind,
 		       struct weir_str ns, struct weir_str name)
 {
-	struct weir_lookup *l = find(s, kind, ns, name);
+	struct weir_lookup *l = *find(s, kind, ns, name);
 
 	if (l && l->is_promised && !l->is_holding && !l->has_held) {
 		hold(l);
@@ -237,10 +238,10 @@ void weir_lookup_begin(struct weir_kube_source *s, enum weir_kind kind,
 		       struct weir_str ns, struct weir_str name,
 		       bool is_awaited)
 {
-	struct weir_lookup **tail = &s->lookups;
-	struct weir_lookup *l = find(s, kind, ns, name);
+	struct weir_lookup **place = find(s, kind, ns, name);
+	struct weir_lookup *l;
 
-	if (l) {
+	if (*place) {
 		return;
 	}
 	l = calloc(1, sizeof(*l));
@@ -252,10 +253,7 @@ void weir_lookup_begin(struct weir_kube_source *s, enum weir_kind kind,
 	l->ns = strndup(ns.n ? ns.p : "", ns.n);
 	l->name = strndup(name.n ? name.p : "", name.n);
 	l->retry = (struct weir_timer){.fn = on_retry, .arg = l};
-	while (*tail) {
-		tail = &(*tail)->next;
-	}
-	*tail = l; /* the first that is named is the first that is asked for */
+	*place = l; /* the first that is named is the first that is asked for */
 	if (!l->ns || !l->name) {
 		drop(l);
 		return;

@@ -88,7 +88,7 @@ struct weir_kube_source {
 	uint32_t n_holding;
 	uint32_t n_promised;
 	bool is_overdue;        /* the next plan waits for nothing that holds */
-	struct weir_timer hold; /* armed: before the next of them is no more */
+	struct weir_timer hold; /* armed while any does: until none does */
 	uint64_t random;
 	struct weir_arena diag_arena; /* the list that was asked for */
 	struct weir_diag *diags;

@@ -40,8 +40,8 @@ struct weir_kube_source_options {
 	/* Of Pods only those on it, the clients whose connections it sees; NULL
 	 * or "": of all nodes. */
 	const char *node;
-	/* How long is_synced waits for an object that was named just now; 0:
-	 * 5000. */
+	/* How long is_synced waits for objects that are named, in ms from the
+	 * first of them; 0: 5000. */
 	uint32_t hold_ms;
 	void *arg; /* of all */
 };

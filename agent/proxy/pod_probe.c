@@ -150,9 +150,11 @@ static void try_program(struct weir_pod_probe *p, __be16 program_be)
 	}
 }
 
+/* NULL: the pod is being asked (*ret_asked), or as many are as may. */
 static struct weir_pod_probe *find_free(struct weir_pod_probes *all,
 					const struct weir_rev *rev,
-					uint64_t pod, __be16 program_be)
+					uint64_t pod,
+					struct weir_pod_probe **ret_asked)
 {
 	struct weir_pod_probe *found = NULL;
 	uint32_t n = 0;
@@ -161,9 +163,7 @@ static struct weir_pod_probe *find_free(struct weir_pod_probes *all,
 		struct weir_pod_probe_key *key = &all->keys[i];
 
 		if (key->rev == rev && key->pod == pod) {
-			if (program_be) {
-				try_program(&all->v[i], program_be);
-			}
+			*ret_asked = &all->v[i];
 			return NULL;
 		}
 		n += key->rev == rev;
@@ -181,9 +181,13 @@ void weir_pod_probe_begin(struct weir_pod_probes *all, struct weir_rev *rev,
 			  __be16 program_be, uint32_t connect_ms)
 {
 	uint64_t pod = weir_rev_pod(&endpoint->addr, endpoint->port_be);
-	struct weir_pod_probe *p = find_free(all, rev, pod, program_be);
+	struct weir_pod_probe *asked = NULL;
+	struct weir_pod_probe *p = find_free(all, rev, pod, &asked);
 	_cleanup_close_ int fd = -1;
 
+	if (asked && program_be) {
+		try_program(asked, program_be);
+	}
 	if (!p) {
 		return;
 	}

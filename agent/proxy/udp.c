@@ -446,6 +446,15 @@ static void leave_gone(struct weir_worker *w)
 	}
 }
 
+/* By the frontend, not by its place in the plan: a client would be chosen anew
+ * at another worker. */
+static bool is_ours(const struct weir_worker *w, const struct weir_udp_fd *u)
+{
+	return weir_hash64(&u->addr, sizeof(u->addr), u->port_be) %
+		       w->n_workers ==
+	       w->index;
+}
+
 void weir_udp_follow_plan(struct weir_worker *w)
 {
 	const struct weir_plan_ref *ref = w->plan->ref;
@@ -457,10 +466,8 @@ void weir_udp_follow_plan(struct weir_worker *w)
 		struct weir_udp_socket *s;
 		struct stat st;
 
-		/* By the socket, which stays while plans change: its clients
-		 * would be chosen anew at another worker. */
-		if (fstat(ref->udp[i].fd, &st) < 0 ||
-		    st.st_ino % w->n_workers != w->index) {
+		if (!is_ours(w, &ref->udp[i]) ||
+		    fstat(ref->udp[i].fd, &st) < 0) {
 			continue;
 		}
 		s = find_socket(&w->udp, st.st_ino);
