@@ -72,7 +72,6 @@ struct weir_end {
 	bool is_out_armed;  /* the kernel is to say when there is room */
 	bool is_bulk;       /* more comes at a time than is worth a copy */
 	bool is_gone_armed; /* the kernel is to say when the peer goes */
-	uint8_t n_gone;     /* times that it was asked to */
 };
 
 struct weir_pool_ep;

@@ -137,6 +137,9 @@ void weir_ring_arm(struct weir_end *end)
 	end->is_cancelled = false;
 }
 
+/* After which one whose peer has ended its side is tried again. */
+static const struct __kernel_timespec hup_pause = {.tv_nsec = 2000000};
+
 void weir_ring_arm_out(struct weir_end *end)
 {
 	struct weir_ring *ring = end->ring;
@@ -150,9 +153,18 @@ void weir_ring_arm_out(struct weir_end *end)
 		out_of_memory(end);
 		return;
 	}
-	sqe->opcode = IORING_OP_POLL_ADD;
-	sqe->fd = end->fd;
-	sqe->poll32_events = POLLOUT;
+	if (end->is_hup) {
+		/* A poll would end at once: POLLRDHUP is told unasked
+		 * (io_uring/poll.c, IO_POLL_UNMASK). */
+		sqe->opcode = IORING_OP_TIMEOUT;
+		sqe->fd = -1;
+		sqe->addr = (uintptr_t)&hup_pause;
+		sqe->len = 1;
+	} else {
+		sqe->opcode = IORING_OP_POLL_ADD;
+		sqe->fd = end->fd;
+		sqe->poll32_events = POLLOUT;
+	}
 	sqe->user_data = name_of(end, TAG_OUT);
 	end->out_at = ring->q.tail - 1;
 	end->is_out_armed = true;
@@ -163,7 +175,7 @@ void weir_ring_mind(struct weir_end *end)
 	struct io_uring_sqe *sqe;
 
 	if (end->is_armed || end->is_gone_armed || end->is_broken ||
-	    end->n_gone > end->is_hup) {
+	    end->is_hup) {
 		return;
 	}
 	sqe = weir_ring_queue_next(&end->ring->q);
@@ -172,12 +184,11 @@ void weir_ring_mind(struct weir_end *end)
 	}
 	sqe->opcode = IORING_OP_POLL_ADD;
 	sqe->fd = end->fd;
-	/* POLLERR and POLLHUP are told without being asked for. */
-	sqe->poll32_events = end->is_hup ? 0 : POLLRDHUP;
+	/* POLLERR and POLLHUP are told unasked. */
+	sqe->poll32_events = POLLRDHUP;
 	sqe->user_data = name_of(end, TAG_GONE);
 	end->gone_at = end->ring->q.tail - 1;
 	end->is_gone_armed = true;
-	end->n_gone++;
 }
 
 void weir_ring_add(struct weir_ring *ring, struct weir_end *end)
@@ -378,6 +389,11 @@ static bool polled_out(struct weir_end *end, const struct io_uring_cqe *cqe)
 	end->is_out_armed = false;
 	if (end->kind == WEIR_END_DEAD) {
 		return false;
+	}
+	if (cqe->res > 0 && !(cqe->res & (POLLOUT | POLLERR | POLLHUP))) {
+		end->is_hup = true; /* and there is no room */
+		weir_ring_arm_out(end);
+		return end->is_broken; /* that could not be */
 	}
 	end->is_writable = true;
 	end->is_broken |= cqe->res > 0 && cqe->res & POLLERR;

@@ -74,6 +74,31 @@ gone() { # PIECES BYTES-OF-EACH: until the proxy has let it go, in s
 }
 ok "a client that goes after small pieces" gone 8 1
 ok "one that goes after more than a buffer takes" gone 1 100000
+# A long answer to one that has said that this is all, of which it reads nothing
+# for a second: that it has ended must not be told for as long as there is no
+# room.
+half_closed() {
+	timeout 60 python3 - "$pid" <<-'PY'
+	import socket, sys, time
+	def ticks():
+	    return sum(map(int, open(f'/proc/{sys.argv[1]}/stat').read().rsplit(')')[1].split()[11:13]))
+	s = socket.socket()
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+	s.connect(('127.0.0.30', 8080))
+	s.sendall(b'GET /bytes/20000000 HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n')
+	s.shutdown(socket.SHUT_WR)
+	time.sleep(0.5)
+	before = ticks()
+	time.sleep(1)
+	spent = ticks() - before
+	n = 0
+	while block := s.recv(1 << 20):
+	    n += len(block)
+	print(f'# {spent} ticks of 10 ms, {n} bytes')
+	sys.exit(spent > 30 or n < 20000000)
+	PY
+}
+ok "one that ends its side and does not read costs little, and gets all" half_closed
 ok "others are served meanwhile" [ "$(load 100 2000 http://t/bytes/100)" = "2000 0" ]
 # A socket that a read still holds on to has not said good-bye.
 all_gone() {
