@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What outlives the agent: planes after kill -9, adoption by the next agent
- * with no instant without a program, a second agent refused, foreign programs
- * left alone, exclusions, and a detach that leaves nothing.
+ * with no instant without a program, local routes where the next one's first
+ * plan is refused, a second agent refused, foreign programs left alone,
+ * exclusions, and a detach that leaves nothing.
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include <bpf/bpf.h>
 
 #include "kernel_world.h"
+#include "private.h"
 
 #define VIP "10.77.0.1:80"
 #define OTHER "10.77.0.2:80"
@@ -269,6 +271,64 @@ static void sizes_of_pinned_maps_stay(void)
 	weir_kernel_close(&kernel);
 }
 
+static bool is_local(const char *addr)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd),
+		 "ip route show table local proto 119 | grep -q '%s '", addr);
+	return system(cmd) == 0;
+}
+
+/* A plan with one local address. */
+static int publish_at(struct weir_kernel *kernel, struct weir_ids *ids,
+		      const char *addr, const struct mini_fe *fe)
+{
+	static uint64_t generation;
+	const char *what = NULL;
+	struct mini_plan plan;
+	struct weir_ip local;
+	int r;
+
+	must(weir_ip_parse(weir_str_of(addr), &local) == 0, "%s", addr);
+	must(mini_build(fe, 1, &local, 1, ids, ++generation, &plan) == 0,
+	     "plan");
+	r = weir_kernel_publish(kernel, &plan.view, &what);
+	mini_fini(&plan);
+	return r;
+}
+
+static void routes_stay_where_the_first_plan_is_refused(void)
+{
+	static const struct mini_fe more = {VIP, IPPROTO_TCP,
+					    .refs = {{1, "a", A4 " " B4}}};
+	const uint32_t max[_WEIR_IDS_MAX] = {64, 64, 64};
+	struct weir_kernel_config config;
+	struct weir_kernel *kernel;
+	struct weir_ids *ids = NULL;
+
+	world_config(&config);
+	must(weir_kernel_detach(&config) == 0, "sizes of its own");
+	must(weir_ids_new(max, 0, &ids) == 0, "ids");
+	config.max_endpoints = 2; /* numbers: 0 is nobody's */
+	kernel = world_kernel(&config);
+	ok(publish_at(kernel, ids, "10.77.3.1", &fes[0]) == 0, "it fits");
+	must(is_local("10.77.3.1"), "a route");
+	weir_kernel_close(&kernel);
+
+	kernel = world_kernel(&config);
+	ok(publish_at(kernel, ids, "10.77.3.2", &more) == -ENOSPC,
+	   "it does not fit");
+	weir_routes_recheck(kernel); /* as every few seconds */
+	ok(is_local("10.77.3.1") && works(), "the plan before serves");
+	ok(!is_local("10.77.3.2"), "and what was refused has nothing");
+	ok(publish_at(kernel, ids, "10.77.3.2", &fes[0]) == 0, "another");
+	ok(!is_local("10.77.3.1") && is_local("10.77.3.2"), "takes over");
+	weir_kernel_close(&kernel);
+	weir_ids_free(&ids);
+	ok(weir_kernel_detach(&config) == 0, "detach");
+}
+
 /* Runs works() in a child that enters cgroup first. */
 static bool works_in(const char *cgroup)
 {
@@ -405,6 +465,7 @@ static void end(void)
 TAP_MAIN(TEST(begin), TEST(a_second_agent_is_refused),
 	 TEST(planes_outlive_the_agent), TEST(restarts_lose_no_connection),
 	 TEST(foreign_programs_keep_working), TEST(sizes_of_pinned_maps_stay),
+	 TEST(routes_stay_where_the_first_plan_is_refused),
 	 TEST(excluded_cgroups_are_left_alone), TEST(own_cgroup_is_left_alone),
 	 TEST(excluded_namespaces_are_left_alone), TEST(detach_leaves_nothing),
 	 TEST(end))
