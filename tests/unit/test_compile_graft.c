@@ -12,8 +12,9 @@
 #include "compile_site.h"
 #include "plan_same.h"
 #include "stamp.h"
+#include "writer.h"
 
-#define BASE 280 /* KIngresses at first: arrays that small have no room */
+#define BASE 460 /* KIngresses at first: of less, arrays have no room */
 #define INGRESS                                                                \
 	"apiVersion: networking.internal.knative.dev/v1alpha1\n"               \
 	"kind: Ingress\n"
@@ -466,18 +467,18 @@ static void what_others_have_to_do_with_it_is_said_anew(void)
 	put_one(&s, OURS, "zb", "zz.d", "r1");
 	ok(!check(&s, since, "the same name"), "it is seen");
 
-	/* A limit that a route did not ask for: 286 has one. */
-	put_revision(&s, 286);
+	/* A limit that a route did not ask for: 550 has one. */
+	put_revision(&s, 550);
 	put(&s, "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, "
 		"metadata: {name: gw, namespace: d}, spec: {gatewayClassName: "
 		"weir, addresses: [{value: 10.0.0.1}], listeners: [{name: h, "
 		"port: 80, protocol: HTTP}]}}\n---\n"
 		"{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, "
 		"metadata: {name: r, namespace: d}, spec: {parentRefs: [{name: "
-		"gw}], rules: [{backendRefs: [{name: r286, port: 80}]}]}}\n");
+		"gw}], rules: [{backendRefs: [{name: r550, port: 80}]}]}}\n");
 	check(&s, 0, "a route");
 	since = weir_store_version(s.store);
-	put_one(&s, OURS, "zc", "zc.d", "r286");
+	put_one(&s, OURS, "zc", "zc.d", "r550");
 	ok(!check(&s, since, "a limit"), "it is seen");
 
 	/* A split that leads to it. */
@@ -493,7 +494,91 @@ static void what_others_have_to_do_with_it_is_said_anew(void)
 	ok(check(&s, since, "a plain one"), "and nothing waits any more");
 }
 
+/* A route that no listener takes is not in the plan, but it is said of it that
+ * it waits. */
+static void a_route_without_a_listener_waits_for_it(void)
+{
+	_cleanup_(site_fini) struct site s;
+	uint64_t since;
+
+	begin(&s, &plain);
+	put(&s, "{apiVersion: serving.knative.dev/v1, kind: Service, metadata: "
+		"{name: zw, namespace: d}}\n---\n"
+		"{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, "
+		"metadata: {name: gw, namespace: d}, spec: {gatewayClassName: "
+		"weir, addresses: [{value: 10.0.0.1}], listeners: [{name: h, "
+		"port: 80, protocol: HTTP, hostname: a.example}]}}\n---\n"
+		"{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, "
+		"metadata: {name: r, namespace: d}, spec: {parentRefs: [{name: "
+		"gw}], hostnames: [b.example], rules: [{backendRefs: [{group: "
+		"serving.knative.dev, kind: Service, name: zw}]}]}}\n");
+	check(&s, 0, "a route");
+	must(site_said(&s, "Unready", "spec.rules[0]") == 1, "it waits");
+	since = weir_store_version(s.store);
+	put_one(&s, OURS, "zw", "zw.d", "r1");
+	ok(!check(&s, since, "what it waits for"), "it is seen");
+	must(site_said(&s, "Unready", "spec.rules[0]") == 0, "it has it");
+	since = weir_store_version(s.store);
+	put_one(&s, OURS, "zx", "zx.d", "r1");
+	ok(check(&s, since, "a plain one"), "and nothing waits any more");
+}
+
+static void put_at_port(struct site *s, const char *name, unsigned port,
+			const char *activation)
+{
+	put(s,
+	    INGRESS "metadata: {name: %s, namespace: d, creationTimestamp: "
+		    "2026-01-02T00:00:00Z, annotations: {" CLASS
+		    ", weir.dev/activation: %s}}\n"
+		    "spec: {rules: [{hosts: [%s.d], visibility: ClusterLocal, "
+		    "http: {paths: [{splits: [{serviceNamespace: d, "
+		    "serviceName: r1000, servicePort: %u, percent: 100}]}]}}]}"
+		    "\n",
+	    name, activation, name, port);
+}
+
+/* Who wakes a revision is said by the oldest that names its Service, whatever
+ * its port. */
+static void a_revision_at_another_port_is_known(void)
+{
+	static const struct {
+		const char *oldest, *next;
+	} cases[] = {{"activator", "local"}, {"local", "activator"}};
+
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_(site_fini) struct site s;
+		uint64_t since;
+
+		begin(&s, &plain);
+		put(&s, "{apiVersion: v1, kind: Service, metadata: {name: "
+			"r1000, namespace: d}, spec: {clusterIP: None, ports: "
+			"[{name: http, port: 80}, {name: more, port: 81}]}}\n"
+			"---\n"
+			"{apiVersion: v1, kind: Service, metadata: {name: "
+			"r1000-private, namespace: d}, spec: {ports: [{name: "
+			"http, port: 80}, {name: more, port: 81}]}}\n---\n"
+			"{apiVersion: serving.knative.dev/v1, kind: Revision, "
+			"metadata: {name: r1000, namespace: d}, spec: "
+			"{containers: [{image: x}]}}\n---\n"
+			"{apiVersion: discovery.k8s.io/v1, kind: "
+			"EndpointSlice, metadata: {name: r1000-x, namespace: "
+			"d, labels: {kubernetes.io/service-name: r1000}}, "
+			"addressType: IPv4, ports: [{name: http, port: 8012}, "
+			"{name: more, port: 8013}], endpoints: [{addresses: "
+			"[10.1.9.1]}]}\n");
+		put_at_port(&s, "za", 80, cases[i].oldest);
+		check(&s, 0, "the oldest");
+		must(weir_plan_has_room(s.view.rules->revisions.n, 1),
+		     "nothing else is in the way");
+		since = weir_store_version(s.store);
+		put_at_port(&s, "zb", 81, cases[i].next);
+		ok(!check(&s, since, "another port"), "it is seen: %zu", i);
+	}
+}
+
 TAP_MAIN(TEST(what_others_have_to_do_with_it_is_said_anew),
+	 TEST(a_route_without_a_listener_waits_for_it),
+	 TEST(a_revision_at_another_port_is_known),
 	 TEST(a_kingress_more_says_what_a_full_compilation_says),
 	 TEST(whatever_it_shares_with_others_is_seen),
 	 TEST(its_own_address_comes_with_it))
