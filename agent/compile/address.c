@@ -387,6 +387,10 @@ static void say_none(struct take *t)
 			t->g->service
 				? "no load balancer has given the Service "
 				  "%.*s" WEIR_GATEWAY_SERVICE " an address yet"
+			: t->g->is_service_taken
+				? "the Service %.*s" WEIR_GATEWAY_SERVICE
+				  " is not this Gateway's, and stays: without "
+				  "it the Gateway has no address"
 				: "the Service %.*s" WEIR_GATEWAY_SERVICE
 				  " is not there yet",
 			WEIR_STR_ARG(gateway->name));
@@ -414,30 +418,25 @@ static bool is_free_choice(const struct weir_gateway_spec *spec)
 }
 
 /* The Service of the Gateway; what else has its name is somebody else's. */
-static const struct weir_object *find_service(struct ir *c,
-					      const struct ir_gateway *g)
+static void find_service(struct ir *c, struct ir_gateway *g)
 {
 	char name[sizeof(WEIR_GATEWAY_SERVICE) + WEIR_GATEWAY_NAME_MAX];
 	struct weir_str own = g->object->name;
 	const struct weir_object *o;
 
 	if (own.n > WEIR_GATEWAY_NAME_MAX) {
-		return NULL;
+		return;
 	}
 	own.n = (size_t)snprintf(name, sizeof(name),
 				 "%.*s" WEIR_GATEWAY_SERVICE,
 				 WEIR_STR_ARG(own));
 	own.p = name;
 	o = weir_store_find(c->store, WEIR_KIND_SERVICE, g->object->ns, own);
-	for (size_t i = 0; o && o->service && i < o->n_owners; i++) {
-		if (weir_str_is(o->owners[i].kind, "Gateway") &&
-		    weir_str_is(o->owners[i].group,
-				"gateway.networking.k8s.io") &&
-		    weir_str_eq(o->owners[i].name, g->object->name)) {
-			return o;
-		}
+	if (o && o->service && weir_object_is_of_gateway(o, g->object->name)) {
+		g->service = o;
+	} else {
+		g->is_service_taken = o;
 	}
-	return NULL;
 }
 
 /* They are the load balancer's to answer for: not local, but taken wherever
@@ -449,7 +448,7 @@ static void use_service(struct ir *c, struct ir_gateway *g)
 
 	g->wants_service = true;
 	g->verdict->wants_service = true;
-	g->service = find_service(c, g);
+	find_service(c, g);
 	if (!g->service) {
 		return;
 	}

@@ -318,6 +318,7 @@ struct ir_gateway {
 	bool has_v6;
 	bool wants_service; /* its addresses are those of a Service */
 	const struct weir_object *service; /* NULL: there is none yet */
+	bool is_service_taken;             /* by one of somebody else's */
 	uint32_t backend_cert;             /* index + 1; 0: none */
 	uint32_t object_id;
 	struct weir_gateway_verdict *verdict;

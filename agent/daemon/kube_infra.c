@@ -13,7 +13,9 @@
  * them, and an EndpointSlice for each family with the Gateway's addresses, so
  * that NAME-weir.NAMESPACE.svc is a DNS name of the Gateway.  The Gateway owns
  * them: they go with it.  What is there by that name and is not the Gateway's
- * is left alone, and so is what others say of them (owned.h).
+ * is left alone, and so is what others say of them (owned.h).  A slice adds its
+ * endpoints to whatever Service has the name, so the Service is written first,
+ * and one of somebody else's gets none.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,19 +37,34 @@ static const char *const balancer_members[] = {
 	"loadBalancerClass", "loadBalancerIP", "loadBalancerSourceRanges",
 	NULL};
 
+#define SLICES_MAX 2 /* one of each family */
+
 /* One object on its way. */
 struct owned {
 	struct weir_owned says; /* first */
+	struct weir_kube_feed *feed;
 	struct weir_kube_round *round;
 	const char *kind;
+	struct weir_buf path;
+	struct weir_buf create_path; /* empty: it is not made */
+	size_t n_bare;               /* of a slice: rest up to its endpoints */
+	struct owned *slices[SLICES_MAX]; /* of a Service: written after it */
 };
 
 static void free_owned(struct owned **owned)
 {
-	if (*owned) {
-		weir_owned_fini(&(*owned)->says);
-		weir_free_ptr(owned);
+	struct owned *o = *owned;
+
+	if (!o) {
+		return;
 	}
+	for (size_t i = 0; i < SLICES_MAX; i++) {
+		free_owned(&o->slices[i]);
+	}
+	weir_buf_fini(&o->path);
+	weir_buf_fini(&o->create_path);
+	weir_owned_fini(&o->says);
+	weir_free_ptr(owned);
 }
 
 static int merge(void *arg, struct weir_str object, struct weir_buf *out)
@@ -56,21 +73,63 @@ static int merge(void *arg, struct weir_str object, struct weir_buf *out)
 }
 
 static void on_written(void *arg, const struct weir_kube_reply *reply,
+		       bool is_written);
+
+/* Frees it. */
+static void send_owned(struct owned *owned)
+{
+	_cleanup_(free_owned) struct owned *o = owned;
+	struct weir_kube_update update = {
+		.path = o->path.p,
+		.create_path = o->create_path.n ? o->create_path.p : NULL,
+		.merge = merge,
+		.fn = on_written,
+		.arg = o};
+
+	weir_kube_round_add(o->round);
+	if (o->path.error || o->create_path.error ||
+	    weir_kube_writer_update(o->feed->writer, &update) < 0) {
+		weir_kube_round_end(o->round, false, false);
+		return;
+	}
+	TAKE_PTR(o);
+}
+
+/* Bare ones are not made, and have no endpoints where they were made before. */
+static void send_slices(struct owned *service, bool is_bare)
+{
+	for (size_t i = 0; i < SLICES_MAX; i++) {
+		struct owned *slice = TAKE_PTR(service->slices[i]);
+
+		if (slice && is_bare) {
+			slice->says.rest.n = slice->n_bare;
+			weir_buf_addz(&slice->says.rest, "]");
+			slice->create_path.n = 0;
+		}
+		if (slice) {
+			send_owned(slice);
+		}
+	}
+}
+
+static void on_written(void *arg, const struct weir_kube_reply *reply,
 		       bool is_written)
 {
 	_cleanup_(free_owned) struct owned *o = arg;
 	bool is_theirs = !is_written && reply->error == -EEXIST;
+	/* 404: one that is not there has nothing to be taken from. */
+	bool is_good = is_written || is_theirs || weir_kube_is_ok(reply) ||
+		       reply->status == 404;
 
 	if (is_theirs) {
 		weir_warn("a %s of somebody else has the name of what a "
 			  "Gateway's infrastructure gets: it stays",
 			  o->kind);
 	}
-	/* 404: one that is not there has nothing to be taken from. */
-	weir_kube_round_end(o->round,
-			    is_written || is_theirs || weir_kube_is_ok(reply) ||
-				    reply->status == 404,
-			    reply->error != 0);
+	if (is_good) {
+		send_slices(o, is_theirs);
+	}
+	weir_kube_round_end(o->round, is_good, reply->error != 0);
 }
 
 /* The Gateway as its JSON says. */
@@ -118,6 +177,8 @@ static struct owned *begin_owned(const struct gateway *g, const char *suffix,
 		return NULL;
 	}
 	memcpy(o->says.uid, g->uid.p, g->uid.n);
+	o->feed = g->feed;
+	o->round = g->round;
 	o->kind = kind;
 	weir_buf_printf(&o->says.metadata,
 			"\"name\":\"%.*s-weir%s\",\"namespace\":\"%.*s\","
@@ -136,36 +197,25 @@ static struct owned *begin_owned(const struct gateway *g, const char *suffix,
 	return TAKE_PTR(o);
 }
 
-/* Frees it. */
-static void write_owned(const struct gateway *g, struct owned *owned,
-			const char *suffix, bool may_make)
+static void end_owned(const struct gateway *g, struct owned *o,
+		      const char *suffix, bool may_make)
 {
-	_cleanup_(free_owned) struct owned *o = owned;
-	_cleanup_buf_ struct weir_buf path = {0};
-	_cleanup_buf_ struct weir_buf create_path = {0};
-	struct weir_kube_update update = {
-		.merge = merge, .fn = on_written, .arg = o};
+	struct weir_buf *path = &o->create_path;
 	bool is_service = strcmp(o->kind, "Service") == 0;
 
-	weir_buf_printf(&create_path, "%s/namespaces/%.*s/%s",
+	weir_buf_printf(path, "%s/namespaces/%.*s/%s",
 			is_service ? "/api/v1" : "/apis/" SLICES,
 			WEIR_STR_ARG(g->ns),
 			is_service ? "services" : "endpointslices");
-	weir_buf_add_str(&path, weir_buf_str(&create_path));
-	weir_buf_printf(&path, "/%.*s-weir%s", WEIR_STR_ARG(g->name), suffix);
-	weir_buf_add(&create_path, "", 1);
-	weir_buf_add(&path, "", 1);
-	o->round = g->round;
-	weir_kube_round_add(o->round);
-	update.path = path.p;
+	weir_buf_add_str(&o->path, weir_buf_str(path));
+	weir_buf_printf(&o->path, "/%.*s-weir%s", WEIR_STR_ARG(g->name),
+			suffix);
+	weir_buf_add(&o->path, "", 1);
+	weir_buf_add(path, "", 1);
 	/* Asked for no more: it stays, without labels, where it was made. */
-	update.create_path = may_make && g->may_make ? create_path.p : NULL;
-	if (path.error || create_path.error ||
-	    weir_kube_writer_update(g->feed->writer, &update) < 0) {
-		weir_kube_round_end(o->round, false, false);
-		return;
+	if (!may_make || !g->may_make) {
+		path->n = 0;
 	}
-	TAKE_PTR(o);
 }
 
 static struct owned *begin_slice(const struct gateway *g, bool is_v4)
@@ -201,14 +251,14 @@ static void add_port(struct weir_buf *b, const struct weir_gateway_port *p,
 
 /* Node ports and the ClusterIP are the API server's to give; it keeps what it
  * gave where an update does not name them. */
-static void write_balanced(const struct gateway *g,
-			   const struct weir_gateway_verdict *v)
+static struct owned *balanced_service(const struct gateway *g,
+				      const struct weir_gateway_verdict *v)
 {
 	struct owned *o = v->n_ports ? begin_owned(g, "", "v1", "Service")
 				     : NULL;
 
 	if (!o) {
-		return;
+		return NULL;
 	}
 	o->says.others = balancer_members;
 	weir_buf_addz(&o->says.spec, "\"type\":\"LoadBalancer\","
@@ -219,7 +269,8 @@ static void write_balanced(const struct gateway *g,
 		add_port(&o->says.spec, &v->ports[i], v->ports[i].port);
 	}
 	weir_buf_addz(&o->says.spec, "]");
-	write_owned(g, o, "", true);
+	end_owned(g, o, "", true);
+	return o;
 }
 
 /* The nodes' addresses of a family, as their Leases say. */
@@ -254,17 +305,34 @@ static bool add_nodes(const struct weir_kube_feed *f, struct weir_buf *b,
 	return has_one;
 }
 
+static void begin_endpoints(struct owned *slice, const char *before)
+{
+	weir_buf_addz(&slice->says.rest, before);
+	weir_buf_addz(&slice->says.rest, ",\"endpoints\":[");
+	slice->n_bare = slice->says.rest.n;
+}
+
 /* A slice without an endpoint is not made, but where there is one it is said:
  * DNS and kube-proxy would send to what is gone. */
-static void write_nodes(const struct gateway *g,
-			const struct weir_gateway_verdict *v, bool is_v4)
+static struct owned *end_slice(const struct gateway *g, struct owned *slice,
+			       bool is_v4, bool has_one)
+{
+	weir_buf_addz(&slice->says.rest, "]");
+	end_owned(g, slice, is_v4 ? "-v4" : "-v6", has_one);
+	return slice;
+}
+
+/* NULL: nothing is to be said. */
+static struct owned *slice_of_nodes(const struct gateway *g,
+				    const struct weir_gateway_verdict *v,
+				    bool is_v4)
 {
 	_cleanup_(free_owned) struct owned *o = begin_slice(g, is_v4);
 	_cleanup_buf_ struct weir_buf others = {0};
 	bool has_port = false, has_node;
 
 	if (!o) {
-		return;
+		return NULL;
 	}
 	weir_buf_addz(&o->says.labels,
 		      ",\"endpointslice.kubernetes.io/managed-by\":"
@@ -283,34 +351,35 @@ static void write_nodes(const struct gateway *g,
 	if ((v->n_ports && !has_port) ||
 	    (!add_nodes(g->feed, &others, true) &&
 	     !add_nodes(g->feed, &others, false))) {
-		return;
+		return NULL;
 	}
-	weir_buf_addz(&o->says.rest, "],\"endpoints\":[");
+	begin_endpoints(o, "]");
 	has_node = has_port && add_nodes(g->feed, &o->says.rest, is_v4);
-	weir_buf_addz(&o->says.rest, "]");
-	write_owned(g, TAKE_PTR(o), is_v4 ? "-v4" : "-v6", has_node);
+	return end_slice(g, TAKE_PTR(o), is_v4, has_node);
 }
 
-static void write_service(const struct gateway *g)
+static struct owned *headless_service(const struct gateway *g)
 {
 	struct owned *o = begin_owned(g, "", "v1", "Service");
 
 	if (o) {
 		weir_buf_addz(&o->says.spec, "\"clusterIP\":\"None\"");
-		write_owned(g, o, "", true);
+		end_owned(g, o, "", true);
 	}
+	return o;
 }
 
-static void write_slice(const struct gateway *g,
-			const struct weir_gateway_verdict *v, bool is_v4)
+static struct owned *slice_of_addresses(const struct gateway *g,
+					const struct weir_gateway_verdict *v,
+					bool is_v4)
 {
-	_cleanup_(free_owned) struct owned *o = begin_slice(g, is_v4);
+	struct owned *o = begin_slice(g, is_v4);
 	bool has_one = false;
 
 	if (!o) {
-		return;
+		return NULL;
 	}
-	weir_buf_addz(&o->says.rest, ",\"endpoints\":[");
+	begin_endpoints(o, "");
 	for (uint32_t i = 0; i < v->n_addresses; i++) {
 		char text[WEIR_ADDR_TEXT_MAX];
 
@@ -322,8 +391,7 @@ static void write_slice(const struct gateway *g,
 			has_one = true;
 		}
 	}
-	weir_buf_addz(&o->says.rest, "]");
-	write_owned(g, TAKE_PTR(o), is_v4 ? "-v4" : "-v6", has_one);
+	return end_slice(g, o, is_v4, has_one);
 }
 
 /* A longer name, or one with dots, names no Service. */
@@ -341,7 +409,18 @@ bool weir_kube_wants_infra(const struct weir_object *o,
 		(o->gateway && weir_gateway_has_infra(o->gateway)));
 }
 
-/* Which of the three are there: one that goes makes another hash. */
+/* The Service, as the store has it, may have been given to somebody. */
+static bool is_service_ours(const struct weir_kube_feed *f,
+			    const struct weir_verdict_id *id,
+			    struct weir_str name)
+{
+	const struct weir_object *o = weir_store_find(
+		f->control->store, WEIR_KIND_SERVICE, id->ns, name);
+
+	return o && weir_object_is_of_gateway(o, id->name);
+}
+
+/* Which of the three are there, and whose: one that goes makes another hash. */
 static void add_there(const struct weir_kube_feed *f,
 		      const struct weir_verdict_id *id, struct weir_buf *text)
 {
@@ -353,12 +432,14 @@ static void add_there(const struct weir_kube_feed *f,
 		int n = snprintf(name, sizeof(name), "%.*s-weir%s",
 				 WEIR_STR_ARG(id->name), suffixes[i]);
 
-		if (weir_kube_source_find(
-			    f->source,
-			    i ? WEIR_KIND_ENDPOINT_SLICE : WEIR_KIND_SERVICE,
-			    id->ns, (struct weir_str){name, (size_t)n},
-			    &meta) == 0) {
-			weir_buf_printf(text, "%zu,", i);
+		const struct weir_str full = {name, (size_t)n};
+
+		if (weir_kube_source_find(f->source,
+					  i ? WEIR_KIND_ENDPOINT_SLICE
+					    : WEIR_KIND_SERVICE,
+					  id->ns, full, &meta) == 0) {
+			weir_buf_printf(text, "%zu%d,", i,
+					i == 0 && is_service_ours(f, id, full));
 		}
 	}
 }
@@ -385,6 +466,20 @@ uint64_t weir_kube_infra_hash(struct weir_kube_feed *f,
 	}
 	add_there(f, &v->id, &text);
 	return text.error ? 0 : weir_str_hash(weir_buf_str(&text), 1);
+}
+
+/* Each may be NULL. Without a Service there is nothing to have endpoints. */
+static void write_all(struct owned *service, struct owned *v4, struct owned *v6)
+{
+	struct owned none = {.slices = {v4, v6}};
+
+	if (service) {
+		service->slices[0] = v4;
+		service->slices[1] = v6;
+		send_owned(service);
+	} else {
+		send_slices(&none, true);
+	}
 }
 
 void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object,
@@ -415,12 +510,10 @@ void weir_kube_infrastructure(struct weir_kube_feed *f, struct weir_str object,
 	g.may_make = v->wants_service || has_member(g.labels) ||
 		     has_member(g.annotations);
 	if (v->wants_service) {
-		write_balanced(&g, v);
-		write_nodes(&g, v, true);
-		write_nodes(&g, v, false);
-		return;
+		write_all(balanced_service(&g, v), slice_of_nodes(&g, v, true),
+			  slice_of_nodes(&g, v, false));
+	} else {
+		write_all(headless_service(&g), slice_of_addresses(&g, v, true),
+			  slice_of_addresses(&g, v, false));
 	}
-	write_service(&g);
-	write_slice(&g, v, true);
-	write_slice(&g, v, false);
 }

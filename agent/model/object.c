@@ -56,6 +56,21 @@ bool weir_kind_is_namespaced(enum weir_kind kind)
 	return kind < _WEIR_KIND_MAX && kinds[kind].is_namespaced;
 }
 
+bool weir_object_is_of_gateway(const struct weir_object *service,
+			       struct weir_str gateway)
+{
+	for (size_t i = 0; i < service->n_owners; i++) {
+		const struct weir_owner *owner = &service->owners[i];
+
+		if (weir_str_is(owner->kind, "Gateway") &&
+		    weir_str_is(owner->group, "gateway.networking.k8s.io") &&
+		    weir_str_eq(owner->name, gateway)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 struct weir_str weir_pairs_get(struct weir_pairs pairs, const char *key)
 {
 	struct weir_str want = weir_str_of(key);

@@ -506,6 +506,9 @@ const char *weir_kind_text(enum weir_kind kind);
 /* API group, "" for core. */
 const char *weir_kind_group(enum weir_kind kind);
 bool weir_kind_is_namespaced(enum weir_kind kind);
+/* Does the Gateway of this name, in its namespace, own the Service? */
+bool weir_object_is_of_gateway(const struct weir_object *service,
+			       struct weir_str gateway);
 /* Value of a label or annotation; .p NULL if absent. */
 struct weir_str weir_pairs_get(struct weir_pairs pairs, const char *key);
 bool weir_selector_matches(const struct weir_selector *selector,

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/cluster/lib.sh
 
 cluster_begin status -nodes 1
-tap_plan 47
+tap_plan 51
 
 controller=weir.dev/gateway-controller
 json() { # KIND NAME JSONPATH
@@ -213,9 +213,24 @@ kubectl patch gateway named --type=json -p '[
 becomes 'which follow it' service named-weir .metadata.annotations.c f
 tap_is 'a Service of somebody else is left alone' \
 	"$(json service taken-weir .metadata.labels.mine)" yes
+slices_of() { # SERVICE
+	kubectl get endpointslices -o name \
+		-l "kubernetes.io/service-name=$1,gateway.networking.k8s.io/gateway-name"
+}
+rig weir log | grep -q 'a Service of somebody else has the name'
+tap_is "(the log says it: $?) and has no endpoints of a Gateway" \
+	"$(slices_of taken-weir)" ''
 
 kubectl delete service taken-weir >/dev/null
 becomes 'until it is gone' service taken-weir .metadata.labels.mine no
+becomes 'and then has' endpointslice taken-weir-v4 \
+	'.endpoints[*].addresses[*]' 10.1.0.2
+kubectl patch service taken-weir --type=json -p '[
+ {"op":"remove","path":"/metadata/ownerReferences"},
+ {"op":"replace","path":"/metadata/labels/mine","value":"yes"}]' >/dev/null
+becomes 'one that is taken over has none any more' endpointslice taken-weir-v4 \
+	'.addressType}:{.endpoints[*].addresses[*]' IPv4:
+tap_is 'nor is it touched' "$(json service taken-weir .metadata.labels.mine)" yes
 
 # Addresses of a pool come and go without an edit of the Gateway.
 pool() { # ADDRESSES

@@ -158,6 +158,7 @@ static void ports_of_the_node_need_no_other_address(void)
 
 static void anothers_service_is_left_alone(void)
 {
+	struct weir_str said;
 	struct site s;
 
 	init(&s, "service: LoadBalancer");
@@ -165,6 +166,10 @@ static void anothers_service_is_left_alone(void)
 	compile(&s);
 	ok(verdict(&s)->wants_service, "wants");
 	ok(verdict(&s)->n_addresses == 0, "%u", verdict(&s)->n_addresses);
+	must(verdict(&s)->programmed, "it is not served");
+	said = verdict(&s)->programmed->message;
+	ok(memmem(said.p, said.n, "not this Gateway's", 18), "%.*s",
+	   WEIR_STR_ARG(said));
 	ok(strcmp(taken(&s), "") == 0, "%s", taken(&s));
 	site_fini(&s);
 }
