@@ -91,6 +91,9 @@ bool weir_ir_king_is_ours(const struct weir_object *o);
 bool weir_ir_is_shell(const struct ir_service *service);
 /* Opened where cleartext HTTP is expected: 80, not 443. */
 bool weir_ir_king_is_http(const struct weir_service_port *port);
+/* The split names a port where TLS is expected (system-internal-tls). */
+bool weir_ir_king_is_tls(const struct weir_object *service,
+			 const struct weir_king_split *s);
 
 /* king_former.c: the front is there, with its address. */
 typedef void (*king_front_fn)(struct king *k, struct weir_str name,

@@ -25,6 +25,17 @@ static void say_unready(const struct king *k, size_t path, uint32_t i,
 					    : "an ExternalName");
 		return;
 	}
+	/* Serving with system-internal-tls: the request is not to go there in
+	 * clear. */
+	if (service && weir_ir_king_is_tls(service->object, s)) {
+		IR_DIAG(k->c, WEIR_DIAG_ERROR, k->ingress, "UnsupportedValue",
+			SPLIT_FIELD(k, path, (size_t)i),
+			"the port of Service %.*s/%.*s is for TLS inside the "
+			"cluster (system-internal-tls), which is not served; "
+			"expected port 80 or 81: its share gets 503",
+			WEIR_STR_ARG(k->ingress->ns), WEIR_STR_ARG(s->service));
+		return;
+	}
 	IR_DIAG(k->c, WEIR_DIAG_WARNING, k->ingress, "Unready",
 		SPLIT_FIELD(k, path, (size_t)i),
 		"Service %.*s/%.*s %s: its share gets 503",

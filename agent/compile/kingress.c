@@ -190,6 +190,14 @@ split_port(const struct weir_object *service, const struct weir_king_split *s)
 	return NULL;
 }
 
+bool weir_ir_king_is_tls(const struct weir_object *service,
+			 const struct weir_king_split *s)
+{
+	const struct weir_service_port *port = split_port(service, s);
+
+	return port && !weir_ir_king_is_http(port);
+}
+
 /* Only the activator reads these two; queue-proxy strips them. */
 static bool is_revision_header(struct weir_str name)
 {
@@ -276,7 +284,7 @@ static void fill_split(struct ir *c, const struct weir_object *ingress,
 			       ? NULL
 			       : split_port(service->object, s);
 	}
-	if (port) {
+	if (port && weir_ir_king_is_http(port)) {
 		struct ir_group *group = weir_ir_group(c, service, port);
 
 		if (weir_ir_port_is_h2c(port, true)) {
