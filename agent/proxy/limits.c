@@ -23,7 +23,8 @@ void weir_proxy_limits_default(struct weir_proxy_limits *limits)
 		.drain_ms = 10000,
 		.max_held = 4096,
 		.hold_lag_ms = 2000,
-		.hold_timeout_ms = 60000,
+		/* Serving: revision-timeout-seconds */
+		.hold_timeout_ms = 300000,
 		.h2_streams = 128,
 		.h2_window_bytes = 65536,
 		.h2_resets = 500,
