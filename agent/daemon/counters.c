@@ -116,6 +116,7 @@ void weir_counters_settle(struct weir_counters *c)
 	struct weir_proxy_totals *t = &c->stats->totals;
 
 	t->clients_closed = t->clients_opened;
+	t->status[0] += weir_proxy_in_flight(t);
 	t->pool_idle = 0;
 	t->udp_associations = 0;
 	t->workers = 0;

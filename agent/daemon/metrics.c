@@ -232,6 +232,8 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 		WEIR_PROXY_REASONS(REASON_NAME)
 #undef REASON_NAME
 	};
+	static const char *const classes[] = {"none", "1xx", "2xx",
+					      "3xx",  "4xx", "5xx"};
 	const struct weir_proxy_totals *t = &c->counters->stats->totals;
 	const char *name = "weir_proxy_clients_total";
 
@@ -241,6 +243,14 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 	labelled(b, name, "event", "refused", t->clients_refused);
 	single(b, "weir_proxy_requests_total", "counter",
 	       "HTTP requests the proxy decided.", (double)t->requests);
+	single(b, "weir_proxy_requests_in_flight", "gauge",
+	       "Of these, not ended yet.", (double)weir_proxy_in_flight(t));
+	name = "weir_proxy_responses_total";
+	family(b, name, "counter",
+	       "Of these, ended, by class of status; none had no answer.");
+	for (int i = 0; i < 6; i++) {
+		labelled(b, name, "class", classes[i], t->status[i]);
+	}
 	name = "weir_proxy_events_total";
 	family(b, name, "counter",
 	       "Answers of the proxy's own and what led to them, by reason.");

@@ -445,6 +445,7 @@ static void add_totals(struct weir_buf *b, const struct weir_proxy_totals *t)
 		    {"clients_closed", t->clients_closed},
 		    {"clients_refused", t->clients_refused},
 		    {"requests", t->requests},
+		    {"in_flight", weir_proxy_in_flight(t)},
 		    {"duration_us_sum", t->duration_us_sum},
 		    {"pool_idle", t->pool_idle}, {"pool_hits", t->pool_hits},
 		    {"pool_misses", t->pool_misses},

@@ -68,6 +68,9 @@ void weir_client_end_request(struct weir_worker *w, struct weir_client *c)
 		}
 	}
 	if (c->is_in_request && !c->is_raw) {
+		struct weir_proxy_totals *t = &counters->shared->totals;
+
+		weir_count(&t->status[c->status / 100 % 6], 1);
 		weir_count_duration(counters, w->now_us - c->started_us);
 	}
 	weir_hold_end(w, c);

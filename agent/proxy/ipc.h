@@ -129,6 +129,9 @@ struct weir_proxy_totals {
 	uint64_t clients_closed;
 	uint64_t clients_refused;
 	uint64_t requests;
+	/* Of these, ended: by class of status, [0] without an answer.  What is
+	 * missing to all of them is in flight. */
+	uint64_t status[6];
 	uint64_t reason[_WEIR_PROXY_REASON_MAX];
 	uint64_t bucket[WEIR_PROXY_BUCKETS + 1]; /* request durations */
 	uint64_t duration_us_sum;
@@ -146,6 +149,19 @@ struct weir_proxy_totals {
 	uint64_t log_lines;     /* of the access log, given to its writer */
 	uint64_t log_lost;      /* no room, or not written */
 };
+
+/* HTTP requests under way.  Read while workers count. */
+static inline uint64_t weir_proxy_in_flight(const struct weir_proxy_totals *t)
+{
+	uint64_t ended = 0;
+	uint64_t begun;
+
+	for (int i = 0; i < 6; i++) {
+		ended += t->status[i];
+	}
+	begun = __atomic_load_n(&t->requests, __ATOMIC_RELAXED);
+	return begun > ended ? begun - ended : 0;
+}
 
 struct weir_proxy_stats {
 	uint32_t max_rules;

@@ -63,6 +63,22 @@ gauge() { # NAME AT-LEAST
 		awk -v name="$1" -v least="$2" '$1 == name { n = $2 } END { exit n < least }'
 }
 
+is_exactly() { # NAME VALUE
+	in_ns host curl -s -m 5 http://127.0.0.1:9707/metrics |
+		awk -v name="$1" -v want="$2" '$1 == name { n = $2 } END { exit n != want }'
+}
+
+# A request whose body comes when somebody writes to $netns_work/go.
+slow_request() {
+	mkfifo "$netns_work/go"
+	# shellcheck disable=SC2016
+	spawn host bash -c 'exec 3<>/dev/tcp/198.51.100.10/80
+		printf "POST / HTTP/1.1\r\nHost: any\r\nContent-Length: 5\r\nConnection: close\r\n\r\n" >&3
+		read -r body <"$1"
+		printf %s "$body" >&3
+		cat <&3' - "$netns_work/go" >"$netns_work/answer" 2>&1
+}
+
 # Of any host, path and method, answered or not.
 ask() {
 	awk 'BEGIN {
@@ -78,7 +94,7 @@ ask() {
 	}' | in_ns host curl -s -m 60 -K -
 }
 
-tap_plan 7
+tap_plan 11
 agent_start
 series >"$netns_work/few"
 many_endpoints 400
@@ -89,6 +105,24 @@ tap_ok $? '200 routes and 400 endpoints are in force'
 ask
 gauge weir_proxy_requests_total 40
 tap_ok $? 'requests of many kinds were decided'
+is_exactly 'weir_proxy_responses_total{class="4xx"}' 20 &&
+	is_exactly 'weir_proxy_responses_total{class="5xx"}' 20 &&
+	is_exactly weir_proxy_requests_in_flight 0
+tap_ok $? 'by class: 20 without a route, 20 without a backend; none is in flight'
+slow_request
+wait_until 10 is_exactly weir_proxy_requests_in_flight 1
+tap_ok $? 'one whose body has not come is in flight'
+echo 12345 >"$netns_work/go"
+wait_until 10 is_exactly 'weir_proxy_responses_total{class="2xx"}' 1 &&
+	wait_until 10 is_exactly weir_proxy_requests_in_flight 0
+tap_ok $? 'and is not when it has ended'
+rm "$netns_work/go"
+slow_request
+wait_until 10 is_exactly weir_proxy_requests_in_flight 1
+kill -9 "$(agent_pid proxy)"
+wait_until 10 is_exactly 'weir_proxy_responses_total{class="none"}' 1 &&
+	wait_until 10 is_exactly weir_proxy_requests_in_flight 0
+tap_ok $? 'one that a proxy took with it had no answer'
 series >"$netns_work/many"
 n=$(wc -l <"$netns_work/few")
 [ "$n" -ge 100 ] && diff "$netns_work/few" "$netns_work/many" | sed 's/^/# /'
