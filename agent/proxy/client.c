@@ -514,6 +514,9 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 		}
 		if (s == WEIR_STEP_WAIT) {
 			weir_end_mind(&c->end);
+			if (c->up) {
+				weir_end_mind(&c->up->end);
+			}
 			note_progress(w, c);
 			weir_due_arm(&w->wheel, &c->due, deadline(w, c));
 			return;

@@ -109,7 +109,8 @@ void weir_ring_arm(struct weir_end *end)
 	struct weir_ring *ring = end->ring;
 	struct io_uring_sqe *sqe;
 
-	if (end->is_armed || end->held || end->is_broken) {
+	/* One that is broken may have bytes still, and an end behind them. */
+	if (end->is_armed || end->held) {
 		return;
 	}
 	sqe = weir_ring_queue_next(&ring->q);
@@ -137,9 +138,6 @@ void weir_ring_arm(struct weir_end *end)
 	end->is_cancelled = false;
 }
 
-/* After which one whose peer has ended its side is tried again. */
-static const struct __kernel_timespec hup_pause = {.tv_nsec = 2000000};
-
 void weir_ring_arm_out(struct weir_end *end)
 {
 	struct weir_ring *ring = end->ring;
@@ -153,18 +151,13 @@ void weir_ring_arm_out(struct weir_end *end)
 		out_of_memory(end);
 		return;
 	}
-	if (end->is_hup) {
-		/* A poll would end at once: POLLRDHUP is told unasked
-		 * (io_uring/poll.c, IO_POLL_UNMASK). */
-		sqe->opcode = IORING_OP_TIMEOUT;
-		sqe->fd = -1;
-		sqe->addr = (uintptr_t)&hup_pause;
-		sqe->len = 1;
-	} else {
-		sqe->opcode = IORING_OP_POLL_ADD;
-		sqe->fd = end->fd;
-		sqe->poll32_events = POLLOUT;
-	}
+	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->fd = end->fd;
+	sqe->poll32_events = POLLOUT;
+	/* That the peer has ended its side is told unasked (io_uring/poll.c,
+	 * IO_POLL_UNMASK), and would be by each poll anew.  One of edges says
+	 * it once, and stays. */
+	sqe->len = end->is_hup ? IORING_POLL_ADD_MULTI : 0;
 	sqe->user_data = name_of(end, TAG_OUT);
 	end->out_at = ring->q.tail - 1;
 	end->is_out_armed = true;
@@ -174,17 +167,18 @@ void weir_ring_mind(struct weir_end *end)
 {
 	struct io_uring_sqe *sqe;
 
-	if (end->is_armed || end->is_gone_armed || end->is_broken ||
-	    end->is_hup) {
+	if (end->is_armed || end->is_gone_armed || end->is_broken) {
 		return;
 	}
 	sqe = weir_ring_queue_next(&end->ring->q);
 	if (!sqe) {
 		return; /* it has its deadline */
 	}
+	/* Edges of what is told unasked, too, and no other.  It costs nothing
+	 * when reads go on, so it stays. */
 	sqe->opcode = IORING_OP_POLL_ADD;
 	sqe->fd = end->fd;
-	/* POLLERR and POLLHUP are told unasked. */
+	sqe->len = IORING_POLL_ADD_MULTI;
 	sqe->poll32_events = POLLRDHUP;
 	sqe->user_data = name_of(end, TAG_GONE);
 	end->gone_at = end->ring->q.tail - 1;
@@ -369,16 +363,20 @@ static bool polled(struct weir_end *end, const struct io_uring_cqe *cqe)
 	return true;
 }
 
-/* The peer of one that is not read. */
+/* The peer of one that is not read, or was not. */
 static bool gone(struct weir_end *end, const struct io_uring_cqe *cqe)
 {
-	end->is_gone_armed = false;
-	if (end->kind == WEIR_END_DEAD || cqe->res <= 0) {
-		return false;
-	}
-	end->is_hup |= (cqe->res & (POLLRDHUP | POLLHUP)) != 0;
-	end->is_broken |= (cqe->res & POLLERR) != 0;
-	return true;
+	bool is_end = cqe->res > 0 && cqe->res & (POLLRDHUP | POLLHUP);
+	bool is_error = cqe->res > 0 && cqe->res & POLLERR;
+	bool is_news = (is_end && !end->is_hup) ||
+		       (is_error && !end->is_broken);
+
+	end->is_gone_armed = cqe->flags & IORING_CQE_F_MORE;
+	end->is_hup |= is_end;
+	end->is_broken |= is_error;
+	/* Else, were there no room for completions, it would be minded again,
+	 * and say so again, without end. */
+	return is_news && end->kind != WEIR_END_DEAD;
 }
 
 /* --------------------------------------------------------------- watching */
@@ -386,7 +384,7 @@ static bool gone(struct weir_end *end, const struct io_uring_cqe *cqe)
 /* There is room, or a connection. */
 static bool polled_out(struct weir_end *end, const struct io_uring_cqe *cqe)
 {
-	end->is_out_armed = false;
+	end->is_out_armed = cqe->flags & IORING_CQE_F_MORE;
 	if (end->kind == WEIR_END_DEAD) {
 		return false;
 	}

@@ -71,9 +71,8 @@ void weir_ring_unwatch(struct weir_end *end);
 void weir_ring_arm(struct weir_end *end);
 /* It has become unwritable, or is not connected yet. */
 void weir_ring_arm_out(struct weir_end *end);
-/* It is readable and not read: that its peer goes is told all the same, once:
- * that it has ended its side, or is reset.  A reset after an end is noticed
- * when something is sent. */
+/* It is readable and not read: that its peer ends its side or is reset is told
+ * all the same, from now on. */
 void weir_ring_mind(struct weir_end *end);
 /* Bytes of reads that have ended: n > 0, or -EAGAIN if one is still armed, or
  * an error; 0: there is none, use recv(). */

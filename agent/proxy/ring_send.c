@@ -54,7 +54,11 @@ bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
 		return append(ring, &ring->slots[end->slot - 1], iov, n_iov,
 			      size);
 	}
-	if (size > SLOT_BYTES || !ring->free_slot || !ring->is_busy) {
+	/* Of one whose peer has ended its side, edges tell when there is room
+	 * (weir_ring_arm_out()): it might be told before the send is known to
+	 * have failed for want of it. */
+	if (size > SLOT_BYTES || !ring->free_slot || !ring->is_busy ||
+	    end->is_hup) {
 		return false;
 	}
 	sqe = weir_ring_queue_next(&ring->q);

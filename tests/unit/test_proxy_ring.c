@@ -313,6 +313,119 @@ static void edges_overrun(void)
 	end_all(true);
 }
 
+/* A turn in which nothing is read, and who is told waits on.  How many. */
+static int mind_all(void)
+{
+	struct epoll_event *events;
+	int n = weir_ring_wait(ring, 0, &events);
+
+	n_overruns += (*ring->q.sq_flags & IORING_SQ_CQ_OVERFLOW) != 0;
+	for (int i = 0; i < n; i++) {
+		weir_end_mind(events[i].data.ptr);
+	}
+	return n;
+}
+
+/* Whose peer has gone, or whose is reset. */
+static uint32_t count_ends(bool is_reset)
+{
+	uint32_t n = 0;
+
+	for (int k = 0; k < N; k++) {
+		n += is_reset ? pairs[k].end.is_broken : pairs[k].end.is_hup;
+	}
+	return n;
+}
+
+/* Bytes wait that are not read, and the peer has ended its side: that is told
+ * once.  What happens after it is told, too, however many say so at once. */
+static void check_peers_that_go(uint32_t sq, uint32_t cq)
+{
+	uint32_t n_told = 0;
+
+	begin(sq, cq);
+	for (int k = 0; k < N; k++) {
+		/* What it has not read when it goes makes that a reset. */
+		must(write(pairs[k].end.fd, "x", 1) == 1, "%s",
+		     strerror(errno));
+		must(write(pairs[k].peer, "xx", 2) == 2, "%s", strerror(errno));
+	}
+	for (int t = 0; t < ROUNDS; t++) {
+		(void)mind_all();
+	}
+	for (int k = 0; k < N; k++) {
+		must(shutdown(pairs[k].peer, SHUT_WR) == 0, "%s",
+		     strerror(errno));
+	}
+	for (int t = 0; t < TURNS_MAX && count_ends(false) < N; t++) {
+		(void)mind_all();
+	}
+	ok(count_ends(false) == N, "told of %u ends", count_ends(false));
+	/* Who had no room to be minded is so when its owner waits next. */
+	for (int t = 0; t < N; t++) {
+		(void)mind_all();
+	}
+	for (int k = 0; k < N; k++) {
+		weir_end_mind(&pairs[k].end);
+		(void)mind_all();
+	}
+	for (int t = 0; t < ROUNDS; t++) {
+		n_told += (uint32_t)mind_all();
+	}
+	ok(n_told == 0, "told of what is known, %u times", n_told);
+	ok(count_ends(true) == 0, "%u resets", count_ends(true));
+	for (int k = 0; k < N; k++) {
+		weir_close(&pairs[k].peer);
+	}
+	for (int t = 0; t < TURNS_MAX && count_ends(true) < N; t++) {
+		(void)mind_all();
+	}
+	ok(count_ends(true) == N, "told of %u resets", count_ends(true));
+	end_all(cq < N);
+}
+
+static void peers_that_go(void)
+{
+	check_peers_that_go(1024, 2048);
+}
+
+static void peers_that_go_overrun(void)
+{
+	check_peers_that_go(4, 8);
+}
+
+/* There is no room for more, and the peer has ended its side: nothing is told
+ * before there is room, and then that. */
+static void full_after_an_end(void)
+{
+	struct pair *p = &pairs[0];
+	struct epoll_event *events;
+	char buf[4096];
+
+	begin(1024, 2048);
+	for (int round = 0; round < 3; round++) {
+		while (p->end.is_writable) {
+			send_to(p, 0, 900);
+		}
+		if (round == 0) {
+			must(shutdown(p->peer, SHUT_WR) == 0, "%s",
+			     strerror(errno));
+			(void)weir_ring_wait(ring, 0, &events);
+			ok(weir_end_recv(&p->end, buf, 1) == 0, "no end");
+		}
+		for (int t = 0; t < ROUNDS; t++) {
+			ok(weir_ring_wait(ring, 0, &events) == 0,
+			   "told of something in round %d", round);
+		}
+		ok(!p->end.is_writable, "there is no room");
+		hear_all();
+		ok(weir_ring_wait(ring, 1000, &events) == 1, "not told");
+		ok(p->end.is_writable, "there is room");
+	}
+	ok(p->heard == p->sent, "%u of %u", p->heard, p->sent);
+	end_all(false);
+}
+
 /* Pages of so many bytes that are in memory. */
 static uint32_t n_resident(void *p, size_t bytes)
 {
@@ -493,6 +606,7 @@ static void descriptors_run_out(void)
 
 TAP_MAIN(TEST(reads_with_room), TEST(reads_overrun),
 	 TEST(reads_overrun_while_memory_goes), TEST(memory_is_given_back),
-	 TEST(sends_overrun), TEST(edges_overrun),
+	 TEST(sends_overrun), TEST(edges_overrun), TEST(peers_that_go),
+	 TEST(peers_that_go_overrun), TEST(full_after_an_end),
 	 TEST(a_ring_that_does_nothing_is_found_out), TEST(rings_come_and_go),
 	 TEST(descriptors_run_out))
