@@ -124,6 +124,7 @@ static int adopt(struct weir_tables *t)
 			.has_row = true,
 			.wants_live = true,
 			.is_live = true,
+			.was_entered = true,
 		};
 		r = weir_map_put(&t->fid_of, weir_tables_fe_hash(&key), fe.fid);
 		if (r < 0) {
@@ -225,6 +226,7 @@ void weir_tables_free(struct weir_tables **tables)
 	weir_pool_fini(&t->gids);
 	weir_limbo_fini(&t->limbo);
 	weir_free_ptr(&t->changes.v);
+	weir_free_ptr(&t->gone);
 	weir_free_ptr(&t->svcs);
 	weir_free_ptr(&t->sets);
 	weir_free_ptr(&t->ep_refs);

@@ -42,6 +42,9 @@ static void announce(void *arg, const struct weir_fe_key *key)
 			  __ATOMIC_SEQ_CST);
 }
 
+/* weir_fe is allocated in advance and its size was asked about, so it takes
+ * what it is given and lets go of it; only the key's copy for the call could
+ * lack memory (kernel/bpf/syscall.c, map_update_elem). */
 static int fe_put(void *arg, const struct weir_fe_key *key,
 		  const struct weir_fe *fe)
 {
@@ -57,10 +60,17 @@ static int fe_del(void *arg, const struct weir_fe_key *key)
 {
 	const struct weir_kernel *kernel = arg;
 
-	return bpf_map_delete_elem(kernel->map_fd[WEIR_MAP_FE], key) < 0 &&
-			       errno != ENOENT
-		       ? -errno
-		       : 0;
+	int r = bpf_map_delete_elem(kernel->map_fd[WEIR_MAP_FE], key) < 0
+			? -errno
+			: 0;
+
+	if (r < 0 && r != -ENOENT) {
+		weir_error("the kernel keeps a frontend that is to go: "
+			   "error=\"%s\"",
+			   strerror(-r));
+		return r;
+	}
+	return 0;
 }
 
 static int fe_next(void *arg, const struct weir_fe_key *prev,

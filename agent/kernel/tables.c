@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Publication in two phases.  Preparing allocates everything and writes only
- * what nobody can reach yet, so it can be undone; committing only stores,
- * makes the system calls on weir_fe, and cannot run out of anything.
+ * Publication in two phases.  Preparing (here) allocates everything and writes
+ * only what nobody can reach yet, so it can be undone; committing
+ * (tables_commit.c) enters new frontends, which can be undone as well, and then
+ * only stores and takes away.  So the old plan serves until all of the new one
+ * does.
  *
  * Unchanged frontends and groups cost one comparison each, so that a plan of
  * which no address or endpoint changed is free (adopt.c reads the state of an
@@ -340,6 +342,9 @@ static int prepare_fid(struct weir_tables *t, const struct weir_fe_key *key,
 		return r;
 	}
 	t->svcs[fid] = (struct weir_svc_rec){.key = *key};
+	/* It passes until it has its row; what an agent that died has left
+	 * there is not it. */
+	weir_tables_store_index(&t->mem.svc[fid], 0, 0);
 	r = weir_map_put(&t->fid_of, hash, fid);
 	if (r < 0) {
 		return r;
@@ -374,10 +379,10 @@ static int prepare_frontend(struct weir_tables *t,
 		return 0;
 	}
 	rec->round = t->round;
-	rec->want_flags = steers ? WEIR_FE_STEER : 0;
+	rec->next_flags = steers ? WEIR_FE_STEER : 0;
 	/* What is taken already is asked about by weir_tables_recheck(). */
-	rec->wants_live = !steers || rec->is_live || !t->ops.may_take ||
-			  t->ops.may_take(t->ops.arg, &key);
+	rec->next_live = !steers || rec->is_live || !t->ops.may_take ||
+			 t->ops.may_take(t->ops.arg, &key);
 	r = prepare_row(t, view, fe, row, &n, what);
 	if (r < 0) {
 		return r;
@@ -405,6 +410,25 @@ static int prepare_frontend(struct weir_tables *t,
 	return r;
 }
 
+/* A program may hold the number of a frontend that was entered and taken back;
+ * of one that could not be taken back the next plan gets rid. */
+static void roll_back_fid(struct weir_tables *t, uint32_t fid)
+{
+	struct weir_svc_rec *rec = &t->svcs[fid];
+
+	if (rec->is_live) {
+		return;
+	}
+	weir_map_del(&t->fid_of, weir_tables_fe_hash(&rec->key));
+	if (rec->was_entered) {
+		weir_limbo_push(&t->limbo, WEIR_LIMBO_FID, fid, 1,
+				t->ops.now_ms(t->ops.arg) + WEIR_LIMBO_MS);
+	} else {
+		weir_pool_release(&t->fids, fid, 1);
+	}
+	*rec = (struct weir_svc_rec){};
+}
+
 /* Undoes what was prepared; nothing of it was reachable. */
 static void roll_back(struct weir_tables *t)
 {
@@ -427,13 +451,29 @@ static void roll_back(struct weir_tables *t)
 			weir_pool_release(&t->gids, c->id, 1);
 			break;
 		default:
-			weir_map_del(&t->fid_of,
-				     weir_tables_fe_hash(&t->svcs[c->id].key));
-			t->svcs[c->id] = (struct weir_svc_rec){};
-			weir_pool_release(&t->fids, c->id, 1);
+			roll_back_fid(t, c->id);
 			break;
 		}
 	}
+}
+
+/* Room for the numbers of all that a plan takes away. */
+static int reserve_gone(struct weir_tables *t)
+{
+	size_t n = t->fid_of.n > t->gid_of.n ? t->fid_of.n : t->gid_of.n;
+	uint32_t *v;
+
+	if (n <= t->cap_gone) {
+		return 0;
+	}
+	n += n / 4;
+	v = reallocarray(t->gone, n, sizeof(*v));
+	if (!v) {
+		return -ENOMEM;
+	}
+	t->gone = v;
+	t->cap_gone = n;
+	return 0;
 }
 
 static int prepare(struct weir_tables *t, const struct weir_plan_view *view,
@@ -457,251 +497,13 @@ static int prepare(struct weir_tables *t, const struct weir_plan_view *view,
 		*what = "max_frontends";
 		return -ENOSPC;
 	}
+	r = reserve_gone(t);
+	if (r < 0) {
+		return r;
+	}
 	/* At most everything there is goes to limbo, twice. */
 	return weir_limbo_reserve(&t->limbo, 2 * (t->fid_of.n + t->gid_of.n) +
 						     t->changes.n);
-}
-
-/* ------------------------------------------------------------ committing */
-
-/* What was written before becomes visible before this. */
-static void store_index(struct weir_index *at, uint32_t first, uint32_t n)
-{
-	union {
-		struct weir_index index;
-		uint64_t word;
-	} v = {.index = {.first = first, .n = n}};
-
-	__atomic_store_n((uint64_t *)(void *)at, v.word, __ATOMIC_RELEASE);
-}
-
-static void set_epgen(struct weir_tables *t, uint32_t id, uint64_t gen)
-{
-	__atomic_store_n(&t->mem.epgen[id], gen, __ATOMIC_RELEASE);
-}
-
-/* An endpoint is about to be reachable through one more set. */
-static void enter_ep(struct weir_tables *t, uint32_t id, uint64_t key)
-{
-	uint64_t gen;
-
-	if (id == 0) {
-		return;
-	}
-	gen = t->mem.epgen[id];
-	if (t->mem.epstat[id].key != key) {
-		t->mem.epstat[id] = (struct weir_epstat){.key = key};
-		/* Cached picks of the former holder of this id are void. */
-		gen = gen & 1 ? gen + 2 : gen + 1;
-		set_epgen(t, id, gen);
-	} else if (!(gen & 1)) {
-		set_epgen(t, id, gen + 1);
-	}
-	t->ep_refs[id]++;
-}
-
-/* It left a set.  Cached picks do not know through which set they were made,
- * so all of them are asked to choose again. */
-static void leave_ep(struct weir_tables *t, uint32_t id, bool is_gone)
-{
-	if (id == 0 || t->ep_refs[id] == 0) {
-		return;
-	}
-	t->ep_refs[id]--;
-	if (t->ep_refs[id] == 0) {
-		set_epgen(t, id, (t->mem.epgen[id] + 1) & ~UINT64_C(1));
-	} else if (is_gone) {
-		set_epgen(t, id, t->mem.epgen[id] + 2);
-	}
-}
-
-static void commit_set(struct weir_tables *t, const struct weir_change *c,
-		       uint64_t due_ms)
-{
-	struct weir_set_rec *rec = &t->sets[c->id];
-	struct weir_run old = {rec->first, rec->n};
-	uint32_t n = c->run.n - 1;
-
-	for (uint32_t i = 0; i < n; i++) {
-		const struct weir_ep *ep = &t->mem.ep[c->run.first + 1 + i];
-
-		enter_ep(t, ep->id, weir_endpoint_key(&c->endpoints[i]));
-	}
-	store_index(&t->mem.set[c->id], c->run.first + 1, n);
-	rec->first = c->run.first;
-	rec->n = c->run.n;
-	if (old.n == 0) {
-		return;
-	}
-	t->mark++;
-	for (uint32_t i = 0; i < n; i++) {
-		t->ep_marks[t->mem.ep[c->run.first + 1 + i].id] = t->mark;
-	}
-	for (uint32_t i = 1; i < old.n; i++) {
-		uint32_t id = t->mem.ep[old.first + i].id;
-
-		leave_ep(t, id, t->ep_marks[id] != t->mark);
-	}
-	weir_limbo_push(&t->limbo, WEIR_LIMBO_EP, old.first, old.n, due_ms);
-}
-
-static void commit_row(struct weir_tables *t, const struct weir_change *c,
-		       uint32_t generation, uint64_t due_ms)
-{
-	struct weir_svc_rec *rec = &t->svcs[c->id];
-	struct weir_run old = rec->row;
-
-	if (c->run.n > 0) {
-		t->ops.announce(t->ops.arg, &rec->key);
-	}
-	store_index(&t->mem.svc[c->id], c->run.first, generation);
-	rec->row = c->run;
-	rec->has_row = true;
-	if (old.n > 0) {
-		weir_limbo_push(&t->limbo, WEIR_LIMBO_ROW, old.first, old.n,
-				due_ms);
-	}
-}
-
-/* Makes the entry in weir_fe what it should be. */
-static int settle_frontend(struct weir_tables *t, uint32_t fid)
-{
-	struct weir_svc_rec *rec = &t->svcs[fid];
-	struct weir_fe fe = {.fid = fid, .flags = rec->want_flags};
-	int r;
-
-	if (rec->wants_live == rec->is_live &&
-	    (!rec->is_live || rec->flags == rec->want_flags)) {
-		return 0;
-	}
-	r = rec->wants_live ? t->ops.fe_put(t->ops.arg, &rec->key, &fe)
-			    : t->ops.fe_del(t->ops.arg, &rec->key);
-	if (r < 0) {
-		return r;
-	}
-	rec->is_live = rec->wants_live;
-	rec->flags = rec->want_flags;
-	return 0;
-}
-
-/* Entries of weir_fe that the plan has and the kernel has not. */
-static int commit_frontends(struct weir_tables *t)
-{
-	size_t pos = 0;
-	uint64_t hash, fid;
-
-	while (weir_map_next(&t->fid_of, &pos, &hash, &fid)) {
-		int r;
-
-		if (t->svcs[fid].round != t->round) {
-			continue;
-		}
-		r = settle_frontend(t, (uint32_t)fid);
-		if (r < 0) {
-			return r;
-		}
-	}
-	return 0;
-}
-
-/* Takes a frontend back; its entry goes first. */
-static int withdraw_fid(struct weir_tables *t, uint32_t fid, uint64_t due_ms)
-{
-	struct weir_svc_rec *rec = &t->svcs[fid];
-	int r = t->ops.fe_del(t->ops.arg, &rec->key);
-
-	if (r < 0) {
-		return r;
-	}
-	weir_map_del(&t->fid_of, weir_tables_fe_hash(&rec->key));
-	if (rec->row.n > 0) {
-		weir_limbo_push(&t->limbo, WEIR_LIMBO_ROW, rec->row.first,
-				rec->row.n, due_ms);
-	}
-	weir_limbo_push(&t->limbo, WEIR_LIMBO_FID, fid, 1, due_ms);
-	*rec = (struct weir_svc_rec){};
-	return 0;
-}
-
-/* A group that no row names any more.  Its set stays readable until the end of
- * limbo: a program may hold a row that names it. */
-static void withdraw_gid(struct weir_tables *t, uint32_t gid, uint64_t due_ms)
-{
-	struct weir_set_rec *rec = &t->sets[gid];
-
-	for (uint32_t i = 1; i < rec->n; i++) {
-		leave_ep(t, t->mem.ep[rec->first + i].id, true);
-	}
-	weir_map_del(&t->gid_of, rec->key);
-	if (rec->n > 0) {
-		weir_limbo_push(&t->limbo, WEIR_LIMBO_EP, rec->first, rec->n,
-				due_ms);
-	}
-	weir_limbo_push(&t->limbo, WEIR_LIMBO_GID, gid, 1, due_ms);
-	*rec = (struct weir_set_rec){};
-}
-
-/* What this plan did not name. Frontends before the groups they led to. */
-static int withdraw(struct weir_tables *t, uint64_t due_ms)
-{
-	uint32_t n_fid = t->fid_of.n, n_gid = t->gid_of.n;
-	_cleanup_free_ uint32_t *ids = NULL;
-	uint64_t key, id;
-	size_t pos = 0;
-	uint32_t n = 0;
-
-	ids = calloc((size_t)n_fid + n_gid + 1, sizeof(*ids));
-	if (!ids) {
-		return -ENOMEM;
-	}
-	while (weir_map_next(&t->fid_of, &pos, &key, &id)) {
-		if (t->svcs[id].round != t->round) {
-			ids[n++] = (uint32_t)id;
-		}
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		int r = withdraw_fid(t, ids[i], due_ms);
-
-		if (r < 0) {
-			return r;
-		}
-	}
-	n = 0;
-	pos = 0;
-	while (weir_map_next(&t->gid_of, &pos, &key, &id)) {
-		if (t->sets[id].round != t->round) {
-			ids[n++] = (uint32_t)id;
-		}
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		withdraw_gid(t, ids[i], due_ms);
-	}
-	return 0;
-}
-
-static int commit(struct weir_tables *t, uint32_t generation)
-{
-	uint64_t due_ms = t->ops.now_ms(t->ops.arg) + WEIR_LIMBO_MS;
-	int r;
-
-	for (size_t i = 0; i < t->changes.n; i++) {
-		if (t->changes.v[i].kind == WEIR_CHANGE_SET) {
-			commit_set(t, &t->changes.v[i], due_ms);
-			t->writes++;
-		}
-	}
-	for (size_t i = 0; i < t->changes.n; i++) {
-		if (t->changes.v[i].kind == WEIR_CHANGE_ROW) {
-			commit_row(t, &t->changes.v[i], generation, due_ms);
-			t->writes++;
-		}
-	}
-	t->changes.n = 0;
-	r = commit_frontends(t);
-	if (r < 0) {
-		return r;
-	}
-	return withdraw(t, due_ms);
 }
 
 int weir_tables_publish(struct weir_tables *t,
@@ -713,14 +515,16 @@ int weir_tables_publish(struct weir_tables *t,
 
 	drain_limbo(t, t->ops.now_ms(t->ops.arg));
 	r = prepare(t, view, &what);
+	if (r == 0) {
+		r = weir_tables_commit(t, (uint32_t)view->rules->generation);
+	}
 	if (r < 0) {
 		roll_back(t);
 		if (ret_what && what) {
 			*ret_what = what;
 		}
-		return r;
 	}
-	return commit(t, (uint32_t)view->rules->generation);
+	return r;
 }
 
 /* ------------------------------------------------------------ conflicts */
@@ -736,11 +540,12 @@ void weir_tables_recheck(struct weir_tables *t)
 	while (weir_map_next(&t->fid_of, &pos, &key, &fid)) {
 		struct weir_svc_rec *rec = &t->svcs[fid];
 
-		if (!(rec->want_flags & WEIR_FE_STEER)) {
-			continue;
+		if (rec->want_flags & WEIR_FE_STEER) {
+			rec->wants_live = t->ops.may_take(t->ops.arg,
+							  &rec->key);
 		}
-		rec->wants_live = t->ops.may_take(t->ops.arg, &rec->key);
-		if (settle_frontend(t, (uint32_t)fid) < 0) {
+		if (weir_tables_settle(t, rec, rec->wants_live,
+				       rec->want_flags) < 0) {
 			return; /* the next round tries again */
 		}
 	}

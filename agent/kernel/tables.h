@@ -3,11 +3,13 @@
  * Plan -> tables.  Works on plain memory (the mapped arrays, or a test's) and
  * a few callbacks for what is not memory.
  *
- * Order of publication: endpoints -> sets -> rows -> svc index -> frontend
- * last; on removal the frontend first.  Nothing reachable is changed in place;
- * what was reachable waits in limbo (>= 1 s, or until ops->barrier) before it
- * is used again.  Every step may be repeated: the state is read back from the
- * memory itself, so an agent may die between any two.
+ * Order of publication: endpoints -> entries of new frontends, which pass until
+ * they have a row -> sets -> rows -> svc index; on removal the frontend first.
+ * Only the entries are asked of the kernel, so where it does not take one the
+ * plan before still serves, and they are taken back.  Nothing reachable is
+ * changed in place; what was reachable waits in limbo (>= 1 s, or until
+ * ops->barrier) before it is used again.  Every step may be repeated: the state
+ * is read back from the memory itself, so an agent may die between any two.
  */
 #ifndef WEIR_KERNEL_TABLES_H
 #define WEIR_KERNEL_TABLES_H
@@ -68,12 +70,14 @@ int weir_tables_new(const struct weir_tables_mem *mem,
 int weir_tables_wipe(const struct weir_tables_mem *mem,
 		     const struct weir_tables_ops *ops);
 void weir_tables_free(struct weir_tables **tables);
-/* See weir_kernel_publish().  -ENOSPC, -ENOMEM: nothing has changed. */
+/* See weir_kernel_publish().  -errno: nothing has changed.  A frontend that the
+ * kernel does not let go of leads where it led until a later plan succeeds. */
 int weir_tables_publish(struct weir_tables *tables,
 			const struct weir_plan_view *view,
 			const char **ret_what);
 /* Calls may_take again for all local TCP frontends: takes those that have
- * become free, gives back those that a host socket holds now. */
+ * become free, gives back those that a host socket holds now.  Finishes what
+ * could not be taken back when a plan was refused. */
 void weir_tables_recheck(struct weir_tables *tables);
 /* Frontends of the last plan that may_take refused. */
 void weir_tables_refused(const struct weir_tables *tables,

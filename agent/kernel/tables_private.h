@@ -10,13 +10,16 @@
 /* By fid. */
 struct weir_svc_rec {
 	struct weir_fe_key key;
-	uint32_t flags; /* in weir_fe */
-	uint32_t want_flags;
-	uint64_t round; /* of the last plan that named it */
+	uint32_t flags;      /* in weir_fe */
+	uint32_t want_flags; /* by the plan in force */
+	uint32_t next_flags; /* by the one at hand */
+	uint64_t round;      /* of the last plan that named it */
 	struct weir_run row;
-	bool has_row;    /* weir_svc has been stored */
-	bool wants_live; /* false: a host socket holds the address */
-	bool is_live;    /* in weir_fe */
+	bool has_row;     /* weir_svc has been stored */
+	bool wants_live;  /* false: a host socket holds the address */
+	bool next_live;   /* likewise, by the plan at hand */
+	bool is_live;     /* in weir_fe */
+	bool was_entered; /* is, or was */
 };
 
 /* By gid. */
@@ -66,9 +69,19 @@ struct weir_tables {
 	struct weir_pool gids;
 	struct weir_limbo limbo;
 	struct weir_changes changes;
+	uint32_t *gone; /* scratch: numbers of what a plan takes away */
+	size_t cap_gone;
 };
 
 uint64_t weir_tables_fe_hash(const struct weir_fe_key *key);
+/* What was written before becomes visible before this. */
+void weir_tables_store_index(struct weir_index *at, uint32_t first, uint32_t n);
+/* Makes the entry of rec, one of tables->svcs, in weir_fe what it should be. */
+int weir_tables_settle(struct weir_tables *tables, struct weir_svc_rec *rec,
+		       bool is_live, uint32_t flags);
+/* After all was prepared.  -errno: nothing that was reachable has changed, and
+ * what was prepared is to be rolled back. */
+int weir_tables_commit(struct weir_tables *tables, uint32_t generation);
 
 /* Identity of an endpoint: its address, whatever groups it is in. */
 static inline uint64_t weir_endpoint_key(const struct weir_endpoint *e)
