@@ -209,6 +209,11 @@ int weir_listen_unix(const char *path, int *ret_fd)
 	return 0;
 }
 
+/* Without SO_REUSEADDR, though a program that binds the wildcard of this port
+ * later is refused so: with it that would succeed only for a program that asks
+ * for it as well, and then any user's socket at this very address would, and
+ * get our clients' datagrams (socket(7); of equal matches the kernel takes the
+ * latest, net/ipv4/udp.c). */
 int weir_bind_udp(const struct weir_ip *addr, __be16 port_be, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;

@@ -75,6 +75,26 @@ static void a_datagram_port_of_somebody_else_is_refused(void)
 	ok(fd == -1, "untouched");
 }
 
+/* It would get the datagrams. */
+static void a_datagram_port_of_ours_is_not_shared(void)
+{
+	const struct weir_ip loopback = ip_of("127.0.0.1");
+	_cleanup_close_ int other = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC,
+					   0);
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_in same = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const int on = 1;
+
+	must(weir_bind_udp(&loopback, 0, &fd) == 0, "bind");
+	same.sin_port = port_of(fd);
+	must(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0,
+	     "SO_REUSEADDR");
+	ok(bind(other, (struct sockaddr *)&same, sizeof(same)) < 0 &&
+		   errno == EADDRINUSE,
+	   "the same address");
+}
+
 static void a_dead_unix_socket_is_replaced_a_live_one_is_not(void)
 {
 	char path[64];
@@ -582,6 +602,7 @@ static void a_dead_proxy_is_noticed(void)
 
 TAP_MAIN(TEST(workers_share_one_port_a_family),
 	 TEST(a_datagram_port_of_somebody_else_is_refused),
+	 TEST(a_datagram_port_of_ours_is_not_shared),
 	 TEST(a_dead_unix_socket_is_replaced_a_live_one_is_not),
 	 TEST(a_file_is_not_replaced_by_a_socket),
 	 TEST(only_local_datagram_frontends_get_sockets),
