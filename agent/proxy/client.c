@@ -476,6 +476,21 @@ static void note_progress(const struct weir_worker *w, struct weir_client *c)
 	}
 }
 
+/* Ends that are not read, or from which the rest of a message is to come. */
+static void mind(struct weir_client *c)
+{
+	bool is_within = c->phase == WEIR_PHASE_HEAD
+				 ? weir_block_len(c->in) > 0
+				 : !c->request_body.is_done || c->hold;
+
+	is_within |= c->phase == WEIR_PHASE_TUNNEL || c->phase == WEIR_PHASE_H2;
+	weir_end_mind(&c->end, is_within);
+	if (c->up) {
+		is_within = c->is_answered || weir_block_len(c->up->in);
+		weir_end_mind(&c->up->end, is_within);
+	}
+}
+
 void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 {
 	for (int i = 0; i < DRIVE_ROUNDS; i++) {
@@ -513,10 +528,7 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 			return;
 		}
 		if (s == WEIR_STEP_WAIT) {
-			weir_end_mind(&c->end);
-			if (c->up) {
-				weir_end_mind(&c->up->end);
-			}
+			mind(c);
 			note_progress(w, c);
 			weir_due_arm(&w->wheel, &c->due, deadline(w, c));
 			return;

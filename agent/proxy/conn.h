@@ -216,8 +216,9 @@ static inline bool weir_end_is_awaited(const struct weir_end *end)
 {
 	return end->is_armed || end->is_out_armed || end->is_gone_armed;
 }
-/* Its owner waits for something else, and does not read what there may be. */
-void weir_end_mind(struct weir_end *end);
+/* Its owner waits for something else, and does not read what there may be; or,
+ * is_within, for the rest of something. */
+void weir_end_mind(struct weir_end *end, bool is_within);
 /* What comes next is in the socket itself. */
 bool weir_end_is_bare(const struct weir_end *end);
 /* No more will be sent. */

@@ -29,9 +29,9 @@ bool weir_end_is_bare(const struct weir_end *end)
 	return !end->layer && !end->is_armed && !end->held && !end->error;
 }
 
-void weir_end_mind(struct weir_end *end)
+void weir_end_mind(struct weir_end *end, bool is_within)
 {
-	if (end->ring && end->is_readable) {
+	if (end->ring && (is_within || (end->is_readable && !end->is_armed))) {
 		weir_ring_mind(end);
 	}
 }

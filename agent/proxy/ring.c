@@ -20,6 +20,11 @@ static uint64_t name_of(const struct weir_end *end, enum tag tag)
 	return (uintptr_t)end | tag;
 }
 
+static uint64_t name_of_read(const struct weir_end *end)
+{
+	return name_of(end, end->is_polled ? TAG_POLL : TAG_RECV);
+}
+
 static void poll_epoll(struct weir_ring *ring)
 {
 	struct io_uring_sqe *sqe = weir_ring_queue_next(&ring->q);
@@ -167,7 +172,7 @@ void weir_ring_mind(struct weir_end *end)
 {
 	struct io_uring_sqe *sqe;
 
-	if (end->is_armed || end->is_gone_armed || end->is_broken) {
+	if (end->is_gone_armed || end->is_broken) {
 		return;
 	}
 	sqe = weir_ring_queue_next(&end->ring->q);
@@ -232,9 +237,7 @@ static bool cancel(struct weir_ring *ring, uint64_t name)
 static void cancel_read(struct weir_ring *ring, struct weir_end *end)
 {
 	if (end->is_armed && !end->is_cancelled) {
-		end->is_cancelled = cancel(
-			ring,
-			name_of(end, end->is_polled ? TAG_POLL : TAG_RECV));
+		end->is_cancelled = cancel(ring, name_of_read(end));
 	}
 }
 
@@ -276,7 +279,7 @@ ssize_t weir_ring_recv(struct weir_end *end, char *p, size_t n)
 bool weir_ring_is_quiet(const struct weir_end *end)
 {
 	const struct weir_ring_queue *q = &end->ring->q;
-	uint64_t name = name_of(end, end->is_polled ? TAG_POLL : TAG_RECV);
+	uint64_t name = name_of_read(end);
 	uint32_t tail;
 
 	if (end->held || end->error) {
@@ -286,7 +289,10 @@ bool weir_ring_is_quiet(const struct weir_end *end)
 		return true;
 	}
 	/* It may have ended in the middle of the turn, when entries had to be
-	 * submitted. */
+	 * submitted; or there was more to be told than has room. */
+	if (weir_ring_queue_has_overrun(q)) {
+		return false;
+	}
 	tail = atomic_load_explicit(q->cq_tail, memory_order_acquire);
 	for (uint32_t i = *q->cq_head; i != tail; i++) {
 		if (q->cqes[i & q->cq_mask].user_data == name) {
@@ -363,8 +369,9 @@ static bool polled(struct weir_end *end, const struct io_uring_cqe *cqe)
 	return true;
 }
 
-/* The peer of one that is not read, or was not. */
-static bool gone(struct weir_end *end, const struct io_uring_cqe *cqe)
+/* The peer of one that is minded. */
+static bool gone(struct weir_ring *ring, struct weir_end *end,
+		 const struct io_uring_cqe *cqe)
 {
 	bool is_end = cqe->res > 0 && cqe->res & (POLLRDHUP | POLLHUP);
 	bool is_error = cqe->res > 0 && cqe->res & POLLERR;
@@ -374,6 +381,10 @@ static bool gone(struct weir_end *end, const struct io_uring_cqe *cqe)
 	end->is_gone_armed = cqe->flags & IORING_CQE_F_MORE;
 	end->is_hup |= is_end;
 	end->is_broken |= is_error;
+	if (is_error && end->kind != WEIR_END_DEAD && !end->is_polled) {
+		/* It may not know (weir_ring_mind()); the next one will. */
+		cancel_read(ring, end);
+	}
 	/* Else, were there no room for completions, it would be minded again,
 	 * and say so again, without end. */
 	return is_news && end->kind != WEIR_END_DEAD;
@@ -418,11 +429,15 @@ static bool edge(struct weir_ring *ring, struct weir_end *end,
 }
 
 /* What waits for the end is taken back before its descriptor, which another
- * socket may get, is closed; true: it had been submitted. */
-static bool take_back(struct weir_ring *ring, uint32_t at)
+ * socket may get, is closed; true: it had been submitted.  Its place may be
+ * another's, after 2^32 entries. */
+static bool take_back(struct weir_ring *ring, uint32_t at, uint64_t name)
 {
-	if (weir_ring_queue_has(&ring->q, at)) {
-		weir_ring_queue_void(&ring->q, at, TAG_NONE);
+	struct weir_ring_queue *q = &ring->q;
+
+	if (weir_ring_queue_has(q, at) &&
+	    q->sqes[at & q->sq_mask].user_data == name) {
+		weir_ring_queue_void(q, at, TAG_NONE);
 		return false;
 	}
 	return true;
@@ -434,7 +449,8 @@ void weir_ring_unwatch(struct weir_end *end)
 
 	if (end->is_armed) {
 		end->is_armed = ring->q.fd >= 0 &&
-				take_back(ring, end->armed_at);
+				take_back(ring, end->armed_at,
+					  name_of(end, TAG_EDGE));
 	}
 	if (end->is_armed && !cancel(ring, name_of(end, TAG_EDGE))) {
 		(void)shutdown(end->fd, SHUT_RDWR); /* the peer is to know */
@@ -464,13 +480,16 @@ void weir_ring_forget(struct weir_end *end)
 		drop_held(ring, end);
 	}
 	if (end->is_armed) {
-		end->is_armed = take_back(ring, end->armed_at);
+		end->is_armed = take_back(ring, end->armed_at,
+					  name_of_read(end));
 	}
 	if (end->is_out_armed) {
-		end->is_out_armed = take_back(ring, end->out_at);
+		end->is_out_armed = take_back(ring, end->out_at,
+					      name_of(end, TAG_OUT));
 	}
 	if (end->is_gone_armed) {
-		end->is_gone_armed = take_back(ring, end->gone_at);
+		end->is_gone_armed = take_back(ring, end->gone_at,
+					       name_of(end, TAG_GONE));
 	}
 	/* They hold on to the socket until they are told. */
 	cancel_read(ring, end);
@@ -508,7 +527,7 @@ static uint32_t reap(struct weir_ring *ring, uint32_t n)
 			is_told = polled_out(end, cqe);
 			break;
 		case TAG_GONE:
-			is_told = gone(end, cqe);
+			is_told = gone(ring, end, cqe);
 			break;
 		case TAG_EDGE:
 			is_told = edge(ring, end, cqe);

@@ -71,8 +71,11 @@ void weir_ring_unwatch(struct weir_end *end);
 void weir_ring_arm(struct weir_end *end);
 /* It has become unwritable, or is not connected yet. */
 void weir_ring_arm_out(struct weir_end *end);
-/* It is readable and not read: that its peer ends its side or is reset is told
- * all the same, from now on. */
+/* That its peer ends its side or is reset is told from now on, too, when it is
+ * not read; and when it is, and all depends on it: a reset that comes along
+ * with bytes does not end a multishot receive (io_recv_finish() looks no
+ * further when nothing more is in the queue; where it was armed before both
+ * came, that was mended in io_uring/poll.c late in 6.18). */
 void weir_ring_mind(struct weir_end *end);
 /* Bytes of reads that have ended: n > 0, or -EAGAIN if one is still armed, or
  * an error; 0: there is none, use recv(). */

@@ -71,12 +71,17 @@ void weir_ring_queue_void(struct weir_ring_queue *q, uint32_t at, uint64_t name)
 	sqe->user_data = name;
 }
 
+bool weir_ring_queue_has_overrun(const struct weir_ring_queue *q)
+{
+	return atomic_load_explicit(q->sq_flags, memory_order_relaxed) &
+	       IORING_SQ_CQ_OVERFLOW;
+}
+
 bool weir_ring_queue_has_completions(const struct weir_ring_queue *q)
 {
 	return *q->cq_head !=
 		       atomic_load_explicit(q->cq_tail, memory_order_acquire) ||
-	       atomic_load_explicit(q->sq_flags, memory_order_relaxed) &
-		       IORING_SQ_CQ_OVERFLOW;
+	       weir_ring_queue_has_overrun(q);
 }
 
 /* -------------------------------------------------------------- beginning */

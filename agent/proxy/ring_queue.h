@@ -58,6 +58,8 @@ void weir_ring_queue_void(struct weir_ring_queue *q, uint32_t at,
 			  uint64_t name);
 /* Submits all, and waits at most ms (-1: for ever) for a completion. */
 int weir_ring_queue_enter(struct weir_ring_queue *q, int ms);
+/* Completions wait in the kernel for room. */
+bool weir_ring_queue_has_overrun(const struct weir_ring_queue *q);
 /* Some are left to be read, or wait in the kernel for room. */
 bool weir_ring_queue_has_completions(const struct weir_ring_queue *q);
 

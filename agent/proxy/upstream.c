@@ -505,6 +505,7 @@ void weir_upstream_carrier_event(struct weir_worker *w, struct weir_upstream *u)
 		weir_count(&u->stat->opened, 1);
 		weir_h2_connected(u);
 	}
+	weir_end_mind(&u->end, true);
 	weir_h2_carrier_event(w, u);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -321,7 +322,7 @@ static int mind_all(void)
 
 	n_overruns += (*ring->q.sq_flags & IORING_SQ_CQ_OVERFLOW) != 0;
 	for (int i = 0; i < n; i++) {
-		weir_end_mind(events[i].data.ptr);
+		weir_end_mind(events[i].data.ptr, false);
 	}
 	return n;
 }
@@ -366,7 +367,7 @@ static void check_peers_that_go(uint32_t sq, uint32_t cq)
 		(void)mind_all();
 	}
 	for (int k = 0; k < N; k++) {
-		weir_end_mind(&pairs[k].end);
+		weir_end_mind(&pairs[k].end, false);
 		(void)mind_all();
 	}
 	for (int t = 0; t < ROUNDS; t++) {
@@ -424,6 +425,115 @@ static void full_after_an_end(void)
 	}
 	ok(p->heard == p->sent, "%u of %u", p->heard, p->sent);
 	end_all(false);
+}
+
+static void tcp_pair(int *ret_fd, int *ret_peer)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(a);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*ret_peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	must(bind(listener, (struct sockaddr *)&a, n) == 0 &&
+		     listen(listener, 1) == 0 &&
+		     getsockname(listener, (struct sockaddr *)&a, &n) == 0 &&
+		     connect(*ret_peer, (struct sockaddr *)&a, n) == 0,
+	     "%s", strerror(errno));
+	*ret_fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	must(*ret_fd >= 0, "%s", strerror(errno));
+	weir_close(&listener);
+}
+
+/* Bytes and a reset that came before the read was armed: it ends with neither.
+ */
+static void a_reset_behind_bytes(void)
+{
+	struct linger linger = {.l_onoff = 1};
+	struct weir_end end = {.kind = WEIR_END_CLIENT, .is_writable = true};
+	struct epoll_event *events;
+	char buf[8];
+	int peer = -1;
+	ssize_t r = -EAGAIN;
+
+	begin(1024, 2048);
+	tcp_pair(&end.fd, &peer);
+	weir_ring_add(ring, &end);
+	must(write(peer, "xxx", 3) == 3, "%s", strerror(errno));
+	must(setsockopt(peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) ==
+		     0,
+	     "%s", strerror(errno));
+	weir_close(&peer);
+	for (int t = 0; t < TURNS_MAX && !end.is_readable; t++) {
+		(void)weir_ring_wait(ring, 10, &events);
+	}
+	ok(weir_end_recv(&end, buf, sizeof(buf)) == 3, "no bytes");
+	for (int t = 0; t < 200 && r == -EAGAIN; t++) {
+		weir_end_mind(&end, true);
+		(void)weir_ring_wait(ring, 10, &events);
+		r = end.is_readable ? weir_end_recv(&end, buf, 1) : -EAGAIN;
+	}
+	ok(r == -ECONNRESET, "%s", strerror((int)-r));
+	weir_end_close(&end, false);
+	end.kind = WEIR_END_DEAD;
+	for (int t = 0; t < TURNS_MAX && weir_end_is_awaited(&end); t++) {
+		(void)weir_ring_wait(ring, 0, &events);
+	}
+	ok(!weir_end_is_awaited(&end), "it has not ended");
+	end_all(false);
+}
+
+/* After 2^32 entries an end may have the number of another's that has not been
+ * submitted. */
+static void places_come_again(void)
+{
+	begin(1024, 2048);
+	for (int t = 0; t < 2; t++) {
+		take_turn();
+	}
+	for (int k = 0; k < N; k++) {
+		weir_end_is_full(&pairs[k].end);
+		pairs[k].end.armed_at = pairs[N - 1].end.out_at;
+	}
+	for (int k = 0; k + 1 < N; k++) {
+		pairs[k].end.armed_at = pairs[k + 1].end.out_at;
+	}
+	weir_end_close(&pairs[0].end, false);
+	pairs[0].end.kind = WEIR_END_DEAD;
+	ok(pairs[0].end.is_armed, "its read is not known to wait");
+	for (int t = 0; t < ROUNDS; t++) {
+		take_turn();
+	}
+	ok(!weir_end_is_awaited(&pairs[0].end), "it has not ended");
+	ok(pairs[1].end.is_writable, "another's wait was taken back");
+	end_all(false);
+}
+
+/* Nothing is known of an end as long as completions wait for room. */
+static void overrun_is_not_quiet(void)
+{
+	struct epoll_event *events;
+	uint32_t n_wrong = 0;
+
+	begin(4, 8);
+	for (int t = 0; t < ROUNDS; t++) {
+		take_turn();
+	}
+	say_all(1);
+	(void)weir_ring_wait(ring, 0, &events);
+	must(weir_ring_queue_has_overrun(&ring->q), "there is room");
+	for (int k = 0; k < N; k++) {
+		n_wrong += weir_end_is_quiet(&pairs[k].end);
+	}
+	ok(n_wrong == 0, "%u have said something", n_wrong);
+	for (int t = 0; t < TURNS_MAX && !is_all_got(); t++) {
+		for (int k = 0; k < N; k++) {
+			read_all(&pairs[k], k);
+		}
+		take_turn();
+	}
+	ok(is_all_got(), "something was lost");
+	end_all(true);
 }
 
 /* Pages of so many bytes that are in memory. */
@@ -608,5 +718,7 @@ TAP_MAIN(TEST(reads_with_room), TEST(reads_overrun),
 	 TEST(reads_overrun_while_memory_goes), TEST(memory_is_given_back),
 	 TEST(sends_overrun), TEST(edges_overrun), TEST(peers_that_go),
 	 TEST(peers_that_go_overrun), TEST(full_after_an_end),
+	 TEST(a_reset_behind_bytes), TEST(places_come_again),
+	 TEST(overrun_is_not_quiet),
 	 TEST(a_ring_that_does_nothing_is_found_out), TEST(rings_come_and_go),
 	 TEST(descriptors_run_out))
