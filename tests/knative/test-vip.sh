@@ -5,13 +5,13 @@
 # address (weir.dev/private-mode: vip), from pods on both nodes and from a node;
 # by request and, where asked for, by connection, over IPv4 and IPv6; pods that take
 # one request at once; and the change to the gateway and back while requests come.
-# timeout: 500
+# timeout: 560
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/knative/lib.sh
 
-tap_plan 32
+tap_plan 36
 knative_begin kn-vip --nodes 2
 kubectl apply -f deploy/knative/gateways.yaml >/dev/null
 
@@ -148,6 +148,20 @@ shares "$cluster_state/six.json" shop-1 400 shop-2 100
 tap_ok $? "likewise of new connections, from node 2"
 
 # ---------------------------------------------------------------- by connection
+# Loads at the address while it changes how it is divided, in pieces of 8 s: of
+# connections that stay, and of new ones.
+moving() { # FILE NODE FLAG...
+	local file=$1 node=$2
+	shift 2
+	while [[ -e $cluster_state/moving ]]; do
+		from default "$node" "$load" -c 4 -t 8 --failures "$@" "http://$vip/" >>"$file" 2>>"$file.err"
+	done
+}
+touch "$cluster_state/moving"
+moving "$cluster_state/stay.json" 1 -r 200 --keepalive &
+stay=$!
+moving "$cluster_state/new.json" 2 -r 100 &
+new=$!
 kubectl annotate ksvc shop weir.dev/split=connection >/dev/null
 is_split() {
 	says "connect+packet: weir.dev/split: connection" plane 1 "$vip" &&
@@ -169,12 +183,33 @@ tap_ok $? "80 and 20 % of new connections there, from a pod"
 on 1 "$WEIR_BUILD/tests/weir-load" -c 4 -n 500 --check-peer "http://[$vip6]/" >"$cluster_state/six.json"
 shares "$cluster_state/six.json" shop-1 400 shop-2 100
 tap_ok $? "likewise from a node"
+# A revision that has the activator before it for a moment, as one that wakes
+# has, until the autoscaler sees that it should not: by request, and by connection
+# once it has been quiet for a while.
+is_flapping() {
+	kubectl patch serverlessservices.networking.internal.knative.dev shop-00001 --type=merge \
+		-p '{"spec":{"mode":"Proxy"}}' >/dev/null
+	[[ $(plane 1 "$vip") == proxy:* ]]
+}
+wait_until 30 is_flapping
+tap_ok $? "a revision that has the activator before it for a moment: $(plane 1 "$vip")"
+wait_until 30 says "proxy: split by connection asked, but a revision slept until a moment ago" plane 1 "$vip"
+tap_ok $? "in Serve mode again, it stays so at first: $(plane 1 "$vip")"
+wait_until 60 is_split
+tap_ok $? "and is by connection in the end: $(plane 1 "$vip")"
 kubectl annotate ksvc shop weir.dev/split- >/dev/null
 is_by_request() {
 	says "proxy: weight is a share of requests" plane 1 "$vip"
 }
 wait_until 30 is_by_request
 tap_ok $? "and by request again without it"
+rm "$cluster_state/moving"
+wait $stay $new
+echo "# $(jq -sc '[(map(.completed) | add), (map(.failed) | add)]' "$cluster_state/stay.json") and $(jq -sc '[(map(.completed) | add), (map(.failed) | add)]' "$cluster_state/new.json"): completed, failed"
+head -n 3 "$cluster_state/stay.json.err" "$cluster_state/new.json.err" | sed 's/^/# /'
+jq -se 'all(.failed == 0) and (map(.completed) | add) > 1000' "$cluster_state/stay.json" >/dev/null &&
+	jq -se 'all(.failed == 0) and (map(.completed) | add) > 500' "$cluster_state/new.json" >/dev/null
+tap_ok $? "none failed while all that was changed, on connections that stay and on new ones"
 
 # ---------------------------------------------------------------- one at once
 # Serve mode, and pods whose queue-proxy lets in one request: a request that is
