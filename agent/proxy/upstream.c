@@ -644,7 +644,7 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	if (!is_reusable || weir_end_is_stream(&u->end) || !has_room(w, ep) ||
 	    ep->mark != w->pool.mark || w->is_draining) {
 		close_upstream(w, u,
-			       c->is_raw && c->phase == WEIR_PHASE_TUNNEL &&
+			       c->phase == WEIR_PHASE_TUNNEL &&
 				       !(c->in_eof && c->up_eof));
 		return;
 	}

@@ -11,13 +11,14 @@
  * --sends plays nothing: for each case it writes what the client sends, as a
  * u32 of its size and its bytes.
  *
- * A file (tests/proxy/README.md):
+ * A file:
  *	case NAME			begins a case
  *	send / backend / answer / expect	followed by lines behind a tab
- *	client-close / backend-close / backend-reset
+ *	client-close / client-reset / backend-close / backend-reset
  *	closed / reset			the client must see the end / a reset
- *	any-backend			the beginning of a request, never all of
- *it at ADDR:PORT			another address for this case's client
+ *	reset-at-backend		the backend must
+ *	any-backend			of a request never all has come there
+ *	at ADDR:PORT			another address for this case's client
  * Lines end in CRLF, or with a final "\" in nothing.  Escapes: \r \n \t \0 \\
  * \* \xHH, \[COUNT CHAR].  In what is compared, "*" stands for the rest of the
  * line.
@@ -51,18 +52,21 @@ enum step_kind {
 	STEP_ANSWER,
 	STEP_EXPECT,
 	STEP_CLIENT_CLOSE,
+	STEP_CLIENT_RESET,
 	STEP_BACKEND_CLOSE,
 	STEP_BACKEND_RESET,
 	STEP_CLOSED,
 	STEP_RESET,
+	STEP_RESET_AT_BACKEND,
 	STEP_AT,
 	STEP_ANY_BACKEND,
 	_STEP_MAX
 };
 
 static const char *const step_names[_STEP_MAX] = {
-	"send",          "backend",       "answer", "expect", "client-close",
-	"backend-close", "backend-reset", "closed", "reset",  "at",
+	"send",         "backend",      "answer",           "expect",
+	"client-close", "client-reset", "backend-close",    "backend-reset",
+	"closed",       "reset",        "reset-at-backend", "at",
 	"any-backend",
 };
 
@@ -482,12 +486,26 @@ static int see_end(struct play *p, const struct step *s)
 	return 0;
 }
 
-static void reset_backend(struct play *p)
+static int see_reset_at_backend(struct play *p, const struct step *s)
+{
+	uint64_t deadline = weir_now_ms() + DEADLINE_MS;
+	struct peer *b = &p->backend;
+
+	while (receive(b, deadline) == 0) {
+	}
+	if (b->n) {
+		return fail(p, s, "more came", b);
+	}
+	return b->is_reset ? 0
+			   : fail(p, s, b->is_eof ? "an end" : "no end", NULL);
+}
+
+static void reset_peer(struct peer *peer)
 {
 	struct linger l = {.l_onoff = 1};
 
-	(void)setsockopt(p->backend.fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
-	close_peer(&p->backend);
+	(void)setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	close_peer(peer);
 }
 
 /* Whatever reached the backend must not be a request that it could serve. */
@@ -544,8 +562,13 @@ static int run_step(struct play *p, const struct step *s)
 		close_peer(&p->backend);
 		return 0;
 	case STEP_BACKEND_RESET:
-		reset_backend(p);
+		reset_peer(&p->backend);
 		return 0;
+	case STEP_CLIENT_RESET:
+		reset_peer(&p->client);
+		return 0;
+	case STEP_RESET_AT_BACKEND:
+		return see_reset_at_backend(p, s);
 	case STEP_ANY_BACKEND:
 		return see_beginning(p, s);
 	default:
