@@ -332,6 +332,7 @@ enum weir_step weir_client_done(struct weir_worker *w, struct weir_client *c)
 		weir_end_shut(&c->end);
 		c->phase = WEIR_PHASE_LINGER;
 		c->head_ms = w->now_ms;
+		c->body_sent = 0; /* from here on: read away */
 		weir_block_put(&w->blocks, &c->in);
 		return WEIR_STEP_AGAIN;
 	}
@@ -389,9 +390,6 @@ static enum weir_step find_head(struct weir_worker *w, struct weir_client *c)
 	size_t size;
 	enum weir_http1_error e;
 
-	if (c->head_scan == 0) {
-		c->head_ms = w->now_ms;
-	}
 	if (c->is_fresh) {
 		enum weir_step s = may_be_h2(w, c);
 
@@ -428,6 +426,7 @@ static void end_between(struct weir_worker *w, struct weir_client *c)
 
 static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
 {
+	bool is_first;
 	enum weir_step s;
 	ssize_t n;
 
@@ -446,8 +445,10 @@ static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
 	if (!c->in) {
 		return refuse(w, c, 503, WEIR_PROXY_OVERLOAD, "out of buffers");
 	}
+	is_first = !weir_block_len(c->in);
 	n = weir_end_fill(&c->end, c->in, w->blocks.size);
 	if (n > 0) {
+		c->head_ms = is_first ? w->now_ms : c->head_ms;
 		return WEIR_STEP_AGAIN;
 	}
 	if (n == -EAGAIN) {

@@ -281,7 +281,8 @@ static int scan_response_body(struct weir_client *c)
 	return 0;
 }
 
-/* Writes a response head into c->out.  0 or -ENOBUFS. */
+/* Writes a response head into c->out.  0, -ENOMEM: there is no block, or
+ * -ENOBUFS: it does not fit. */
 static int put_response(struct weir_worker *w, struct weir_client *c,
 			const struct weir_http1_head *h, uint8_t framing)
 {
@@ -303,7 +304,7 @@ static int put_response(struct weir_worker *w, struct weir_client *c,
 		c->out = weir_worker_block(w);
 	}
 	if (!c->out) {
-		return -ENOBUFS;
+		return -ENOMEM;
 	}
 	if (!weir_block_len(c->out)) {
 		c->out->start = 0;
@@ -368,12 +369,21 @@ static enum weir_step take_response(struct weir_worker *w,
 	if (h->status == 101 && !(h->flags & WEIR_HEAD_UPGRADE)) {
 		return gateway_error(w, c, "the backend upgraded to nothing");
 	}
+	/* The rest of the head would go into the tunnel, or be lost. */
+	if (h->status == 101 && !c->is_sent) {
+		return gateway_error(w, c,
+				     "the backend upgraded before its turn");
+	}
 	if (h->status >= 200) {
 		framing = begin_response_body(w, c, h);
 	}
 	/* An HTTP/1.0 client knows no interim responses (RFC 9110 15.2). */
 	if (h->status >= 200 || h->status == 101 || !c->is_http10) {
 		r = put_response(w, c, h, framing);
+	}
+	if (r == -ENOMEM) {
+		return weir_answer(w, c, 503, WEIR_PROXY_OVERLOAD,
+				   "out of buffers");
 	}
 	if (r < 0) {
 		return gateway_error(w, c, "the backend's head is too large");

@@ -61,6 +61,78 @@ exec 4>&-
 wait $!
 unserve
 
+# both: a program in Python on standard input is the backend, b, and its client,
+# c: it prints what it sees.
+both() {
+	timeout 20 python3 <(cat "$dir/both.py" -) "$gw" 2>&1
+}
+cat >"$dir/both.py" <<'PY'
+import socket, sys, time
+b = socket.create_server(('127.0.1.1', 9101))
+b.settimeout(10)
+c = socket.create_connection((sys.argv[1], 8080))
+c.settimeout(10)
+def until(s, end):
+    data = b''
+    while not data.endswith(end):
+        more = s.recv(65536)
+        if not more: raise EOFError(data[:100])
+        data += more
+    return data
+# What becomes of a connection when both sides have said that this is all.
+def end(s):
+    for _ in range(1000):
+        if s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == b'\x07': break # CLOSE
+        time.sleep(0.01)
+    else: return 'open'
+    return 'reset' if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else 'closed'
+PY
+# Half of a long request has gone to the backend when it answers: what its client
+# goes on sending is read away, so that no reset takes the answer with it (RFC
+# 9112 9.6), and not reckoned together with what came before.
+got=$(both <<'PY'
+c.sendall(b'POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 10000000\r\n\r\n')
+s, _ = b.accept()
+until(s, b'\r\n\r\n')
+for _ in range(32):
+    c.sendall(b'x' * 0xffff + b'y')
+    until(s, b'y')
+s.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+until(c, b'ok')
+for _ in range(10):
+    c.sendall(b'x' * 10000)
+    time.sleep(0.01) # a reset comes before the end, or it is none
+c.shutdown(socket.SHUT_WR)
+print(end(c))
+PY
+)
+ok "an early answer to a large upload: what still comes is read ($got)" \
+	[ "$got" = closed ]
+# A head that the backend takes no part of any more, and 101 for it: what is left
+# would go into the tunnel.
+wmem=$(cat /proc/sys/net/ipv4/tcp_wmem)
+[ -z "${WEIR_OWN_NET:-}" ] || echo 4096 4096 4096 >/proc/sys/net/ipv4/tcp_wmem
+got=$(both <<'PY'
+b.close()
+b = socket.socket()
+b.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+b.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+b.bind(('127.0.1.1', 9101))
+b.listen()
+b.settimeout(10)
+c.sendall(b'POST / HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n')
+c.sendall(b'X: ' + b'y' * 16000 + b'\r\n\r\n')
+s, _ = b.accept()
+s.sendall(b'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n')
+print(until(c, b'\n').split(b'\r\n')[0].decode())
+PY
+)
+if [ -n "${WEIR_OWN_NET:-}" ]; then
+	echo "$wmem" >/proc/sys/net/ipv4/tcp_wmem
+	ok "101 before the backend can have the whole head ($got)" \
+		[ "$got" = 'HTTP/1.1 502 Bad Gateway' ]
+fi
+
 # One of two endpoints accepts and never answers: with two choices it collects
 # about half of those at a time, and the other half goes on.
 socat "TCP-LISTEN:9130,bind=127.0.2.1,reuseaddr,fork,backlog=100" "SYSTEM:sleep 8" 2>/dev/null 3>&- &

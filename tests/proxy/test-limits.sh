@@ -119,6 +119,19 @@ PY
 limit "time for a head" '408' HEAD_TIMEOUT <<'PY'
 print(ask(HEAD))
 PY
+limit "time for a head that begins as HTTP/2 does, byte by byte" '408 True' HEAD_TIMEOUT <<'PY'
+s = connect()
+began = time.time()
+s.settimeout(0.1)
+for byte in b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n':
+    s.sendall(bytes([byte]))
+    try:
+        s.recv(1, socket.MSG_PEEK)
+        break
+    except TimeoutError: pass
+s.settimeout(10)
+print(first(s), time.time() - began < 1.5)
+PY
 limit "time between requests" 'closed' IDLE_TIMEOUT <<'PY'
 print(first(connect()))
 PY
@@ -292,6 +305,31 @@ print(ask(HEAD + b'\r\n'))
 PY
 ))
 ok "and when they are back: $got" [ "$got" = '200' ]
+# Of 32 two are kept for answers.  Where 28 requests wait, another one's response
+# has one to be read into, and none for what is to be sent.
+again workers=1 max_buffer_mib=1 buffer_bytes=32768
+limit "buffers for what a backend has answered" "503" OVERLOAD <<'PY'
+held = []
+while (got := ask(HEAD + b'\r\n')) == '200' and len(held) < 40:
+    held.append(connect())
+    held[-1].sendall(b'GET /delay/9000 HTTP/1.1\r\nHost: t\r\n\r\n')
+print(got)
+PY
+# The time for a head begins with its first byte, not with the connection.
+again head_timeout_ms=500
+got=$(python3 <(cat "$dir/client.py" - <<'PY'
+s = connect()
+answers = []
+for i in range(2):
+    time.sleep(0.6)
+    s.sendall(HEAD)
+    time.sleep(0.2)
+    s.sendall(b'\r\n')
+    answers.append(first(s))
+print(*answers)
+PY
+))
+ok "a head may come late ($got)" [ "$got" = '200 200' ]
 
 # Descriptors and memory: 503 for what is accepted, and life goes on.
 again stall_timeout_ms=5000
