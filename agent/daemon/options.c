@@ -438,6 +438,29 @@ static void use_node_name(struct weir_options *o)
 	}
 }
 
+/* A head, and what rewriting adds to it, lies in one buffer. */
+static int check_sizes(const struct weir_options *o,
+		       char error[static WEIR_OPTIONS_ERROR_MAX])
+{
+	const struct weir_proxy_limits *l = &o->limits;
+	uint32_t need = l->max_head_bytes + WEIR_PROXY_HEAD_ROOM;
+	char head[32];
+	char buffer[32];
+
+	if (l->buffer_bytes >= need) {
+		return 0;
+	}
+	format_scaled(head, sizeof(head), WEIR_OPTION_BYTES, l->max_head_bytes);
+	format_scaled(buffer, sizeof(buffer), WEIR_OPTION_BYTES,
+		      l->buffer_bytes);
+	snprintf(error, WEIR_OPTIONS_ERROR_MAX,
+		 "--max-head: %s does not fit into --buffer %s, which holds a "
+		 "head and %u bytes that rewriting may add; give --buffer at "
+		 "least %u, or a smaller --max-head",
+		 head, buffer, WEIR_PROXY_HEAD_ROOM, need);
+	return -EINVAL;
+}
+
 static int finish(struct weir_options *o,
 		  char error[static WEIR_OPTIONS_ERROR_MAX])
 {
@@ -469,6 +492,9 @@ static int finish(struct weir_options *o,
 		snprintf(error, WEIR_OPTIONS_ERROR_MAX,
 			 "--role: only weir-agent itself starts this; leave it "
 			 "out");
+		return -EINVAL;
+	}
+	if (check_sizes(o, error) < 0) {
 		return -EINVAL;
 	}
 	if (o->workers == 0) {

@@ -322,9 +322,8 @@ static int check_config(const struct weir_proxy_config *config)
 {
 	const struct weir_proxy_limits *l = &config->limits;
 
-	/* A head, and what rewriting adds to it, must fit into one buffer. */
 	return config->n_workers && l->max_headers &&
-			       l->buffer_bytes >= l->max_head_bytes + 1024 &&
+			       l->buffer_bytes >= l->max_head_bytes + WEIR_PROXY_HEAD_ROOM &&
 			       l->max_head_bytes >= 256 && l->max_target_bytes
 		       ? 0
 		       : -EINVAL;

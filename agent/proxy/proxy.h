@@ -11,6 +11,9 @@
 
 #include "weir_abi.h"
 
+/* Bytes of a buffer beyond max_head_bytes: what rewriting adds to a head. */
+#define WEIR_PROXY_HEAD_ROOM 1024
+
 struct weir_proxy_limits {
 	uint32_t max_connections;        /* clients, all workers */
 	uint32_t max_client_connections; /* of one address; 0: no limit */

@@ -75,6 +75,17 @@ static void a_repeated_flag_makes_a_list(void)
 	ok(o.kernel.n_xdp == 1 && o.kernel.n_ignore == 0, "others");
 }
 
+static void a_head_fits_into_a_buffer(void)
+{
+	must(PARSE("--manifests=/m", "--max-head=64k", "--buffer=65k") == 0,
+	     "%s", error);
+	must(PARSE("--manifests=/m", "--buffer=5k", "--max-head=4k") == 0, "%s",
+	     error);
+	ok(PARSE("--manifests=/m", "--max-head=64k", "--buffer=65k",
+		 "--buffer=66559") == -EINVAL,
+	   "a byte short");
+}
+
 static void none_turns_off(void)
 {
 	must(PARSE("--manifests=/m", "--metrics=none", "--admin", "none",
@@ -102,6 +113,9 @@ static void a_wrong_flag_is_one_line_that_helps(void)
 		{"--head-timeout", "5h", "a time (ms, s, m) from 10ms"},
 		{"--head-timeout", "99999999999s", "a time (ms, s, m)"},
 		{"--max-head", "1g", "a size (bytes, k, m) from 1k"},
+		{"--max-head", "32k", "give --buffer at least 33792, or a"},
+		{"--buffer", "4k", "16k does not fit into --buffer 4k"},
+		{"--buffer", "17407", "into --buffer 17407, which"},
 		{"--prefix4", "198.19.240.0", "such as 198.19.240.0/20"},
 		{"--prefix4", "198.19.240.1/20", "without host bits"},
 		{"--prefix4", "fd00::/112", "/8 to /28"},
@@ -237,6 +251,7 @@ static void help_lists_every_flag_with_its_default(void)
 TAP_MAIN(TEST(values_are_taken_in_both_spellings),
 	 TEST(defaults_are_those_of_the_modules),
 	 TEST(a_repeated_flag_makes_a_list), TEST(none_turns_off),
+	 TEST(a_head_fits_into_a_buffer),
 	 TEST(a_wrong_flag_is_one_line_that_helps),
 	 TEST(long_input_fits_the_line),
 	 TEST(running_needs_manifests_other_actions_do_not),
