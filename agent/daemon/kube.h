@@ -158,6 +158,10 @@ void weir_kube_held_write(const struct weir_kube_feed *feed,
 /* kube_lan.c: which node has an address on the LAN. */
 void weir_kube_lan_init(struct weir_kube_feed *feed);
 void weir_kube_lan_fini(struct weir_kube_feed *feed);
+/* Has a Gateway an address of a node whose agent is gone?  Its kernel may
+ * answer for it: nobody else shall.  arg: struct weir_kube_feed *; ips as in
+ * struct weir_kube_member. */
+bool weir_kube_lan_needs(void *arg, const char *ips);
 /* The members, or the local addresses of the plan in force, changed. */
 void weir_kube_lan_changed(struct weir_kube_feed *feed);
 /* The node that has ip by what this agent knows; empty: none. */

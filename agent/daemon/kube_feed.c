@@ -305,6 +305,7 @@ static int start_members(struct weir_kube_feed *f)
 		.may_write = true,
 		.is_mute = f->options->kernel.lan != WEIR_LAN_CHOSEN ||
 			   !weir_kernel_lan_is_on(f->control->kernel),
+		.is_needed = weir_kube_lan_needs,
 		.on_change = on_members,
 		.arg = f};
 	int r = weir_kube_members_new(&options, &f->members);

@@ -69,6 +69,27 @@ static const struct weir_kube_member *find_holder(const struct view *v,
 	return NULL;
 }
 
+bool weir_kube_lan_needs(void *arg, const char *ips)
+{
+	const struct weir_kube_feed *f = arg;
+	const struct weir_verdicts *v = &f->control->compiled.verdicts;
+	const struct weir_kube_member m = {.ips = ips};
+
+	if (!ips) {
+		return false;
+	}
+	for (uint32_t i = 0; f->is_in_force && i < v->n_gateways; i++) {
+		const struct weir_gateway_verdict *g = &v->gateways[i];
+
+		for (uint32_t k = 0; k < g->n_addresses; k++) {
+			if (weir_kube_member_has_ip(&m, &g->addresses[k])) {
+				return true;
+			}
+		}
+	}
+	return !f->is_in_force; /* nobody knows */
+}
+
 /* arg: const struct view *. */
 static bool is_ours(void *arg, const struct weir_ip *ip, bool was_ours)
 {

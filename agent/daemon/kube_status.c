@@ -346,11 +346,29 @@ static void choose_event(const struct look *l, struct weir_status_update *u)
 	}
 }
 
+/* What was served before this agent began is not taken back because of agents
+ * that it has not heard of since: they renew their Leases soon, or these lapse;
+ * either is a change of the members. */
+static bool is_doubtful(const struct look *l, uint64_t desired)
+{
+	const struct weir_object *o = l->object;
+	struct weir_kube_meta meta;
+
+	return !weir_kube_members_are_heard(l->f->members) &&
+	       weir_kube_source_find(l->f->source, o->kind, o->ns, o->name,
+				     &meta) == 0 &&
+	       meta.status_hash & ~desired & WEIR_STATUS_SERVED;
+}
+
 static void update(const struct look *l, struct record *record)
 {
 	struct weir_kube_feed *f = l->f;
-	struct weir_status_update *u = calloc(1, sizeof(*u));
+	struct weir_status_update *u;
 
+	if (is_doubtful(l, record->desired)) {
+		return;
+	}
+	u = calloc(1, sizeof(*u));
 	if (!u) {
 		return; /* the next sync finds it again */
 	}

@@ -74,6 +74,24 @@ static void copy_text(struct weir_str json, char *out, size_t size)
 	snprintf(out, size, "%.*s", WEIR_STR_ARG(s));
 }
 
+/* metav1.MicroTime, which the API server writes in UTC: to the second, 0 if it
+ * is none. */
+static uint64_t read_time(struct weir_str json)
+{
+	char text[40];
+	struct tm tm = {0};
+	const char *rest;
+	time_t s;
+
+	copy_text(json, text, sizeof(text));
+	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (!rest || (*rest != '.' && *rest != 'Z')) {
+		return 0;
+	}
+	s = timegm(&tm);
+	return s > 0 ? (uint64_t)s * 1000000 : 0;
+}
+
 int weir_lease_read(struct weir_str json, struct weir_lease *ret_lease)
 {
 	struct weir_str metadata = weir_jview_member(json, "metadata");
@@ -94,6 +112,7 @@ int weir_lease_read(struct weir_str json, struct weir_lease *ret_lease)
 		  sizeof(l.holder));
 	copy_text(weir_jview_member(spec, "acquireTime"), l.acquired,
 		  sizeof(l.acquired));
+	l.renewed_us = read_time(weir_jview_member(spec, "renewTime"));
 	seconds = weir_jview_u64(
 		weir_jview_member(spec, "leaseDurationSeconds"));
 	l.duration_ms = (uint32_t)(seconds < 3600 ? seconds : 3600) * 1000;
@@ -197,6 +216,12 @@ bool weir_lease_observe(struct weir_lease_watch *w,
 bool weir_lease_is_live(const struct weir_lease_watch *w, uint64_t now_ms)
 {
 	return w->seen_ms && now_ms < w->seen_ms + w->duration_ms;
+}
+
+bool weir_lease_is_older(uint64_t renewed_us, uint64_t by_ms, uint64_t wall_us)
+{
+	return renewed_us && wall_us > renewed_us &&
+	       (wall_us - renewed_us) / 1000 >= by_ms;
 }
 
 /* ------------------------------------------------------------ election */

@@ -21,7 +21,8 @@ struct weir_lease {
 	/* Of what a holder changes when it renews: another value is news. */
 	uint64_t record;
 	uint64_t applied[_WEIR_KIND_MAX];
-	char acquired[40]; /* as written */
+	char acquired[40];   /* as written */
+	uint64_t renewed_us; /* by its holder's clock; 0: not said */
 	char held[WEIR_LEASE_HELD_MAX];
 	char ips[WEIR_LEASE_IPS_MAX];
 	bool may_announce;
@@ -61,6 +62,9 @@ struct weir_lease_watch {
 bool weir_lease_observe(struct weir_lease_watch *w,
 			const struct weir_lease *lease, uint64_t now_ms);
 bool weir_lease_is_live(const struct weir_lease_watch *w, uint64_t now_ms);
+/* Was it, by the clocks of both, not renewed for that long?  Clocks of nodes
+ * differ by seconds: to be asked about minutes only. */
+bool weir_lease_is_older(uint64_t renewed_us, uint64_t by_ms, uint64_t wall_us);
 
 /* One candidate of an election. */
 struct weir_election {

@@ -8,7 +8,8 @@
  * agree.  Each agent's own Lease, weir-agent-<node>, says that it lives and,
  * in the annotation weir.dev/applied, up to which resourceVersion of each kind
  * its plan in force goes.  It is made with the first complete plan, so a
- * joining node counts from then on; a dead one until its Lease lapses.
+ * joining node counts from then on; a dead one until its Lease lapses, and its
+ * Lease is removed ten minutes after that.
  */
 #ifndef WEIR_KUBE_LEASE_H
 #define WEIR_KUBE_LEASE_H
@@ -34,6 +35,9 @@ struct weir_kube_members_options {
 	bool may_write;       /* takes part in the election */
 	bool is_mute;         /* answers for no address on a LAN */
 	uint32_t duration_ms; /* 0: WEIR_LEASE_DURATION_MS */
+	/* Is the Lease of an agent that is gone for long still of use, for what
+	 * it says of its node's addresses (NULL: nothing)?  NULL: never. */
+	bool (*is_needed)(void *arg, const char *ips);
 	/* is_writer, the members or what they applied changed. */
 	void (*on_change)(void *arg);
 	void *arg;
@@ -65,6 +69,10 @@ bool weir_kube_members_is_writer(const struct weir_kube_members *members);
  * kind, the own one included. */
 bool weir_kube_members_have(const struct weir_kube_members *members,
 			    enum weir_kind kind, uint64_t version);
+/* False after a start while one of those that were live is not known to be: its
+ * Lease was read, but neither renewed since nor has it lapsed.  What it said to
+ * have applied is what was said before this agent began. */
+bool weir_kube_members_are_heard(const struct weir_kube_members *members);
 /* Says something short about this node to the others, with its Lease: ports
  * that sockets of the node hold, and the node's addresses ("10.0.0.1,fd00::1").
  * Shorter than WEIR_LEASE_HELD_MAX and WEIR_LEASE_IPS_MAX. */

@@ -26,7 +26,9 @@
 #define WATCH_S 300
 #define SILENCE_MS 150000
 #define STEADY_MS 10000 /* a watch that lived so long was a good one */
-#define AGENT_PREFIX "weir-agent-"
+/* Durations without a renewal, by the wall clocks of two nodes: those differ by
+ * seconds, not by minutes.  Where they do, the first renewal says better. */
+#define DEAD_AFTER 10
 #define WRITER_NAME "weir-writer"
 
 static void read_again(struct weir_kube_members *m);
@@ -119,11 +121,11 @@ static void drop_member(struct weir_kube_members *m, size_t at)
 static void see_member(struct weir_kube_members *m,
 		       const struct weir_lease *lease)
 {
-	const char *node = lease->name + strlen(AGENT_PREFIX);
+	const char *node = lease->name + strlen(WEIR_MEMBERS_PREFIX);
 	uint64_t now = weir_now_ms();
 	size_t at;
 	struct member *member = find_member(m, node, &at);
-	bool is_news;
+	bool is_news, is_dead;
 
 	if (!member) {
 		member = add_member(m, node, at);
@@ -133,8 +135,14 @@ static void see_member(struct weir_kube_members *m,
 	}
 	member->mark = m->mark;
 	member->version = lease->version;
-	/* Of those in the first list some may be long dead. */
+	member->renewed_us = lease->renewed_us;
+	/* Of those in the first list some may be long dead: nodes that were
+	 * taken out before this agent began keep nobody waiting. */
 	is_news = m->was_listed || member->watch.seen_ms;
+	is_dead = !is_news &&
+		  weir_lease_is_older(lease->renewed_us,
+				      (uint64_t)lease->duration_ms * DEAD_AFTER,
+				      wall_us());
 	if (!weir_lease_observe(&member->watch, lease, now)) {
 		return;
 	}
@@ -153,7 +161,8 @@ static void see_member(struct weir_kube_members *m,
 	member->held = lease->held[0] ? strdup(lease->held) : NULL;
 	weir_free_ptr(&member->ips);
 	member->ips = lease->ips[0] ? strdup(lease->ips) : NULL;
-	member->public.is_live = weir_lease_is_live(&member->watch, now);
+	member->public.is_live = !is_dead &&
+				 weir_lease_is_live(&member->watch, now);
 	memcpy(member->public.applied, lease->applied, sizeof(lease->applied));
 }
 
@@ -172,13 +181,14 @@ static void see_lease(struct weir_kube_members *m, struct weir_str object,
 		m->writer_was_listed = true;
 		weir_election_observe(&m->election, is_deleted ? NULL : &lease,
 				      weir_now_ms());
-	} else if (strncmp(lease.name, AGENT_PREFIX, strlen(AGENT_PREFIX)) ==
-		   0) {
+	} else if (strncmp(lease.name, WEIR_MEMBERS_PREFIX,
+			   strlen(WEIR_MEMBERS_PREFIX)) == 0) {
 		size_t at;
 
 		if (!is_deleted) {
 			see_member(m, &lease);
-		} else if (find_member(m, lease.name + strlen(AGENT_PREFIX),
+		} else if (find_member(m,
+				       lease.name + strlen(WEIR_MEMBERS_PREFIX),
 				       &at)) {
 			drop_member(m, at);
 		}
@@ -291,6 +301,13 @@ static void on_read(void *arg, const struct weir_kube_reply *reply)
 	read_again(m);
 }
 
+void weir_members_path(const struct weir_kube_members *m, struct weir_buf *out)
+{
+	weir_buf_addz(out, "/apis/coordination.k8s.io/v1/namespaces/");
+	weir_kube_encode(out, weir_str_of(m->ns));
+	weir_buf_addz(out, "/leases");
+}
+
 /* The list if nothing is known, else the watch. */
 static void read_again(struct weir_kube_members *m)
 {
@@ -301,9 +318,8 @@ static void read_again(struct weir_kube_members *m)
 				      .arg = m};
 	int r;
 
-	weir_buf_addz(&path, "/apis/coordination.k8s.io/v1/namespaces/");
-	weir_kube_encode(&path, weir_str_of(m->ns));
-	weir_buf_addz(&path, "/leases?labelSelector=weir.dev%2Flease");
+	weir_members_path(m, &path);
+	weir_buf_addz(&path, "?labelSelector=weir.dev%2Flease");
 	m->read_begun_ms = weir_now_ms();
 	m->has_begun = false;
 	if (m->seen == 0) {
@@ -411,9 +427,7 @@ static int send_lease(struct weir_kube_members *m, const char *method,
 				      .fn = fn,
 				      .arg = m};
 
-	weir_buf_addz(&path, "/apis/coordination.k8s.io/v1/namespaces/");
-	weir_kube_encode(&path, weir_str_of(m->ns));
-	weir_buf_addz(&path, "/leases");
+	weir_members_path(m, &path);
 	if (*name) {
 		weir_buf_addz(&path, "/");
 		weir_kube_encode(&path, weir_str_of(name));
@@ -551,6 +565,7 @@ static void on_tick(struct weir_timer *timer)
 		own_is_due(m);
 	}
 	elect(m);
+	weir_members_forget(m, now, wall_us());
 	weir_loop_arm(m->options.loop, timer, TICK_MS);
 }
 
@@ -575,7 +590,8 @@ int weir_kube_members_new(const struct weir_kube_members_options *options,
 	m->options = *options;
 	m->ns = strdup(options->ns);
 	m->node = strdup(options->node);
-	if (asprintf(&m->own_name, AGENT_PREFIX "%s", options->node) < 0) {
+	if (asprintf(&m->own_name, WEIR_MEMBERS_PREFIX "%s", options->node) <
+	    0) {
 		m->own_name = NULL;
 	}
 	if (!m->ns || !m->node || !m->own_name) {
@@ -609,6 +625,7 @@ void weir_kube_members_free(struct weir_kube_members **members)
 	weir_kube_cancel(&m->reading);
 	weir_kube_cancel(&m->own);
 	weir_kube_cancel(&m->electing);
+	weir_kube_cancel(&m->forgetting);
 	weir_loop_disarm(m->options.loop, &m->retry);
 	weir_loop_disarm(m->options.loop, &m->ack);
 	weir_loop_disarm(m->options.loop, &m->tick);
@@ -626,6 +643,7 @@ void weir_kube_members_free(struct weir_kube_members **members)
 	weir_free_ptr(&m->ns);
 	weir_free_ptr(&m->node);
 	weir_free_ptr(&m->own_name);
+	weir_free_ptr(&m->forgotten);
 	weir_free_ptr(members);
 }
 

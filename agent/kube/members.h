@@ -7,11 +7,14 @@
 #include "lease.h"
 #include "scan.h"
 
+#define WEIR_MEMBERS_PREFIX "weir-agent-" /* of Leases' names */
+
 struct member {
 	struct weir_kube_member public;
 	char *node;
 	struct weir_lease_watch watch;
 	uint64_t version; /* resourceVersion of the Lease */
+	uint64_t renewed_us;
 	uint32_t mark;
 	bool is_gone; /* lapsed while the server could be reached */
 	char *held;   /* NULL: none */
@@ -62,6 +65,12 @@ struct weir_kube_members {
 	uint64_t elect_begun_ms;
 	bool was_writer;
 
+	/* What the gone have left. */
+	struct weir_kube_request *forgetting;
+	char *forgotten;    /* the node; NULL: none is on its way */
+	uint64_t forget_ms; /* not before */
+	bool has_not_forgotten;
+
 	struct weir_timer tick;
 	struct weir_timer change;
 	bool has_warned;
@@ -77,5 +86,16 @@ bool weir_members_is_present(const struct weir_kube_members *members,
 /* Notes whose Leases lapsed while this agent could have heard of them: only a
  * new renewal brings them back, no outage. */
 void weir_members_note_gone(struct weir_kube_members *members, uint64_t now_ms);
+/* "/apis/.../leases". */
+void weir_members_path(const struct weir_kube_members *members,
+		       struct weir_buf *out);
+/* Did it lapse so long ago that nobody asks for it any more?  wall_us: of
+ * CLOCK_REALTIME. */
+bool weir_members_is_forgettable(const struct weir_kube_members *members,
+				 const struct member *member, uint64_t now_ms,
+				 uint64_t wall_us);
+/* The writer removes the Lease of one that is, unless one is on its way. */
+void weir_members_forget(struct weir_kube_members *members, uint64_t now_ms,
+			 uint64_t wall_us);
 
 #endif

@@ -30,6 +30,19 @@ bool weir_kube_members_have(const struct weir_kube_members *members,
 	return true;
 }
 
+bool weir_kube_members_are_heard(const struct weir_kube_members *members)
+{
+	for (size_t i = 0; i < members->n_members; i++) {
+		const struct member *m = &members->members[i];
+
+		if (m->public.is_live && !m->public.is_confirmed &&
+		    strcmp(m->node, members->node) != 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Others that cannot be heard of for a while are no news: watch events arrive,
  * or the watch is being made again. */
 bool weir_kube_members_contact(const struct weir_kube_members *members,

@@ -213,6 +213,28 @@ static uint64_t hash_king(const struct weir_node *status)
 	return h;
 }
 
+/* The condition is ours at each of these. */
+static bool says_served(enum weir_kind kind, const struct weir_node *status)
+{
+	const char *type = kind == WEIR_KIND_KINGRESS ? "Ready"
+			   : kind == WEIR_KIND_GATEWAY ||
+					   kind == WEIR_KIND_LISTENER_SET
+				   ? "Programmed"
+				   : "";
+
+	for (const struct weir_node *c = *type ? items(status, "conditions")
+					       : NULL;
+	     c; c = c->next) {
+		const struct weir_node *name = weir_node_get(c, "type");
+		const struct weir_node *value = weir_node_get(c, "status");
+
+		if (name && weir_str_is(name->text, type)) {
+			return value && weir_str_is(value->text, "True");
+		}
+	}
+	return false;
+}
+
 static uint64_t hash_of(enum weir_kind kind, const struct weir_node *status)
 {
 	uint64_t v[4] = {kind};
@@ -235,7 +257,8 @@ static uint64_t hash_of(enum weir_kind kind, const struct weir_node *status)
 		v[3] = hash_addresses(status);
 		v[3] += n && n->type == WEIR_NODE_INT ? (uint64_t)n->number : 0;
 	}
-	return weir_hash64(v, sizeof(v), 7);
+	return (weir_hash64(v, sizeof(v), 7) & ~WEIR_STATUS_SERVED) |
+	       (says_served(kind, status) ? WEIR_STATUS_SERVED : 0);
 }
 
 struct hashing {

@@ -35,7 +35,10 @@ void weir_status_king(const struct weir_king_verdict *v, bool is_applied,
 
 /* Of our part of a status, desired or observed, whatever else is in it and in
  * whatever order.  status: JSON; empty, or not JSON, is a status of nothing.
- * 0 for kinds whose status we do not write. */
+ * 0 for kinds whose status we do not write.  WEIR_STATUS_SERVED is set in it if
+ * the status says that every agent serves the object: Programmed of a Gateway
+ * or a ListenerSet, Ready of a KIngress, of whatever generation, is True. */
+#define WEIR_STATUS_SERVED ((uint64_t)1)
 uint64_t weir_status_hash(enum weir_kind kind, struct weir_str status);
 
 /*

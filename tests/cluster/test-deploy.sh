@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin deploy -nodes 2 -kube-proxy
 cluster_needs crds
-tap_plan 34
+tap_plan 35
 
 may() { # VERB RESOURCE FLAG...
 	kubectl auth can-i "$@" --as=system:serviceaccount:weir-system:weir 2>/dev/null
@@ -90,6 +90,8 @@ tap_is 'it may not write a Gateway, but for its status' \
 	"$(may update gateways -A) $(may update gateways --subresource=status -A)" 'no yes'
 tap_is 'Leases are those of its own namespace' \
 	"$(may create leases -n weir-system) $(may create leases -n default)" 'yes no'
+tap_is 'of which it may remove those of nodes that are gone' \
+	"$(may delete leases -n weir-system) $(may delete leases -n default)" 'yes no'
 kubectl -n weir-system rollout restart ds/weir >/dev/null &&
 	kubectl -n weir-system rollout status ds/weir --timeout=120s >/dev/null &&
 	wait_until 15 answers 0 "$four"

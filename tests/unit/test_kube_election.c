@@ -64,9 +64,48 @@ static void leases_are_read_as_they_are_written(void)
 	ok(l.version == 9 && l.duration_ms == 15000 && l.transitions == 3,
 	   "numbers");
 	ok(memcmp(l.applied, applied, sizeof(applied)) == 0, "applied");
+	ok(l.renewed_us == 1700000000000000, "renewed %llu",
+	   (unsigned long long)l.renewed_us);
 	ok(weir_lease_read(WEIR_STR("{\"metadata\":{\"name\":\"a\"}}"), &l) ==
 		   -EBADMSG,
 	   "without a version");
+}
+
+static void times_that_are_none_are_not_said(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t s;
+	} cases[] = {
+		{"\"2023-11-14T22:13:20.000007Z\"", 1700000000},
+		{"\"2023-11-14T22:13:20Z\"", 1700000000},
+		{"\"2023-11-14T22:13:20+01:00\"", 0},
+		{"\"2023-11-14T22:13:20\"", 0},
+		{"\"1723-11-14T22:13:20Z\"", 0},
+		{"\"2023-11-14\"", 0},
+		{"\"\"", 0},
+		{"7", 0},
+		{"null", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_buf_ struct weir_buf b = {0};
+		struct weir_lease l;
+
+		weir_buf_printf(&b,
+				"{\"metadata\":{\"name\":\"a\","
+				"\"resourceVersion\":\"1\"},\"spec\":{"
+				"\"renewTime\":%s}}",
+				cases[i].text);
+		must(weir_lease_read(weir_buf_str(&b), &l) == 0, "read");
+		ok(l.renewed_us == cases[i].s * 1000000, "%s is %llu",
+		   cases[i].text, (unsigned long long)l.renewed_us);
+	}
+	ok(weir_lease_is_older(1000000, 500, 1500000) &&
+		   !weir_lease_is_older(1000000, 501, 1500000),
+	   "half a second");
+	ok(!weir_lease_is_older(0, 1, 1500000), "of a time that is not said");
+	ok(!weir_lease_is_older(2000000, 0, 1500000), "of one to come");
 }
 
 static void what_is_applied_is_read_strictly(void)
@@ -199,6 +238,7 @@ static void an_agent_that_comes_back_need_not_wait_for_itself(void)
 }
 
 TAP_MAIN(TEST(leases_are_read_as_they_are_written),
+	 TEST(times_that_are_none_are_not_said),
 	 TEST(what_is_applied_is_read_strictly),
 	 TEST(a_lease_lapses_by_the_observers_clock),
 	 TEST(one_of_two_candidates_writes),

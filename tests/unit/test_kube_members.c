@@ -69,6 +69,59 @@ static void who_never_renewed_is_not_there(void)
 	   "not seen");
 }
 
+/* Its Lease of a duration was seen seen_ago and says that it was renewed
+ * wall_ago. */
+static bool is_forgettable(uint64_t seen_ago, uint64_t wall_ago)
+{
+	uint64_t now = weir_now_ms() + 10000000, wall_us = 1700000000000000;
+	static char self[] = "self";
+	struct weir_kube_members m = {.duration_ms = DURATION_MS,
+				      .node = self,
+				      .members = &member,
+				      .n_members = 1,
+				      .own_renewed_ms = now,
+				      .contact_since_ms = now - 2000000};
+
+	member.watch.seen_ms = now - seen_ago;
+	member.watch.duration_ms = DURATION_MS;
+	member.renewed_us = wall_ago ? wall_us - wall_ago * 1000 : 0;
+	weir_members_note_gone(&m, now);
+	return weir_members_is_forgettable(&m, &member, now, wall_us);
+}
+
+static void who_is_long_gone_is_forgotten(void)
+{
+	static char other[] = "other", self[] = "self";
+
+	member = (struct member){.node = other};
+	ok(!is_forgettable(14000, 0), "one that lives");
+	ok(!is_forgettable(14000, 10000000),
+	   "nor one whose clock is wrong: it was seen");
+	ok(!is_forgettable(614000, 0), "9:59 min after it lapsed");
+	ok(is_forgettable(616000, 0), "10:01 min after");
+	ok(is_forgettable(16000, 616000), "or so long after it was renewed");
+	ok(!is_forgettable(16000, 614000), "but no less");
+	member = (struct member){.node = self};
+	ok(!is_forgettable(616000, 616000), "never the own one");
+}
+
+static void who_was_not_heard_of_since_the_start_is_waited_for(void)
+{
+	static char other[] = "other", self[] = "self";
+	const struct weir_kube_members m = {
+		.node = self, .members = &member, .n_members = 1};
+
+	member = (struct member){.node = other, .public.is_live = true};
+	ok(!weir_kube_members_are_heard(&m), "its Lease was listed");
+	member.public.is_confirmed = true;
+	ok(weir_kube_members_are_heard(&m), "it was renewed");
+	member.public.is_confirmed = false;
+	member.public.is_live = false;
+	ok(weir_kube_members_are_heard(&m), "it lapsed");
+	member = (struct member){.node = self, .public.is_live = true};
+	ok(weir_kube_members_are_heard(&m), "it is the own one");
+}
+
 static bool has_ip(const char *ips, const char *text)
 {
 	const struct weir_kube_member m = {.ips = ips};
@@ -90,4 +143,6 @@ static void addresses_of_its_node_are_its_own(void)
 TAP_MAIN(TEST(who_lapses_goes), TEST(an_outage_is_waited_for),
 	 TEST(an_outage_brings_nobody_back),
 	 TEST(who_never_renewed_is_not_there),
+	 TEST(who_is_long_gone_is_forgotten),
+	 TEST(who_was_not_heard_of_since_the_start_is_waited_for),
 	 TEST(addresses_of_its_node_are_its_own))

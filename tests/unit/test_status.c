@@ -550,6 +550,26 @@ static void merging_changes_our_part_only(void)
 	}
 }
 
+/* Among other conditions, and with what is no condition. */
+static void says_served(enum weir_kind kind, const char *type, bool is_said)
+{
+	static const char *const values[] = {"True", "False", "Unknown"};
+
+	for (size_t i = 0; i < 3; i++) {
+		_cleanup_buf_ struct weir_buf b = {0};
+		uint64_t hash;
+
+		weir_buf_printf(&b,
+				"{\"conditions\":[1,{\"type\":\"Other\","
+				"\"status\":\"True\"},{\"status\":\"%s\","
+				"\"type\":\"%s\"}]}",
+				values[i], type);
+		hash = weir_status_hash(kind, weir_buf_str(&b));
+		ok(!!(hash & WEIR_STATUS_SERVED) == (is_said && i == 0),
+		   "%s=%s of kind %d", type, values[i], kind);
+	}
+}
+
 static void each_difference_is_another_hash(void)
 {
 	static const char *const v[] = {
@@ -577,6 +597,14 @@ static void each_difference_is_another_hash(void)
 			   "%s and %s", v[i], v[k]);
 		}
 	}
+	says_served(WEIR_KIND_KINGRESS, "Ready", true);
+	says_served(WEIR_KIND_KINGRESS, "LoadBalancerReady", false);
+	says_served(WEIR_KIND_GATEWAY, "Programmed", true);
+	says_served(WEIR_KIND_GATEWAY, "Accepted", false);
+	says_served(WEIR_KIND_LISTENER_SET, "Programmed", true);
+	says_served(WEIR_KIND_HTTP_ROUTE, "Programmed", false);
+	says_served(WEIR_KIND_GATEWAY_CLASS, "Programmed", false);
+	says_served(WEIR_KIND_SERVICE, "Ready", false);
 	ok(weir_status_hash(WEIR_KIND_HTTP_ROUTE, WEIR_STR("")) ==
 		   weir_status_hash(WEIR_KIND_HTTP_ROUTE, weir_str_of(v[0])),
 	   "none and empty are the same");
