@@ -51,7 +51,7 @@ for c in $cases; do
 	case $c in
 	half_*|ahead_*) what=('CLIENT_GONE +1' 'TIMEOUT +0') ;;
 	tunnel_backend) what=('the client is told: True') ;;
-	tunnel_client) what=('over: True, and the backend sees an end after much') ;;
+	tunnel_client) what=('over: True, and the backend sees a reset after much') ;;
 	answer_*|both_*) what=('the client sees a reset after much' 'BAD_RESPONSE +1') ;;
 	*) what=('a case without a verdict') ;;
 	esac
