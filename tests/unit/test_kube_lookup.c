@@ -127,4 +127,34 @@ static void a_plan_waits_so_long_and_no_longer(void)
 	end();
 }
 
-TAP_MAIN(TEST(a_plan_waits_so_long_and_no_longer))
+/* What a request of the one name looks like, if the watch has seen version. */
+static void is_asked(uint64_t version, const char *want)
+{
+	struct weir_timer late = {.fn = on_late};
+	_cleanup_close_ int fd = -1;
+	char got[1024] = "";
+
+	begin();
+	source->reflectors[WEIR_KIND_SERVICE].seen = version;
+	weir_lookup_begin(source, WEIR_KIND_SERVICE, WEIR_STR("default"),
+			  WEIR_STR("one"), true);
+	weir_loop_arm(loop, &late, FAILED_MS);
+	ok(weir_loop_run(loop) == 0, "it holds still");
+	weir_loop_disarm(loop, &late);
+	fd = accept4(server, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	must(fd >= 0 && recv(fd, got, sizeof(got) - 1, 0) > 0, "a request");
+	ok(strstr(got, want), "%s", got);
+	end();
+}
+
+/* So the server need not ask etcd how old what it has is. */
+static void the_answer_is_as_new_as_the_watch(void)
+{
+	is_asked(0, "/services?fieldSelector=metadata.name%3Done HTTP/1.1\r\n");
+	is_asked(42, "/services?fieldSelector=metadata.name%3Done"
+		     "&resourceVersion=42&resourceVersionMatch=NotOlderThan "
+		     "HTTP/1.1\r\n");
+}
+
+TAP_MAIN(TEST(a_plan_waits_so_long_and_no_longer),
+	 TEST(the_answer_is_as_new_as_the_watch))
