@@ -155,6 +155,7 @@ struct request {
 	uint8_t ids[WEIR_CTL_LIST_MAX + 1];
 	char host[256]; /* lower case */
 	enum weir_http1_error error;
+	bool is_last_hop; /* Max-Forwards: 0 */
 };
 
 /* "shop", "shop:81", "[fd00::1]:81": what clients send as the Host. */
@@ -265,6 +266,8 @@ static void parse_head(struct request *r)
 					  ? weir_authority_host(h.host, r->host)
 					  : WEIR_STR("");
 	}
+	r->is_last_hop = h.flags & WEIR_HEAD_MAX_FORWARDS &&
+			 h.max_forwards == 0;
 	r->request.path = h.path;
 	r->request.query = h.query;
 	r->request.headers = h.fields;
@@ -457,6 +460,9 @@ static int explain_request(const struct weir_ctl *ctl)
 		if (r.error) {
 			e.status = weir_http1_error_status(r.error);
 			e.refusal = weir_http1_error_text(r.error);
+		} else if (r.is_last_hop) {
+			e.status = 200; /* the proxy's own answer */
+			e.refusal = "Max-Forwards is 0";
 		}
 		put_question(&r, &e.question);
 		result = answer(ctl, &e, &t);

@@ -178,7 +178,7 @@ enum weir_step weir_answer(struct weir_worker *w, struct weir_client *c,
 		return answer_grpc(w, c, status,
 				   (struct weir_str){body, (size_t)n - 1});
 	}
-	if (status == 405) {
+	if (status == 405 || status == 200) {
 		head = WEIR_STR("Content-Type: text/plain\r\n" ALLOW);
 	}
 	return answer(w, c, status, head, (struct weir_str){body, (size_t)n});

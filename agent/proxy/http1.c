@@ -186,6 +186,7 @@ static enum weir_field field_of(struct weir_str name)
 		{"upgrade", 7, WEIR_FIELD_UPGRADE},
 		{"connection", 10, WEIR_FIELD_CONNECTION},
 		{"keep-alive", 10, WEIR_FIELD_HOP},
+		{"max-forwards", 12, WEIR_FIELD_MAX_FORWARDS},
 		{"content-length", 14, WEIR_FIELD_LENGTH},
 		{"http2-settings", 14, WEIR_FIELD_HOP},
 		{"x-forwarded-for", 15, WEIR_FIELD_FORWARDED_FOR},
@@ -196,8 +197,8 @@ static enum weir_field field_of(struct weir_str name)
 	};
 	/* First entry of each length, 0: none. */
 	static const uint8_t first[18] = {
-		[2] = 1,  [4] = 2,   [6] = 4,   [7] = 5,   [10] = 6,
-		[14] = 8, [15] = 10, [16] = 11, [17] = 13,
+		[2] = 1,  [4] = 2,  [6] = 4,   [7] = 5,   [10] = 6,
+		[12] = 8, [14] = 9, [15] = 11, [16] = 12, [17] = 14,
 	};
 
 	bool has_underscore;
@@ -383,6 +384,31 @@ static enum weir_http1_error read_host(struct weir_http1_head *h,
 	return WEIR_HTTP1_OK;
 }
 
+/* Of OPTIONS alone; TRACE goes nowhere, and for others it says nothing (RFC
+ * 9110 7.6.2).  More than fits is as much as we can count. */
+static enum weir_http1_error read_max_forwards(struct weir_http1_head *h,
+					       struct weir_str value)
+{
+	uint64_t n = 0;
+
+	if (!weir_str_is(h->method, "OPTIONS")) {
+		return WEIR_HTTP1_OK;
+	}
+	if (h->flags & WEIR_HEAD_MAX_FORWARDS || value.n == 0) {
+		return WEIR_HTTP1_MAX_FORWARDS;
+	}
+	for (size_t i = 0; i < value.n; i++) {
+		if (value.p[i] < '0' || value.p[i] > '9') {
+			return WEIR_HTTP1_MAX_FORWARDS;
+		}
+		n = n * 10 + (uint64_t)(value.p[i] - '0');
+		n = n < UINT32_MAX ? n : UINT32_MAX;
+	}
+	h->max_forwards = (uint32_t)n;
+	h->flags |= WEIR_HEAD_MAX_FORWARDS;
+	return WEIR_HTTP1_OK;
+}
+
 /* What the fields say about the message.  is_request: Host and Expect too. */
 static enum weir_http1_error read_fields(struct weir_http1_head *h,
 					 bool is_request)
@@ -413,6 +439,9 @@ static enum weir_http1_error read_fields(struct weir_http1_head *h,
 				e = WEIR_HTTP1_EXPECT;
 			}
 			h->flags |= WEIR_HEAD_CONTINUE;
+			break;
+		case WEIR_FIELD_MAX_FORWARDS:
+			e = is_request ? read_max_forwards(h, value) : e;
 			break;
 		case WEIR_FIELD_UPGRADE:
 			h->upgrade = value;

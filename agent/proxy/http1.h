@@ -37,7 +37,8 @@
 	X(CODING_NOT_FINAL, 400, "chunked is not the final coding")            \
 	X(CODING, 501, "transfer coding not implemented")                      \
 	X(CODING_IN_10, 400, "Transfer-Encoding in HTTP/1.0")                  \
-	X(EXPECT, 417, "expectation not understood")
+	X(EXPECT, 417, "expectation not understood")                           \
+	X(MAX_FORWARDS, 400, "malformed Max-Forwards")
 
 enum weir_http1_error {
 	WEIR_HTTP1_OK,
@@ -58,6 +59,7 @@ enum weir_field {
 	WEIR_FIELD_CONNECTION,
 	WEIR_FIELD_UPGRADE,
 	WEIR_FIELD_EXPECT,
+	WEIR_FIELD_MAX_FORWARDS,
 	WEIR_FIELD_DATE,
 	WEIR_FIELD_FORWARDED_FOR,
 	WEIR_FIELD_FORWARDED_PROTO,
@@ -79,11 +81,12 @@ struct weir_http1_head {
 	uint32_t max_target; /* bytes */
 	/* Results. */
 	uint32_t n_fields;
-	uint16_t status; /* responses */
-	uint8_t minor;   /* HTTP/1.minor */
-	uint8_t framing; /* enum weir_framing */
-	uint32_t flags;  /* WEIR_HEAD_* */
-	uint64_t length; /* WEIR_FRAMING_LENGTH: of the body */
+	uint16_t status;       /* responses */
+	uint8_t minor;         /* HTTP/1.minor */
+	uint8_t framing;       /* enum weir_framing */
+	uint32_t flags;        /* WEIR_HEAD_* */
+	uint64_t length;       /* WEIR_FRAMING_LENGTH: of the body */
+	uint32_t max_forwards; /* WEIR_HEAD_MAX_FORWARDS: as received */
 	struct weir_str method;
 	struct weir_str host;  /* authority as received; .p NULL: none (1.0) */
 	struct weir_str path;  /* as received */
@@ -92,15 +95,16 @@ struct weir_http1_head {
 	struct weir_str upgrade; /* value of the Upgrade field, if any */
 	const char *fields_end;  /* of the last field's line */
 };
-#define WEIR_HEAD_CLOSE 1u       /* the sender will close after this */
-#define WEIR_HEAD_KEEP_ALIVE 2u  /* HTTP/1.0 asking to stay */
-#define WEIR_HEAD_UPGRADE 4u     /* Connection: upgrade and an Upgrade */
-#define WEIR_HEAD_CONTINUE 8u    /* Expect: 100-continue */
-#define WEIR_HEAD_DATE 16u       /* has a Date */
-#define WEIR_HEAD_IS_HEAD 32u    /* method HEAD */
-#define WEIR_HEAD_IDEMPOTENT 64u /* RFC 9110 9.2.2 */
-#define WEIR_HEAD_ABSOLUTE 128u  /* target was in absolute-form */
-#define WEIR_HEAD_FORWARDED 256u /* has some X-Forwarded-* */
+#define WEIR_HEAD_CLOSE 1u          /* the sender will close after this */
+#define WEIR_HEAD_KEEP_ALIVE 2u     /* HTTP/1.0 asking to stay */
+#define WEIR_HEAD_UPGRADE 4u        /* Connection: upgrade and an Upgrade */
+#define WEIR_HEAD_CONTINUE 8u       /* Expect: 100-continue */
+#define WEIR_HEAD_DATE 16u          /* has a Date */
+#define WEIR_HEAD_IS_HEAD 32u       /* method HEAD */
+#define WEIR_HEAD_IDEMPOTENT 64u    /* RFC 9110 9.2.2 */
+#define WEIR_HEAD_ABSOLUTE 128u     /* target was in absolute-form */
+#define WEIR_HEAD_FORWARDED 256u    /* has some X-Forwarded-* */
+#define WEIR_HEAD_MAX_FORWARDS 512u /* of an OPTIONS (RFC 9110 7.6.2) */
 
 /*
  * Looks for the end of a head in p[0..n), going on from *pos (0 at first),

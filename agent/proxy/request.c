@@ -270,6 +270,12 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 		return weir_answer(w, c, 413, WEIR_PROXY_BODY_TOO_LARGE,
 				   "request body too large");
 	}
+	if (h.flags & WEIR_HEAD_MAX_FORWARDS && h.max_forwards == 0) {
+		/* It ends here (RFC 9110 7.6.2), whoever it is for. */
+		c->in->start += (uint32_t)size;
+		return weir_answer(w, c, 200, _WEIR_PROXY_REASON_MAX,
+				   "Max-Forwards is 0");
+	}
 	c->plan = weir_plan_use_get(w->plan);
 	c->frontend = weir_plan_ref_frontend_for(c->plan->ref, &c->local,
 						 c->local_port_be, IPPROTO_TCP,

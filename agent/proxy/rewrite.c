@@ -305,10 +305,25 @@ static void put_host(const struct weir_rewrite *rw, const struct weir_filter *f,
 
 #define KEPT                                                                   \
 	(1u << WEIR_FIELD_OTHER | 1u << WEIR_FIELD_EXPECT |                    \
-	 1u << WEIR_FIELD_DATE)
+	 1u << WEIR_FIELD_MAX_FORWARDS | 1u << WEIR_FIELD_DATE)
 #define FORWARDED                                                              \
 	(1u << WEIR_FIELD_FORWARDED_FOR | 1u << WEIR_FIELD_FORWARDED_PROTO |   \
 	 1u << WEIR_FIELD_FORWARDED_HOST)
+
+/* One hop fewer is left (RFC 9110 7.6.2). */
+static void put_max_forwards(const struct weir_http1_head *h,
+			     const struct mod_iter *it, struct weir_out *o)
+{
+	struct weir_str name = WEIR_STR("Max-Forwards");
+
+	if (h->flags & WEIR_HEAD_MAX_FORWARDS && h->max_forwards &&
+	    !(it && is_replaced(*it, name))) {
+		weir_out_str(o, name);
+		WEIR_OUT_LIT(o, ": ");
+		weir_out_u64(o, h->max_forwards - 1);
+		WEIR_OUT_LIT(o, "\r\n");
+	}
+}
 
 void weir_rewrite_request(const struct weir_rewrite *rw,
 			  const struct weir_http1_head *h, struct weir_out *o)
@@ -320,6 +335,7 @@ void weir_rewrite_request(const struct weir_rewrite *rw,
 		has_filters ? weir_rewrite_filter(rw, WEIR_FILTER_REWRITE)
 			    : NULL;
 	bool no_forwarded = rw->rule->flags & WEIR_RULE_NO_FORWARDED;
+	uint32_t keep = no_forwarded ? KEPT | FORWARDED : KEPT;
 	char peer[WEIR_ADDR_TEXT_MAX];
 
 	mods.head = h;
@@ -328,7 +344,11 @@ void weir_rewrite_request(const struct weir_rewrite *rw,
 	put_path(rw, f, h, o);
 	WEIR_OUT_LIT(o, " HTTP/1.1\r\n");
 	put_host(rw, f, h, it, o);
-	put_fields(h, no_forwarded ? KEPT | FORWARDED : KEPT, it, o);
+	if (h->flags & WEIR_HEAD_MAX_FORWARDS) {
+		keep &= ~(1u << WEIR_FIELD_MAX_FORWARDS);
+	}
+	put_fields(h, keep, it, o);
+	put_max_forwards(h, it, o);
 	if (!no_forwarded) {
 		put_forwarded(h, WEIR_FIELD_FORWARDED_FOR,
 			      WEIR_STR("X-Forwarded-For"),

@@ -57,6 +57,9 @@ ok "same: HEAD" same -I "$url/bytes/70000"
 ok "same: what the backend saw" same "$url/echo?a=b&c" -H 'X-A: 1' -H 'X-B: 2'
 ok "same: cookies" same "$url/echo" -H 'Cookie: a=b; c=d'
 head -c 100000 "$dir/up" | base64 >"$dir/text"
+for hops in 0 1 17 x; do
+	ok "same: OPTIONS with Max-Forwards $hops" same -X OPTIONS -H "Max-Forwards: $hops" "$url/echo"
+done
 ok "same: POST" same "$url/echo" --data-binary "@$dir/text"
 ok "same: header filters" same -H 'Host: headers' -H 'X-Remove: x' "$url/echo"
 for path in plain https port full/x old/x; do
