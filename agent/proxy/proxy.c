@@ -323,7 +323,9 @@ static int check_config(const struct weir_proxy_config *config)
 	const struct weir_proxy_limits *l = &config->limits;
 
 	return config->n_workers && l->max_headers &&
-			       l->buffer_bytes >= l->max_head_bytes + WEIR_PROXY_HEAD_ROOM &&
+			       l->buffer_bytes >=
+				       l->max_head_bytes +
+					       WEIR_PROXY_HEAD_ROOM &&
 			       l->max_head_bytes >= 256 && l->max_target_bytes
 		       ? 0
 		       : -EINVAL;
