@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin kube-agents -light
 kube_begin
-tap_plan 20
+tap_plan 23
 kubeconfig=$cluster_state/kubeconfig
 rig crds experimental >/dev/null
 object '{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute",
@@ -181,4 +181,45 @@ for n in "${others[@]}"; do
 done
 soon "n${others[0]}" members .have
 tap_ok $? 'the dead keep nobody waiting'
+
+# ------------------------------------------------- what the gone have left
+kubectl apply -f - >/dev/null <<'EOY'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: enough, namespace: weir}
+rules:
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, patch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: enough, namespace: weir}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: enough}
+subjects: [{kind: ServiceAccount, name: enough, namespace: weir}]
+EOY
+for n in "${others[@]}"; do
+	kill -9 "$(get "n$n" state .pid)"
+done
+object '{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"weir-agent-old",
+	"namespace":"weir","labels":{"weir.dev/lease":"agent"}},"spec":{"holderIdentity":"old",
+	"leaseDurationSeconds":4,"renewTime":"2020-02-02T02:02:02.000000Z"}}' |
+	post /apis/coordination.k8s.io/v1/namespaces/weir/leases
+driver_env=(KUBERNETES_SERVICE_HOST=10.240.0.1 KUBERNETES_SERVICE_PORT=6443)
+driver meek "cluster=$pod" leases=weir node=meek duration_ms=4000
+driver_env=()
+soon meek state .synced
+ask meek applied >/dev/null
+soon meek members .writer
+refused() {
+	grep -q 'the Lease of node old, .*cannot be removed: .*forbidden' "$work/meek.log"
+}
+wait_until 30 refused
+tap_ok $? 'a Lease that may not be removed is told'
+soon meek members '.writer and (.members | map(select(.node == "old" and (.live | not))) | length == 1)'
+tap_ok $? 'and costs nothing else'
+driver able "kubeconfig=$kubeconfig" leases=weir node=able duration_ms=4000
+soon able state .synced
+ask able applied >/dev/null
+kill -9 "$(get meek state .pid)"
+soon able members '.writer and (.members | map(.node) | index("old") | not) and (.members | map(.node) | index("meek"))'
+tap_ok $? 'who may removes it, and none that lapsed just now'
 tap_end
