@@ -486,23 +486,6 @@ static void emit_listener(struct emit *e, const struct ir_listener *l,
 
 /* ------------------------------------------------------------- frontends */
 
-uint32_t weir_ir_proxy_index(const struct weir_frontend *f, uint8_t *used,
-			     size_t n_used)
-{
-	uint64_t h = weir_hash64(&f->addr, sizeof(f->addr),
-				 (uint64_t)f->port_be << 8 | f->proto);
-	uint32_t i = (uint32_t)(h % IR_PROXY_INDEX_MAX);
-
-	if (n_used >= IR_PROXY_INDEX_MAX) {
-		return 0;
-	}
-	while (used[i]) {
-		i = (i + 1) % IR_PROXY_INDEX_MAX;
-	}
-	used[i] = 1;
-	return i + 1;
-}
-
 static void fill_frontend(struct emit *e, const struct ir_claim *claim,
 			  struct weir_frontend *out)
 {
@@ -558,33 +541,25 @@ static void emit_frontends(struct emit *e)
 	struct ir *c = e->c;
 	const struct ir_claim *claims = c->claims;
 	struct weir_frontend *v = weir_ir_alloc(c, c->n_claims, sizeof(*v));
-	uint8_t *used = weir_ir_alloc(c, IR_PROXY_INDEX_MAX, 1);
-	size_t n_used = 0;
+	uint32_t n_proxied = 0;
 	size_t n = 0;
 
-	for (size_t i = 0; claims && v && used && i < c->n_claims; i++) {
+	for (size_t i = 0; claims && v && i < c->n_claims; i++) {
 		fill_frontend(e, &claims[i], &v[n]);
-		/* Clients are told apart behind one address of the prefix. */
-		if (!v[n].is_local && v[n].consumer_ns.n == 0) {
-			v[n].proxy_index = weir_ir_proxy_index(&v[n], used,
-							       n_used);
-			n_used++;
-			if (v[n].proxy_index == 0) {
-				IR_DIAG(c, WEIR_DIAG_ERROR,
-					claims[i].front->owner, "LimitExceeded",
-					WEIR_STR("spec.clusterIP"),
-					"more than %u addresses with routes: "
-					"this one is not taken",
-					IR_PROXY_INDEX_MAX);
-				continue;
-			}
+		if (weir_frontend_is_proxied(&v[n]) &&
+		    ++n_proxied > WEIR_PROXIED_MAX) {
+			IR_DIAG(c, WEIR_DIAG_ERROR, claims[i].front->owner,
+				"LimitExceeded", WEIR_STR("spec.clusterIP"),
+				"more than %u addresses with routes: this one "
+				"is not taken",
+				WEIR_PROXIED_MAX);
+			continue;
 		}
 		n++;
 	}
 	e->head.frontends = weir_writer_add(&e->w, v, n, sizeof(*v));
 	weir_writer_room(&e->w, e->head.frontends.n, sizeof(*v));
 	e->head.proxied = weir_index_proxied(&e->w, e->head.frontends);
-	weir_writer_room(&e->w, e->head.proxied.n, sizeof(uint32_t));
 }
 
 /* The addresses of Gateways, once each, in order. */

@@ -10,18 +10,6 @@
 /* Row of a rule.  slots: room for n_refs; n_slots get filled. */
 void weir_ir_slots(const struct ir_rule *rule, struct weir_slot *slots);
 int weir_ir_emit(struct ir *c, struct weir_compiled *ret_compiled);
-/* Places in the proxy prefix: index i is its i-th address, and the smallest
- * default prefix, a /20, has 4094 of them without its ends. */
-#define IR_PROXY_INDEX_MAX 4094u
-/*
- * Where a frontend stands in the proxy prefix.  By hash, so that an edit
- * elsewhere rarely moves it: a connection on its way to the old place would
- * meet another frontend.  used: a byte for each place, of the frontends before
- * it in order, which are n_used.  0: the prefix is full.
- */
-uint32_t weir_ir_proxy_index(const struct weir_frontend *f, uint8_t *used,
-			     size_t n_used);
-
 /* ------------------------------------------------------------- emit_tls.c */
 
 struct weir_writer;

@@ -501,42 +501,17 @@ static int add_frontend(struct graft *g, const struct weir_frontend *f,
 	return 0;
 }
 
-/* As in emit.c, in the order of all. */
+/* Those behind it have moved: where they stand is stamped again. */
 static int place_frontends(struct graft *g)
 {
-	_cleanup_free_ uint8_t *used = calloc(IR_PROXY_INDEX_MAX, 1);
-	struct weir_frontend *v = at(g, g->to->frontends);
-	struct weir_span *proxied = &g->to->proxied;
-	uint32_t max = 0;
-	size_t n_used = 0;
-	uint32_t *list;
+	const struct weir_frontend *v = at(g, g->to->frontends);
+	uint32_t n = 0;
 
-	if (!used) {
-		return -ENOMEM;
-	}
 	for (uint32_t i = 0; i < g->to->frontends.n; i++) {
-		if (v[i].is_local) {
-			continue;
-		}
-		v[i].proxy_index = weir_ir_proxy_index(&v[i], used, n_used++);
-		if (v[i].proxy_index == 0) {
-			return -EAGAIN; /* is to be said */
-		}
-		max = v[i].proxy_index > max ? v[i].proxy_index : max;
+		n += weir_frontend_is_proxied(&v[i]);
 	}
-	if (max > proxied->n &&
-	    !weir_plan_has_room(proxied->n, max - proxied->n)) {
-		return -EAGAIN;
-	}
-	proxied->n = max;
-	list = at(g, *proxied);
-	memset(list, 0xFF, max * sizeof(*list));
-	for (uint32_t i = 0; i < g->to->frontends.n; i++) {
-		if (v[i].proxy_index) {
-			list[v[i].proxy_index - 1] = i;
-		}
-	}
-	return 0;
+	/* Has none yet, or has too many, which is to be said. */
+	return g->to->proxied.n == 0 || n > WEIR_PROXIED_MAX ? -EAGAIN : 0;
 }
 
 static int add_frontends(struct graft *g)

@@ -24,8 +24,17 @@ void weir_ir_unstamp_rules(struct weir_plan *rules)
 {
 	char *base = (char *)rules;
 	struct weir_rule *rule = (struct weir_rule *)(base + rules->rules.off);
+	struct weir_frontend *frontend =
+		(struct weir_frontend *)(base + rules->frontends.off);
 
 	rules->generation = 0;
+	for (uint32_t i = 0; i < rules->frontends.n; i++) {
+		frontend[i].proxy_index = 0;
+	}
+	if (rules->proxied.n) {
+		memset(base + rules->proxied.off, 0xFF,
+		       rules->proxied.n * sizeof(uint32_t));
+	}
 	for (uint32_t i = 0; i < rules->rules.n; i++) {
 		struct weir_ref *ref = (struct weir_ref *)(base +
 							   rule[i].refs.off);

@@ -286,6 +286,29 @@ static void drop_same(const struct weir_sealed *old,
 	}
 }
 
+/* All places in the proxy prefix are taken, or were until lately: what has none
+ * is not taken until then. */
+static void place_later(struct weir_control *c, const struct weir_plan *p)
+{
+	const struct weir_frontend *f = weir_plan_at(p, p->frontends);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->frontends.n; i++) {
+		n += weir_frontend_is_proxied(&f[i]) && f[i].proxy_index == 0;
+	}
+	if (n) {
+		weir_loop_arm(c->loop, &c->place_timer, QUARANTINE_MS);
+	} else {
+		weir_loop_disarm(c->loop, &c->place_timer);
+	}
+	if (n > c->n_unplaced) {
+		weir_warn("no place in the proxy prefix, not taken for now: "
+			  "addresses=%u",
+			  n);
+	}
+	c->n_unplaced = n;
+}
+
 /* -EALREADY: what is in force says the same. */
 static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 {
@@ -307,6 +330,7 @@ static int make_next(struct weir_control *c, struct weir_compiled *compiled)
 	if (r < 0) {
 		return r;
 	}
+	place_later(c, compiled->rules);
 	if (old->generation) {
 		drop_same(old, compiled, &from);
 	}
@@ -501,7 +525,8 @@ static void on_conflict_timer(struct weir_timer *timer)
 	}
 }
 
-/* An address lapses, or a rule has rested long enough. */
+/* An address lapses, a rule has rested long enough, or a place in the proxy
+ * prefix. */
 static void on_memory(struct weir_timer *timer)
 {
 	weir_control_again(timer->arg);
@@ -566,6 +591,7 @@ static void init(struct weir_control *c, const struct weir_control_parts *parts)
 						.arg = c};
 	c->rest_timer = (struct weir_timer){.fn = on_rest, .arg = c};
 	c->memory_timer = (struct weir_timer){.fn = on_memory, .arg = c};
+	c->place_timer = (struct weir_timer){.fn = on_memory, .arg = c};
 	/* As long as the proxy may answer on one, and a little. */
 	c->udp.rest_ms = c->options->limits.udp_idle_ms + 5000;
 	weir_proxy_link_init(&c->proxy, c->loop, c->options, on_answer, c);
@@ -603,6 +629,30 @@ static int adopt_ids(struct weir_control *c)
 	return r == -ENOMEM ? r : 0;
 }
 
+struct places {
+	struct weir_ids *ids;
+	int error;
+};
+
+static void add_place(void *arg, const struct weir_fe_key *key,
+		      uint32_t proxy_index)
+{
+	struct places *p = arg;
+	int r = weir_ids_adopt_proxied(p->ids, &key->addr, key->port_be,
+				       key->proto, proxy_index);
+
+	p->error = r < 0 ? r : p->error;
+}
+
+/* The kernel's tables send connections there until they have a plan of ours. */
+static int adopt_places(struct weir_control *c)
+{
+	struct places p = {.ids = c->ids};
+	int r = weir_kernel_proxied(c->kernel, add_place, &p);
+
+	return r < 0 ? r : p.error;
+}
+
 /* What an earlier agent of this parent left: generations, ids, sockets. */
 static int take_over(struct weir_control *c)
 {
@@ -611,6 +661,7 @@ static int take_over(struct weir_control *c)
 		[WEIR_IDS_RULE] = o->max_rules,
 		[WEIR_IDS_REF] = o->kernel.max_refs,
 		[WEIR_IDS_ENDPOINT] = o->kernel.max_endpoints,
+		[WEIR_IDS_PROXIED] = weir_kernel_places(&o->kernel) + 1,
 	};
 	uint64_t generation = weir_kernel_generation(c->kernel);
 	int r;
@@ -621,6 +672,9 @@ static int take_over(struct weir_control *c)
 	r = weir_ids_new(max, QUARANTINE_MS, &c->ids);
 	if (r == 0) {
 		r = adopt_ids(c);
+	}
+	if (r == 0) {
+		r = adopt_places(c);
 	}
 	if (r == 0) {
 		r = weir_datagram_adopt(&c->udp, o->fds + WEIR_AGENT_FD_KEPT,
@@ -660,6 +714,7 @@ void weir_control_stop(struct weir_control *c)
 	weir_loop_disarm(c->loop, &c->conflict_timer);
 	weir_loop_disarm(c->loop, &c->rest_timer);
 	weir_loop_disarm(c->loop, &c->memory_timer);
+	weir_loop_disarm(c->loop, &c->place_timer);
 	c->feed->stop(c->feed);
 	weir_proxy_link_fini(&c->proxy);
 	weir_datagram_fini(&c->udp);

@@ -81,6 +81,8 @@ struct weir_control {
 	uint64_t rested_ms;        /* memory was given back last */
 	struct weir_memory memory; /* for the next compilation */
 	struct weir_timer memory_timer;
+	uint32_t n_unplaced; /* frontends without a place in the prefix */
+	struct weir_timer place_timer;
 	struct weir_control_stats stats;
 };
 

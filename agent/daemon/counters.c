@@ -148,7 +148,7 @@ void weir_counters_settle(struct weir_counters *c)
 
 void weir_claims_fini(struct weir_claims *claims)
 {
-	for (int i = 0; i < _WEIR_IDS_MAX; i++) {
+	for (int i = 0; i < WEIR_IDS_COUNTED; i++) {
 		weir_free_ptr(&claims->keys[i]);
 	}
 	*claims = (struct weir_claims){0};
@@ -196,7 +196,7 @@ static int hold(struct weir_claims *c, int space, uint32_t id)
 int weir_claims_update(struct weir_claims *c, const struct weir_ids *ids,
 		       struct weir_counters *counters, bool is_adopted)
 {
-	for (int space = 0; space < _WEIR_IDS_MAX; space++) {
+	for (int space = 0; space < WEIR_IDS_COUNTED; space++) {
 		uint32_t n = weir_ids_n(ids, (enum weir_id_space)space);
 
 		for (uint32_t id = 1; id < n; id++) {

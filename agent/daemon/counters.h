@@ -16,7 +16,7 @@ struct weir_counters {
 	struct weir_proxy_rulestat *rules;
 	struct weir_proxy_refstat *refs;
 	struct weir_proxy_epstat *endpoints;
-	uint32_t max[_WEIR_IDS_MAX]; /* ids below exist */
+	uint32_t max[WEIR_IDS_COUNTED]; /* ids below exist */
 };
 
 /* Zeroed, sealed against resizing: a process that shares it cannot make
@@ -34,8 +34,8 @@ void weir_counters_settle(struct weir_counters *counters);
 
 /* Whose counters stand at each id. */
 struct weir_claims {
-	uint64_t *keys[_WEIR_IDS_MAX];
-	uint32_t n[_WEIR_IDS_MAX];
+	uint64_t *keys[WEIR_IDS_COUNTED];
+	uint32_t n[WEIR_IDS_COUNTED];
 };
 
 void weir_claims_fini(struct weir_claims *claims);

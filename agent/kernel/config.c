@@ -153,6 +153,16 @@ void weir_config_constants(const struct weir_kernel *kernel,
 	conf->snat_last = c->snat_last;
 }
 
+uint32_t weir_kernel_places(const struct weir_kernel_config *c)
+{
+	uint32_t v4 = weir_config_max_proxy(c->prefix4_len);
+	uint32_t v6 = weir_config_max_proxy(
+		c->prefix6_len > 96 ? c->prefix6_len - 96u : 0);
+	uint32_t n = v4 && (v4 < v6 || !v6) ? v4 : v6;
+
+	return n < WEIR_PROXIED_MAX ? n : WEIR_PROXIED_MAX;
+}
+
 uint32_t weir_config_max_proxy(uint32_t prefix_bits)
 {
 	return prefix_bits == 0 || prefix_bits > 32

@@ -481,6 +481,19 @@ void weir_kernel_conflicts(struct weir_kernel *kernel,
 	weir_tables_refused(kernel->tables, on_refused, &c);
 }
 
+int weir_kernel_proxied(struct weir_kernel *kernel,
+			void (*fn)(void *arg, const struct weir_fe_key *key,
+				   uint32_t proxy_index),
+			void *arg)
+{
+	int r = weir_rest_wake(kernel);
+
+	if (r == 0) {
+		weir_tables_proxied(kernel->tables, fn, arg);
+	}
+	return r;
+}
+
 bool weir_kernel_refstat(struct weir_kernel *kernel, uint32_t stat,
 			 struct weir_refstat *ret_stat)
 {

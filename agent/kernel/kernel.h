@@ -75,6 +75,8 @@ struct weir_kernel_config {
 };
 
 void weir_kernel_config_default(struct weir_kernel_config *config);
+/* How many frontends the proxy prefixes have places for: indices 1 to that. */
+uint32_t weir_kernel_places(const struct weir_kernel_config *config);
 
 struct weir_kernel;
 
@@ -144,6 +146,12 @@ void weir_kernel_conflicts(struct weir_kernel *kernel,
 			   void (*fn)(void *arg, const struct weir_ip *addr,
 				      __be16 port_be, uint8_t proto),
 			   void *arg);
+/* Calls fn for each frontend that the kernel sends to a place in the proxy
+ * prefix, also by an earlier agent's plan.  0, or -errno: nothing was told. */
+int weir_kernel_proxied(struct weir_kernel *kernel,
+			void (*fn)(void *arg, const struct weir_fe_key *key,
+				   uint32_t proxy_index),
+			void *arg);
 /* Sums of the counters; false if there is no such id. */
 bool weir_kernel_refstat(struct weir_kernel *kernel, uint32_t stat,
 			 struct weir_refstat *ret_stat);

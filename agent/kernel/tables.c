@@ -565,6 +565,26 @@ void weir_tables_refused(const struct weir_tables *t,
 	}
 }
 
+void weir_tables_proxied(const struct weir_tables *t,
+			 void (*fn)(void *arg, const struct weir_fe_key *key,
+				    uint32_t proxy_index),
+			 void *arg)
+{
+	uint64_t key, fid;
+	size_t pos = 0;
+
+	while (weir_map_next(&t->fid_of, &pos, &key, &fid)) {
+		const struct weir_svc_rec *rec = &t->svcs[fid];
+		const struct weir_row_hdr *hdr =
+			(const struct weir_row_hdr *)(const void *)&t->mem
+				.row[rec->row.first];
+
+		if (rec->row.n > 0 && hdr->proxy) {
+			fn(arg, &rec->key, hdr->proxy);
+		}
+	}
+}
+
 void weir_tables_usage(const struct weir_tables *t,
 		       struct weir_tables_usage *ret_usage)
 {

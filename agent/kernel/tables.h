@@ -92,6 +92,11 @@ struct weir_tables_usage {
 	uint64_t limbo;  /* items waiting */
 	uint64_t writes; /* rows and sets published since start */
 };
+/* Calls fn for each frontend that has a place in the proxy prefix. */
+void weir_tables_proxied(const struct weir_tables *tables,
+			 void (*fn)(void *arg, const struct weir_fe_key *key,
+				    uint32_t proxy_index),
+			 void *arg);
 void weir_tables_usage(const struct weir_tables *tables,
 		       struct weir_tables_usage *ret_usage);
 

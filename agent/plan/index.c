@@ -226,14 +226,17 @@ struct weir_span weir_index_proxied(struct weir_writer *w,
 				    struct weir_span frontends)
 {
 	const struct weir_frontend *f = weir_writer_at(w, frontends);
-	struct weir_span span;
+	struct weir_span span = {0};
+	bool is_any = false;
 	uint32_t *list;
-	uint32_t max = 0;
 
 	for (uint32_t i = 0; i < frontends.n; i++) {
-		max = f[i].proxy_index > max ? f[i].proxy_index : max;
+		is_any = is_any || weir_frontend_is_proxied(&f[i]);
 	}
-	span = weir_writer_reserve(w, max, sizeof(uint32_t));
+	if (is_any) {
+		span = weir_writer_reserve(w, WEIR_PROXIED_MAX,
+					   sizeof(uint32_t));
+	}
 	if (span.n == 0) {
 		return span;
 	}

@@ -28,7 +28,7 @@ int weir_index_insert_vhost(struct weir_plan *plan,
 /* Reads table->matches (in order of precedence, already in w), sets their
  * .next and table->exact, prefix, regex.  table: the caller's copy. */
 void weir_index_table(struct weir_writer *w, struct weir_table *table);
-/* weir_plan.proxied from the frontends. */
+/* weir_plan.proxied for the frontends, of which none need be stamped. */
 struct weir_span weir_index_proxied(struct weir_writer *w,
 				    struct weir_span frontends);
 

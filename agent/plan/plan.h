@@ -30,7 +30,7 @@
 
 #define WEIR_PLAN_MAGIC 0x52494557u /* "WEIR" */
 #define WEIR_EPS_MAGIC 0x50454557u  /* "WEEP" */
-#define WEIR_PLAN_VERSION 3
+#define WEIR_PLAN_VERSION 4
 #define WEIR_NONE 0xFFFFFFFFu /* no index */
 
 struct weir_span {
@@ -108,7 +108,8 @@ struct weir_frontend {
 	uint32_t rule;   /* TCP/UDP (always there: no route is REFUSE), or HTTP
 			  * split by connection; else WEIR_NONE.  With mode HTTP
 			  * the listeners are filled as well. */
-	uint32_t proxy_index; /* >= 1: place in the proxy prefix; 0: local */
+	uint32_t proxy_index; /* stamped, >= 1: place in the proxy prefix; 0: it
+			       * has none (weir_frontend_is_proxied) */
 	struct weir_span consumer_ns; /* only clients of it (weir_plan.clients);
 				       * empty: all others */
 	struct weir_span listeners;   /* struct weir_listener */
@@ -362,6 +363,17 @@ struct weir_local_addr {
 	uint32_t pad;
 };
 
+/* Places in the proxy prefix: index i is its i-th address, and the smallest
+ * default prefix, a /20, has 4094 of them without its ends. */
+#define WEIR_PROXIED_MAX 4094u
+
+/* Is it to have a place in the proxy prefix?  Clients are told apart behind one
+ * address of it. */
+static inline bool weir_frontend_is_proxied(const struct weir_frontend *f)
+{
+	return !f->is_local && f->consumer_ns.n == 0;
+}
+
 struct weir_plan {
 	uint32_t magic;
 	uint16_t version;
@@ -375,7 +387,9 @@ struct weir_plan {
 	struct weir_span groups;      /* struct weir_group */
 	struct weir_span regexes;     /* struct weir_span: pattern texts */
 	struct weir_span local_addrs; /* struct weir_local_addr */
-	struct weir_span proxied; /* uint32_t: frontend of proxy_index i + 1 */
+	struct weir_span proxied; /* uint32_t, stamped: frontend of proxy_index
+				   * i + 1, or WEIR_NONE; WEIR_PROXIED_MAX of
+				   * them, or none */
 	struct weir_span certs;   /* struct weir_plan_cert: i is certs[i] of the
 				   * secrets block */
 	struct weir_span cas;     /* struct weir_plan_cert, likewise */

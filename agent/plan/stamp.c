@@ -22,6 +22,7 @@ struct space {
 	uint32_t cap;
 	uint32_t max;
 	uint32_t free; /* head of the list, 0: empty */
+	bool has_gaps; /* of what was adopted: free, and not in the list */
 };
 
 struct weir_ids {
@@ -120,17 +121,23 @@ static uint32_t stamp(struct space *s, uint64_t key, uint64_t round,
  * enough is free.  Before stamping, so that its ids can be had. */
 static void expire(struct space *s, uint64_t quarantine_ms, uint64_t now_ms)
 {
+	s->free = s->has_gaps ? 0 : s->free;
 	for (uint32_t i = s->n; i-- > 1;) {
 		struct id *id = &s->v[i];
+		bool is_held = id->generation != 0;
 
-		if (id->generation == 0 || id->forgotten_ms == 0 ||
-		    now_ms - id->forgotten_ms < quarantine_ms) {
+		if (is_held ? id->forgotten_ms == 0 ||
+				      now_ms - id->forgotten_ms < quarantine_ms
+			    : !s->has_gaps) {
 			continue;
 		}
-		weir_map_del(&s->by_key, id->key);
+		if (is_held) {
+			weir_map_del(&s->by_key, id->key);
+		}
 		*id = (struct id){.next_free = s->free};
 		s->free = i;
 	}
+	s->has_gaps = false;
 }
 
 static void forget(struct space *s, uint64_t round, uint64_t now_ms)
@@ -194,6 +201,42 @@ static void stamp_endpoints(struct weir_ids *ids, struct weir_eps *e,
 	}
 }
 
+/* proto: both of a port are told apart. */
+static uint64_t proxied_key(const struct weir_ip *addr, __be16 port_be,
+			    uint8_t proto)
+{
+	return weir_keyed_hash(addr, sizeof(*addr),
+			       (uint64_t)port_be << 8 | proto);
+}
+
+static void stamp_proxied(struct weir_ids *ids, struct weir_plan *p,
+			  uint32_t *lost, int *error)
+{
+	struct space *s = &ids->space[WEIR_IDS_PROXIED];
+	struct weir_frontend *f = (struct weir_frontend *)((char *)p +
+							   p->frontends.off);
+	uint32_t *list = (uint32_t *)((char *)p + p->proxied.off);
+
+	if (s->max == 0) {
+		return;
+	}
+	memset(list, 0xFF, p->proxied.n * sizeof(*list));
+	for (uint32_t i = 0; i < p->frontends.n; i++) {
+		uint32_t id = 0;
+
+		if (weir_frontend_is_proxied(&f[i])) {
+			id = stamp(s,
+				   proxied_key(&f[i].addr, f[i].port_be,
+					       f[i].proto),
+				   ids->round, lost, error);
+		}
+		f[i].proxy_index = id;
+		if (id) {
+			list[id - 1] = i;
+		}
+	}
+}
+
 int weir_ids_stamp(struct weir_ids *ids, struct weir_plan *rules,
 		   struct weir_eps *eps, uint64_t generation, uint64_t now_ms,
 		   uint32_t *ret_lost)
@@ -209,6 +252,8 @@ int weir_ids_stamp(struct weir_ids *ids, struct weir_plan *rules,
 		stamp_rules(ids, rules, &lost, &error);
 		forget(&ids->space[WEIR_IDS_RULE], ids->round, now_ms);
 		forget(&ids->space[WEIR_IDS_REF], ids->round, now_ms);
+		stamp_proxied(ids, rules, &lost, &error);
+		forget(&ids->space[WEIR_IDS_PROXIED], ids->round, now_ms);
 		rules->generation = generation;
 	}
 	if (eps) {
@@ -265,6 +310,7 @@ static int adopt(struct space *s, uint64_t key, uint32_t id, uint64_t round)
 	r = weir_map_put(&s->by_key, key, id);
 	if (r == 0) {
 		s->v[id] = (struct id){.key = key, .generation = round};
+		s->has_gaps = true;
 	}
 	return r;
 }
@@ -306,17 +352,16 @@ int weir_ids_adopt(struct weir_ids *ids, const struct weir_plan_view *view)
 				  endpoint_key(&v[i]), v[i].stat, ids->round);
 		}
 	}
-	for (int i = 0; i < _WEIR_IDS_MAX; i++) {
-		struct space *s = &ids->space[i];
-
-		for (uint32_t id = s->n; id-- > 1;) {
-			if (s->v[id].generation == 0) {
-				s->v[id].next_free = s->free;
-				s->free = id;
-			}
-		}
-	}
 	return r;
+}
+
+int weir_ids_adopt_proxied(struct weir_ids *ids, const struct weir_ip *addr,
+			   __be16 port_be, uint8_t proto, uint32_t proxy_index)
+{
+	ids->round++;
+	return adopt(&ids->space[WEIR_IDS_PROXIED],
+		     proxied_key(addr, port_be, proto), proxy_index,
+		     ids->round);
 }
 
 uint64_t weir_ids_key(const struct weir_ids *ids, enum weir_id_space space,

@@ -568,6 +568,9 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 		weir_client_close(w, c, true);
 		return false;
 	}
+	/* A place in the proxy prefix says whose it is now.  Who takes it later
+	 * must not get what follows on this connection. */
+	c->local = f->addr;
 	/* OpenSSL reads its socket itself; tunnels carry bulk. */
 	r = f->mode == WEIR_MODE_HTTP ? weir_worker_watch(w, &c->end)
 				      : weir_worker_watch_alone(w, &c->end);

@@ -145,7 +145,7 @@ struct weir_client {
 	struct weir_client *all_next;
 	struct weir_client **all_pprev;
 	struct weir_ip peer;
-	struct weir_ip local;
+	struct weir_ip local;    /* its frontend's, not in the proxy prefix */
 	struct weir_block *in;   /* from the client */
 	struct weir_block *head; /* request head to the upstream */
 	struct weir_block *out;  /* our bytes to the client: heads, answers */

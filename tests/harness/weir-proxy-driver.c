@@ -9,10 +9,12 @@
  * Values: workers=N, access_log=PATH, reporter=NAME (whom Knative's autoscaler
  * is told of) and fields of struct weir_proxy_limits.
  * WEIR_TEST_IO=epoll, uring or auto in the environment is --io of weir-agent.
- *Prints "ready"; then reads commands from standard input: "reload" compiles
- *again and prints "acked GENERATION", "reopen" has the access log opened again,
- *"stats" prints counters, among them how often the proxy has allocated memory;
- *the end of input ends it.
+ *places=N: it listens at the first N addresses of the proxy prefix, too, port
+ *80.  Prints "ready"; then reads commands from standard input: "reload"
+ *compiles again and prints "acked GENERATION", "forget" does so as an agent
+ *that knows nothing of the plans before, "reopen" has the access log opened
+ *again, "stats" prints counters, among them how often the proxy has allocated
+ *memory; the end of input ends it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -40,6 +42,7 @@
 #define MAX_WORKERS 8
 #define MAX_LISTENERS 8
 #define MAX_IDS 20000
+#define PREFIX4 "198.19.240.0"
 
 /* Shared with the proxy process, which counts its allocations here. */
 static atomic_ullong *allocations;
@@ -88,6 +91,7 @@ struct driver {
 	struct weir_compiled compiled;
 	uint64_t generation;
 	pid_t child;
+	uint32_t n_places;
 	int n_udp;
 	int udp[WEIR_IPC_UDP_MAX];
 	struct weir_ipc_udp udp_addr[WEIR_IPC_UDP_MAX];
@@ -135,6 +139,17 @@ static void compile_all(struct driver *d)
 	weir_store_free(&store);
 }
 
+static void forget(struct driver *d)
+{
+	const uint32_t max[_WEIR_IDS_MAX] = {MAX_IDS, MAX_IDS, MAX_IDS,
+					     WEIR_PROXIED_MAX + 1};
+
+	weir_ids_free(&d->ids);
+	if (weir_ids_new(max, 60000, &d->ids) < 0) {
+		fail("ids", -ENOMEM);
+	}
+}
+
 static int bind_one(const struct weir_frontend *f, int type)
 {
 	struct sockaddr_storage sa;
@@ -151,6 +166,14 @@ static int bind_one(const struct weir_frontend *f, int type)
 		fail("listen", -errno);
 	}
 	return fd;
+}
+
+static void listen_at(struct driver *d, const struct weir_frontend *f,
+		      uint32_t n)
+{
+	for (uint32_t w = 0; w < d->config.n_workers; w++) {
+		d->listeners[w * MAX_LISTENERS + n] = bind_one(f, SOCK_STREAM);
+	}
 }
 
 static void open_sockets(struct driver *d)
@@ -171,11 +194,14 @@ static void open_sockets(struct driver *d)
 		if (f->proto != IPPROTO_TCP || n == MAX_LISTENERS) {
 			continue;
 		}
-		for (uint32_t w = 0; w < d->config.n_workers; w++) {
-			d->listeners[w * MAX_LISTENERS + n] = bind_one(
-				f, SOCK_STREAM);
-		}
-		n++;
+		listen_at(d, f, n++);
+	}
+	for (uint32_t i = 1; i <= d->n_places && n < MAX_LISTENERS; i++) {
+		struct weir_frontend f = {.port_be = htons(80)};
+
+		(void)weir_ip_parse(WEIR_STR(PREFIX4), &f.addr);
+		f.addr.a[3] = htonl(ntohl(f.addr.a[3]) + i);
+		listen_at(d, &f, n++);
 	}
 	d->config.n_listeners = MAX_LISTENERS;
 	d->config.listeners = d->listeners;
@@ -231,7 +257,7 @@ static void publish(struct driver *d)
 	size_t n_fds;
 	int r;
 
-	(void)weir_ip_parse(WEIR_STR("198.19.240.0"), &msg.prefix4);
+	(void)weir_ip_parse(WEIR_STR(PREFIX4), &msg.prefix4);
 	(void)weir_ip_parse(WEIR_STR("fd77:6569:7200::"), &msg.prefix6);
 	r = weir_memfd_sealed("rules", d->compiled.rules,
 			      d->compiled.rules_size, &fds[0]);
@@ -346,6 +372,7 @@ static void set_option(struct driver *d, const char *arg)
 		uint32_t *value;
 	} options[] = {
 		{"workers", &d->config.n_workers},
+		{"places", &d->n_places},
 		{"max_connections", &l->max_connections},
 		{"max_client_connections", &l->max_client_connections},
 		{"max_body_mib", &l->max_body_mib},
@@ -435,7 +462,6 @@ static void start(struct driver *d)
 int main(int argc, char **argv)
 {
 	static struct driver d;
-	const uint32_t max[_WEIR_IDS_MAX] = {MAX_IDS, MAX_IDS, MAX_IDS};
 	const char *io = getenv("WEIR_TEST_IO");
 	char line[64];
 	int status = 0;
@@ -458,9 +484,7 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++) {
 		set_option(&d, argv[i]);
 	}
-	if (weir_ids_new(max, 60000, &d.ids) < 0) {
-		fail("ids", -ENOMEM);
-	}
+	forget(&d);
 	make_stats(&d);
 	compile_all(&d);
 	open_sockets(&d);
@@ -469,7 +493,12 @@ int main(int argc, char **argv)
 	printf("ready pid=%d\n", (int)d.child);
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
-		if (strcmp(line, "reload\n") == 0) {
+		bool forgets = strcmp(line, "forget\n") == 0;
+
+		if (forgets) {
+			forget(&d);
+		}
+		if (forgets || strcmp(line, "reload\n") == 0) {
 			weir_compiled_fini(&d.compiled);
 			compile_all(&d);
 			publish(&d);

@@ -363,7 +363,8 @@ static void edit(struct site *s, unsigned i, unsigned *second,
 
 static void a_kingress_more_says_what_a_full_compilation_says(void)
 {
-	static const uint32_t max[_WEIR_IDS_MAX] = {9000, 9000, 9000};
+	static const uint32_t max[_WEIR_IDS_MAX] = {9000, 9000, 9000,
+						    WEIR_PROXIED_MAX + 1};
 	_cleanup_(site_fini) struct site s;
 	struct weir_ids *ids = NULL;
 	unsigned second = BASE;

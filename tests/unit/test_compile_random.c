@@ -385,8 +385,9 @@ static void check_plan(const struct site *s)
 		ok((f[i].plane == WEIR_PLANE_CONNECTION) ==
 			   (f[i].rule != WEIR_NONE),
 		   "plane and rule of frontend %u", i);
-		ok(f[i].is_local == (f[i].proxy_index == 0),
-		   "local or at the proxy prefix");
+		ok(f[i].proxy_index == 0, "its place is stamped");
+		ok(f[i].is_local || p->proxied.n == WEIR_PROXIED_MAX,
+		   "local, or there are places");
 	}
 }
 

@@ -185,7 +185,8 @@ static void stamp(struct site *s, struct weir_ids *ids)
 
 static void any_sequence_of_edits_gives_the_bytes_of_a_full_compilation(void)
 {
-	static const uint32_t max[_WEIR_IDS_MAX] = {1000, 1000, 1000};
+	static const uint32_t max[_WEIR_IDS_MAX] = {1000, 1000, 1000,
+						    WEIR_PROXIED_MAX + 1};
 	static const unsigned values[] = {0, 1, 7, 90, 1000000};
 	_cleanup_(site_fini) struct site s;
 	struct weir_ids *ids = NULL;

@@ -227,6 +227,41 @@ static void too_small_a_pool_keeps_the_old_plan(void)
 	fake_free(f);
 }
 
+struct place_seen {
+	uint32_t n;
+	uint32_t by_last[256]; /* of the address, IPv4 */
+};
+
+static void see_place(void *arg, const struct weir_fe_key *key,
+		      uint32_t proxy_index)
+{
+	struct place_seen *seen = arg;
+
+	seen->n++;
+	seen->by_last[ntohl(key->addr.a[3]) & 255] = proxy_index;
+}
+
+static void places_in_the_proxy_prefix_can_be_told(void)
+{
+	static const struct mini_fe fes[] = {
+		{VIP, IPPROTO_TCP, .refs = {{70, "a", "10.1.0.1:80"}}},
+		{"10.0.0.3:80", IPPROTO_TCP, .is_http = true, .is_local = true},
+		{"10.0.0.4:80", IPPROTO_TCP, .is_http = true, .proxy_index = 9},
+		{"10.0.0.5:80", IPPROTO_TCP, .proxy_index = 3,
+		 .refs = {{70, "a", "10.1.0.1:80"}}},
+	};
+	struct place_seen seen = {0};
+	struct fake *f = fake_new(1000, 1000);
+
+	must(publish(f, fes, 4, 1, NULL) == 0, "published");
+	weir_tables_free(&f->tables);
+	must(weir_tables_new(&f->mem, &f->ops, &f->tables) == 0, "adopted");
+	weir_tables_proxied(f->tables, see_place, &seen);
+	ok(seen.n == 2 && seen.by_last[4] == 9 && seen.by_last[5] == 3,
+	   "%u: %u and %u", seen.n, seen.by_last[4], seen.by_last[5]);
+	fake_free(f);
+}
+
 static void nonsense_is_not_adopted(void)
 {
 	struct fake *f = fake_new(1000, 1000);
@@ -391,6 +426,7 @@ TAP_MAIN(TEST(a_plan_can_be_followed),
 	 TEST(what_was_reachable_rests_a_second),
 	 TEST(a_full_pool_ends_limbo_by_barrier),
 	 TEST(too_small_a_pool_keeps_the_old_plan),
+	 TEST(places_in_the_proxy_prefix_can_be_told),
 	 TEST(nonsense_is_not_adopted), TEST(a_held_port_is_not_taken),
 	 TEST(an_id_with_a_new_owner_starts_anew),
 	 TEST(random_edits_end_up_right), TEST(a_pool_gives_back_what_it_took))

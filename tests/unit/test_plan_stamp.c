@@ -2,7 +2,10 @@
 /* Ids that outlive plans. */
 #include <arpa/inet.h>
 
+#include "addr.h"
 #include "cleanup.h"
+#include "index.h"
+#include "lookup.h"
 #include "stamp.h"
 #include "tap.h"
 #include "writer.h"
@@ -185,7 +188,130 @@ static void adopting_ids_beyond_the_space_counts_nothing(void)
 	ok(stamp(ids, keys, 3, 30, &lost) == 1 && lost == 2, "%u lost", lost);
 }
 
+/* ------------------------------------------------- places in the proxy prefix
+ */
+
+/* Frontends at port 80 of these addresses, in order; a '!' before it: local. */
+static struct weir_plan *plan_at(const char *const *addrs, size_t n)
+{
+	struct weir_frontend f[8] = {0};
+	struct weir_span frontends;
+	struct weir_span proxied;
+	struct weir_writer w;
+	size_t size;
+	void *block;
+
+	for (size_t i = 0; i < n; i++) {
+		f[i].is_local = addrs[i][0] == '!';
+		f[i].proto = IPPROTO_TCP;
+		f[i].port_be = htons(80);
+		must(weir_ip_parse(weir_str_of(addrs[i] + f[i].is_local),
+				   &f[i].addr) == 0,
+		     "address");
+	}
+	weir_writer_init(&w, sizeof(struct weir_plan));
+	frontends = weir_writer_add(&w, f, n, sizeof(f[0]));
+	proxied = weir_index_proxied(&w, frontends);
+	must(weir_writer_finish(&w, WEIR_PLAN_MAGIC, &block, &size) == 0,
+	     "built");
+	((struct weir_plan *)block)->frontends = frontends;
+	((struct weir_plan *)block)->proxied = proxied;
+	return block;
+}
+
+static struct weir_ids *places_of(uint32_t max)
+{
+	const uint32_t v[_WEIR_IDS_MAX] = {[WEIR_IDS_PROXIED] = max};
+	struct weir_ids *ids;
+
+	must(weir_ids_new(v, QUARANTINE_MS, &ids) == 0, "new");
+	return ids;
+}
+
+/* The place of the last; each that has one is found by it. */
+static uint32_t place(struct weir_ids *ids, const char *const *addrs, size_t n,
+		      uint64_t now_ms)
+{
+	_cleanup_free_ struct weir_plan *p = plan_at(addrs, n);
+	const struct weir_frontend *f = weir_plan_at(p, p->frontends);
+	uint32_t n_found = 0;
+	uint32_t n_placed = 0;
+	uint32_t lost;
+
+	must(weir_ids_stamp(ids, p, NULL, 42, now_ms, &lost) == 0, "stamp");
+	for (uint32_t i = 0; i < n; i++) {
+		n_placed += f[i].proxy_index != 0;
+	}
+	for (uint32_t i = 1; i <= WEIR_PROXIED_MAX; i++) {
+		const struct weir_frontend *found = weir_find_proxied(p, i);
+
+		n_found += found && found->proxy_index == i;
+	}
+	ok(n_found == n_placed, "%u of %u found", n_found, n_placed);
+	return f[n - 1].proxy_index;
+}
+
+#define PLACE(ids, now_ms, ...)                                                \
+	place(ids, (const char *const[]){__VA_ARGS__},                         \
+	      sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *),     \
+	      now_ms)
+
+static void a_place_stays_whoever_comes_and_goes(void)
+{
+	_cleanup_(weir_ids_free) struct weir_ids *ids = places_of(100);
+	uint32_t mine = PLACE(ids, 10, "10.96.0.9");
+	uint32_t other;
+
+	ok(mine, "one");
+	ok(PLACE(ids, 20, "10.96.0.1", "10.96.0.9") == mine,
+	   "one before it came");
+	other = PLACE(ids, 30, "10.96.0.9", "10.96.0.1");
+	ok(other && other != mine, "which has another");
+	ok(PLACE(ids, 40, "10.96.0.9") == mine, "and went");
+	ok(PLACE(ids, 50, "10.96.0.9", "10.96.0.10") != other,
+	   "its place is nobody's for a while");
+	ok(PLACE(ids, 60, "10.96.0.9", "10.96.0.10", "10.96.0.1") == other,
+	   "but its own");
+	ok(PLACE(ids, 70, "10.96.0.9", "!10.96.0.11") == 0,
+	   "a local one has none");
+}
+
+static void a_place_is_anothers_when_it_has_rested(void)
+{
+	_cleanup_(weir_ids_free) struct weir_ids *ids = places_of(2);
+
+	ok(PLACE(ids, 10, "10.96.0.9") == 1, "the only one");
+	ok(PLACE(ids, 20, "10.96.0.1") == 0, "is not free at once");
+	ok(PLACE(ids, 20 + QUARANTINE_MS - 1, "10.96.0.1") == 0, "nor soon");
+	ok(PLACE(ids, 20 + QUARANTINE_MS, "10.96.0.1") == 1, "then it is");
+}
+
+static void places_that_the_kernel_has_are_kept(void)
+{
+	_cleanup_(weir_ids_free) struct weir_ids *ids = places_of(5);
+	struct weir_ip high, low;
+
+	weir_ip_parse(WEIR_STR("10.96.0.9"), &high);
+	weir_ip_parse(WEIR_STR("10.96.0.2"), &low);
+	must(weir_ids_adopt_proxied(ids, &high, htons(80), IPPROTO_TCP, 4) == 0,
+	     "adopt");
+	must(weir_ids_adopt_proxied(ids, &low, htons(80), IPPROTO_TCP, 2) == 0,
+	     "adopt");
+	must(weir_ids_adopt_proxied(ids, &low, htons(81), IPPROTO_TCP, 5) == 0,
+	     "beyond the prefix");
+	ok(PLACE(ids, 10, "10.96.0.1", "10.96.0.9") == 4, "the high one");
+	ok(PLACE(ids, 20, "10.96.0.9", "10.96.0.1") == 1, "a free one");
+	ok(PLACE(ids, 30, "10.96.0.1", "10.96.0.9", "10.96.0.3") == 3,
+	   "the other; 2 is in quarantine");
+	ok(PLACE(ids, 40, "10.96.0.1", "10.96.0.9", "10.96.0.3", "10.96.0.2") ==
+		   2,
+	   "its own");
+}
+
 TAP_MAIN(TEST(id_stays_while_named), TEST(forgotten_id_rests_in_quarantine),
 	 TEST(many_come_and_go), TEST(endpoints_go_by_address),
 	 TEST(adopted_ids_go_on),
-	 TEST(adopting_ids_beyond_the_space_counts_nothing))
+	 TEST(adopting_ids_beyond_the_space_counts_nothing),
+	 TEST(a_place_stays_whoever_comes_and_goes),
+	 TEST(a_place_is_anothers_when_it_has_rested),
+	 TEST(places_that_the_kernel_has_are_kept))
