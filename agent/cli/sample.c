@@ -91,6 +91,20 @@ static int read_rules(const cJSON *list, struct weir_sample *s)
 	return 0;
 }
 
+static void read_proxy(const cJSON *totals, struct weir_sample_proxy *p)
+{
+	*p = (struct weir_sample_proxy){
+		.clients = weir_json_number(totals, "clients_opened") -
+			   weir_json_number(totals, "clients_closed"),
+		.in_flight = weir_json_number(totals, "in_flight"),
+		.requests = weir_json_number(totals, "requests"),
+		.duration_us = weir_json_number(totals, "duration_us_sum"),
+		.refused = weir_json_number(totals, "clients_refused"),
+		.pool_idle = weir_json_number(totals, "pool_idle"),
+	};
+	p->ended = p->requests - p->in_flight;
+}
+
 int weir_sample_parse(struct weir_str text, struct weir_sample *ret_sample)
 {
 	_cleanup_(weir_ask_json_free) cJSON *json = NULL;
@@ -103,6 +117,7 @@ int weir_sample_parse(struct weir_str text, struct weir_sample *ret_sample)
 	}
 	s.now_us = (uint64_t)weir_json_number(json, "now_us");
 	s.generation = (uint64_t)weir_json_number(json, "generation");
+	read_proxy(cJSON_GetObjectItemCaseSensitive(json, "totals"), &s.proxy);
 	r = read_refs(cJSON_GetObjectItemCaseSensitive(json, "refs"), &s);
 	if (r == 0) {
 		r = read_rules(cJSON_GetObjectItemCaseSensitive(json, "rules"),

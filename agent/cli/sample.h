@@ -23,9 +23,20 @@ struct weir_sample_rule {
 	double in_flight;
 };
 
+struct weir_sample_proxy { /* of all rules */
+	double clients;    /* connections, now */
+	double in_flight;
+	double requests;
+	double ended;
+	double duration_us; /* of these, added up */
+	double refused;     /* client connections */
+	double pool_idle;
+};
+
 struct weir_sample {
 	uint64_t now_us;
 	uint64_t generation;
+	struct weir_sample_proxy proxy;
 	struct weir_sample_ref *refs; /* by id; beyond n: never counted */
 	struct weir_sample_rule *rules;
 	size_t n_refs;

@@ -137,8 +137,8 @@ static void size_of_table(const struct top *t, size_t *ret_rows,
 	*ret_rows = t->ctl->limit ? t->ctl->limit + 1 : 0;
 	*ret_width = 0;
 	if (t->is_screen && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
-	    size.ws_row > 3 && size.ws_col > 0) {
-		size_t fits = size.ws_row - 2u;
+	    size.ws_row > 4 && size.ws_col > 0) {
+		size_t fits = size.ws_row - 3u;
 
 		*ret_rows = *ret_rows && *ret_rows < fits ? *ret_rows : fits;
 		*ret_width = size.ws_col;

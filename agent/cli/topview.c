@@ -160,6 +160,34 @@ static void put_own_cells(const struct weir_topview *v, const struct row *row,
 	weir_table_cell(t, WEIR_PLAIN, "%.0f", now.status[5] + now.status[0]);
 }
 
+/* Milliseconds of the requests that ended; below 0: none did. */
+static double mean_ms(const struct weir_topview *v)
+{
+	double n = grown(v->now->proxy.ended, v->before->proxy.ended);
+
+	return n > 0 ? grown(v->now->proxy.duration_us,
+			     v->before->proxy.duration_us) /
+			       n / 1000
+		     : -1;
+}
+
+static void put_proxy(const struct weir_topview *v, struct weir_buf *out)
+{
+	const struct weir_sample_proxy *p = &v->now->proxy;
+	double ms = mean_ms(v);
+
+	weir_buf_printf(out, "proxy: %.1f requests/s",
+			grown(p->requests, v->before->proxy.requests) /
+				seconds(v));
+	if (ms >= 0) {
+		weir_buf_printf(out, " of %.*f ms", ms < 10 ? 2 : 0, ms);
+	}
+	weir_buf_printf(out,
+			", %.0f in flight; %.0f clients, %.0f refused; %.0f "
+			"idle connections to endpoints\n",
+			p->in_flight, p->clients, p->refused, p->pool_idle);
+}
+
 int weir_topview_text(const struct weir_topview *v, bool has_colour,
 		      size_t max_rows, size_t width, struct weir_buf *out)
 {
@@ -172,6 +200,7 @@ int weir_topview_text(const struct weir_topview *v, bool has_colour,
 	if (!rows) {
 		return -ENOMEM;
 	}
+	put_proxy(v, out);
 	weir_table_heads(&t, heads, sizeof(heads) / sizeof(heads[0]));
 	for (uint32_t i = 0; i < v->plan->rules.n; i++) {
 		if (max_rows && weir_table_rows(&t) >= max_rows) {
@@ -266,6 +295,27 @@ static void put_json_rule(const struct weir_topview *v, const struct row *row,
 	weir_buf_addz(out, "]}");
 }
 
+static void put_json_proxy(const struct weir_topview *v, struct weir_buf *out)
+{
+	const struct weir_sample_proxy *p = &v->now->proxy;
+	double ms = mean_ms(v);
+
+	weir_buf_printf(out,
+			"\"proxy\":{\"requests\":%.0f,\"requests_rate\":%.3f,"
+			"\"in_flight\":%.0f,\"clients\":%.0f,"
+			"\"clients_refused\":%.0f,\"pool_idle\":%.0f,"
+			"\"mean_ms\":",
+			p->requests,
+			grown(p->requests, v->before->proxy.requests) /
+				seconds(v),
+			p->in_flight, p->clients, p->refused, p->pool_idle);
+	if (ms < 0) {
+		weir_buf_addz(out, "null}");
+	} else {
+		weir_buf_printf(out, "%.3f}", ms);
+	}
+}
+
 int weir_topview_json(const struct weir_topview *v, struct weir_buf *out)
 {
 	_cleanup_free_ struct row *rows = rows_of(v);
@@ -275,8 +325,10 @@ int weir_topview_json(const struct weir_topview *v, struct weir_buf *out)
 	}
 	weir_buf_printf(out,
 			"{\"now_us\":%" PRIu64 ",\"interval_us\":%.0f,"
-			"\"generation\":%" PRIu64 ",\"rules\":[",
+			"\"generation\":%" PRIu64 ",",
 			v->now->now_us, seconds(v) * 1e6, v->now->generation);
+	put_json_proxy(v, out);
+	weir_buf_addz(out, ",\"rules\":[");
 	for (uint32_t i = 0; i < v->plan->rules.n; i++) {
 		weir_buf_addz(out, i ? "," : "");
 		put_json_rule(v, &rows[i], out);

@@ -14,11 +14,14 @@ struct weir_topview {
 	bool by_rate; /* busiest rule first, else in order of the plan */
 };
 
-/* max_rows: 0 all; width: 0 unlimited.  0 or -ENOMEM. */
+/* A line about the proxy and the table.  max_rows: 0 all; width: 0 unlimited.
+ * 0 or -ENOMEM. */
 int weir_topview_text(const struct weir_topview *view, bool has_colour,
 		      size_t max_rows, size_t width, struct weir_buf *out);
 /* One object and a newline:
- * {"now_us","interval_us","generation","rules":[{"object","index","id","plane",
+ * {"now_us","interval_us","generation","proxy":{"requests","requests_rate",
+ *  "in_flight","clients","clients_refused","pool_idle","mean_ms" (of those that
+ *  ended in the interval, null: none)},"rules":[{"object","index","id","plane",
  *  "requests","requests_rate","in_flight","status":[6],"refs":[{"backend",
  *  "id","weight","share","now","ever","rate","picked","picked_connect",
  *  "picked_packet","picked_proxy","refused","failed","in_flight"}]}]}

@@ -90,7 +90,8 @@ jq -e '[.rules[] | select(.object == "HTTPRoute default/web")][0] |
 	.requests == 400 and .status[2] == 400 and
 	([.refs[].picked_proxy] | add) == 400 and
 	(.refs[0].share == 0.75) and
-	((.refs[0].ever - 0.75) | fabs) < 0.02' "$out" >/dev/null
+	((.refs[0].ever - 0.75) | fabs) < 0.02' "$out" >/dev/null &&
+	jq -e '.proxy | .requests >= 400 and .in_flight == 0' "$out" >/dev/null
 tap_ok $? 'top counts requests of the proxy plane by backend'
 jq -e '[.rules[] | select(.object == "TCPRoute default/raw")][0] |
 	([.refs[].picked_connect] | add) == 200 and
@@ -98,7 +99,7 @@ jq -e '[.rules[] | select(.object == "TCPRoute default/raw")][0] |
 	((.refs[0].ever - 0.75) | fabs) < 0.04' "$out" >/dev/null
 tap_ok $? 'top counts connections of the connect plane by backend'
 ctl top -n 2 -i 0.1 && [[ $(grep -c '^RULE' "$out") == 2 ]] &&
-	says '75.00%' && ! grep -q $'\x1b' "$out"
+	says '75.00%' && says 'proxy: 0.0 requests/s, 0 in flight; ' && ! grep -q $'\x1b' "$out"
 tap_ok $? 'plain tables where there is no terminal'
 
 ctl probe && says 'cgroup_connect' 'weir_connect4'

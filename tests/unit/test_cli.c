@@ -317,7 +317,9 @@ static void damaged_plan_is_refused(void)
 	"\"refs\":[{\"id\":3,\"picked_connect\":1000},{\"id\":4,"              \
 	"\"picked_connect\":1000}]}"
 #define NOW                                                                    \
-	"{\"now_us\":3000000,\"generation\":9,\"rules\":[{\"id\":2,"           \
+	"{\"now_us\":3000000,\"generation\":9,\"totals\":{\"requests\":9,"     \
+	"\"in_flight\":1,\"duration_us_sum\":7000,\"clients_opened\":5,"       \
+	"\"clients_closed\":3},\"rules\":[{\"id\":2,"                          \
 	"\"requests\":7,\"status\":[0,0,7,0,0,0],\"in_flight\":1}],"           \
 	"\"refs\":[{\"id\":3,\"picked_connect\":1100,\"picked_packet\":40,"    \
 	"\"in_flight\":3},{\"id\":4,\"picked_connect\":1060,\"refused\":2,"    \
@@ -332,6 +334,7 @@ static void top_shows_configured_and_observed(void)
 	_cleanup_free_ struct weir_eps *eps = NULL;
 	_cleanup_buf_ struct weir_buf out = {0};
 	struct weir_topview v = {.before = &before, .now = &now};
+	const cJSON *proxy;
 	const cJSON *rule;
 	const cJSON *ref;
 	size_t size[2];
@@ -347,6 +350,10 @@ static void top_shows_configured_and_observed(void)
 	ref = cJSON_GetArrayItem(cJSON_GetObjectItem(rule, "refs"), 0);
 	ok(weir_json_number(json, "interval_us") == 2000000, "interval");
 	ok(weir_json_number(rule, "requests_rate") == 1, "requests");
+	proxy = cJSON_GetObjectItem(json, "proxy");
+	ok(weir_json_number(proxy, "requests_rate") == 4.5, "9 in 2 s");
+	ok(weir_json_number(proxy, "mean_ms") == 0.875, "7 ms of 8 that ended");
+	ok(weir_json_number(proxy, "clients") == 2, "clients");
 	ok(weir_json_number(ref, "share") == 0.7, "configured");
 	ok(weir_json_number(ref, "now") == 0.7, "140 of 200 in the interval");
 	ok(weir_json_number(ref, "rate") == 70, "140 in 2 s");
@@ -355,6 +362,9 @@ static void top_shows_configured_and_observed(void)
 	out.n = 0;
 	must(weir_topview_text(&v, false, 0, 0, &out) == 0, "text");
 	weir_buf_add(&out, "", 1);
+	ok(strstr(out.p, "proxy: 4.5 requests/s of 0.88 ms, 1 in flight; "
+			 "2 clients, 0 refused; 0 idle ") == out.p,
+	   "proxy:\n%s", out.p);
 	ok(strstr(out.p, "TCPRoute default/db [0]  connect+packet  TCPRoute") !=
 		   NULL,
 	   "rule and plane:\n%s", out.p);
