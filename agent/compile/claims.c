@@ -97,8 +97,30 @@ static void refuse(struct ir *c, const struct ir_claim *lost,
 	}
 }
 
+/* weir_frontend_is_proxied() of it, and no place is left. */
+static bool is_beyond(const struct ir_claim *claim, uint32_t *n_proxied)
+{
+	const struct ir_front *f = claim->front;
+
+	return !f->is_local && f->consumer_ns.n == 0 &&
+	       ++*n_proxied > WEIR_PROXIED_MAX;
+}
+
+static void say_beyond(struct ir *c, const struct ir_claim *claim)
+{
+	const struct ir_front *f = claim->front;
+	struct ir_scope before = weir_ir_enter(c, f->balancer, NULL);
+
+	IR_DIAG(c, WEIR_DIAG_ERROR, f->owner, "LimitExceeded",
+		WEIR_STR("spec.clusterIP"),
+		"more than %u addresses with routes: this one is not taken",
+		WEIR_PROXIED_MAX);
+	c->scope = before;
+}
+
 void weir_ir_claims(struct ir *c)
 {
+	uint32_t n_proxied = 0;
 	size_t n;
 	struct ir_claim *v = collect(c, &n);
 	size_t kept = 0;
@@ -109,6 +131,8 @@ void weir_ir_claims(struct ir *c)
 	for (size_t i = 0; i < n; i++) {
 		if (kept > 0 && compare_place(&v[kept - 1], &v[i]) == 0) {
 			refuse(c, &v[i], &v[kept - 1]);
+		} else if (is_beyond(&v[i], &n_proxied)) {
+			say_beyond(c, &v[i]);
 		} else {
 			v[kept++] = v[i];
 		}

@@ -541,21 +541,10 @@ static void emit_frontends(struct emit *e)
 	struct ir *c = e->c;
 	const struct ir_claim *claims = c->claims;
 	struct weir_frontend *v = weir_ir_alloc(c, c->n_claims, sizeof(*v));
-	uint32_t n_proxied = 0;
-	size_t n = 0;
+	size_t n = v ? c->n_claims : 0;
 
-	for (size_t i = 0; claims && v && i < c->n_claims; i++) {
-		fill_frontend(e, &claims[i], &v[n]);
-		if (weir_frontend_is_proxied(&v[n]) &&
-		    ++n_proxied > WEIR_PROXIED_MAX) {
-			IR_DIAG(c, WEIR_DIAG_ERROR, claims[i].front->owner,
-				"LimitExceeded", WEIR_STR("spec.clusterIP"),
-				"more than %u addresses with routes: this one "
-				"is not taken",
-				WEIR_PROXIED_MAX);
-			continue;
-		}
-		n++;
+	for (size_t i = 0; i < n; i++) {
+		fill_frontend(e, &claims[i], &v[i]);
 	}
 	e->head.frontends = weir_writer_add(&e->w, v, n, sizeof(*v));
 	weir_writer_room(&e->w, e->head.frontends.n, sizeof(*v));

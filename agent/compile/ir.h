@@ -283,6 +283,9 @@ struct ir_front {
 	struct ir_rule *rule;
 	const struct weir_ip *addresses;
 	size_t n_addresses;
+	/* Whose LoadBalancerReady it is of: a placeholder's KIngress, or
+	 * NULL. */
+	const struct weir_fault **balancer;
 	const struct ir_front *same; /* an earlier one with the same listeners,
 				      * or NULL */
 	struct weir_span emitted;    /* its listeners in the plan */

@@ -445,6 +445,7 @@ static void serve_name(struct king *k, struct weir_str name)
 		f->port = spec->ports[i].port;
 		f->addresses = spec->cluster_ips;
 		f->n_addresses = spec->n_cluster_ips;
+		f->balancer = c->scope.slot;
 		serve_front(k, name, f);
 	}
 }

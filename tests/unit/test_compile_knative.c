@@ -309,10 +309,72 @@ static void what_is_woken_needs_no_endpoints(void)
 	   "weir does");
 }
 
+/* Services with routes take n places. */
+static void put_routes(struct site *s, uint32_t n)
+{
+	_cleanup_buf_ struct weir_buf text = {0};
+
+	for (uint32_t i = 0; i < n; i++) {
+		weir_buf_printf(
+			&text,
+			"---\n{apiVersion: v1, kind: Service, metadata: {name: "
+			"w%u, namespace: d}, spec: {clusterIP: 10.1.%u.%u, "
+			"ports: [{name: http, port: 80}]}}\n",
+			i, i / 250, i % 250 + 1);
+		if (i % 2000 == 1999 || i + 1 == n) {
+			site_load(s, weir_buf_str(&text), 0);
+			text.n = 0;
+		}
+	}
+	for (uint32_t i = 0; i < n; i += 16) {
+		weir_buf_printf(
+			&text,
+			"---\n{apiVersion: gateway.networking.k8s.io/v1, kind: "
+			"HTTPRoute, metadata: {name: w%u, namespace: d}, spec: "
+			"{parentRefs: [",
+			i);
+		for (uint32_t k = i; k < i + 16 && k < n; k++) {
+			weir_buf_printf(
+				&text, "{group: '', kind: Service, name: w%u},",
+				k);
+		}
+		weir_buf_addz(&text, "], rules: [{backendRefs: [{name: rev, "
+				     "port: 80}]}]}}\n");
+	}
+	site_load(s, weir_buf_str(&text), 0);
+}
+
+static void a_kingress_without_a_place_says_so(void)
+{
+	const struct weir_king_verdict *king;
+	_cleanup_(site_fini) struct site s;
+
+	site_init(&s, KING("") PLACEHOLDER("clusterIP: 10.96.0.1")
+			      REVISION PODS("10.1.0.250"));
+	put_routes(&s, WEIR_PROXIED_MAX - 1);
+	again(&s, (struct weir_compile_memory){0}, NULL);
+	king = weir_verdict_king(&s.out.verdicts, WEIR_STR("d"),
+				 WEIR_STR("app"));
+	ok(s.view.rules->frontends.n == WEIR_PROXIED_MAX && king &&
+		   !king->balancer,
+	   "the last place is its: %u", s.view.rules->frontends.n);
+	put_routes(&s, WEIR_PROXIED_MAX);
+	again(&s, (struct weir_compile_memory){0}, NULL);
+	king = weir_verdict_king(&s.out.verdicts, WEIR_STR("d"),
+				 WEIR_STR("app"));
+	ok(s.view.rules->frontends.n == WEIR_PROXIED_MAX &&
+		   site_said(&s, "LimitExceeded", "spec.clusterIP") == 1,
+	   "one is too many");
+	ok(king && king->balancer &&
+		   strcmp(king->balancer->reason, "LimitExceeded") == 0,
+	   "and its KIngress says so");
+}
+
 TAP_MAIN(TEST(the_private_mode_says_what_kingresses_name),
 	 TEST(an_address_that_a_placeholder_had_is_served_on),
 	 TEST(until_it_lapses), TEST(until_a_service_has_it),
 	 TEST(until_the_kingress_goes), TEST(beside_a_new_address),
 	 TEST(a_rule_rests_after_a_revision_woke),
 	 TEST(a_rule_by_request_does_not_rest),
-	 TEST(what_is_woken_needs_no_endpoints))
+	 TEST(what_is_woken_needs_no_endpoints),
+	 TEST(a_kingress_without_a_place_says_so))
