@@ -671,6 +671,7 @@ static int take_over(struct weir_control *c)
 	}
 	r = weir_ids_new(max, QUARANTINE_MS, &c->ids);
 	if (r == 0) {
+		weir_ids_set_busy(c->ids, weir_counters_is_busy, c->counters);
 		r = adopt_ids(c);
 	}
 	if (r == 0) {

@@ -154,7 +154,25 @@ void weir_claims_fini(struct weir_claims *claims)
 	*claims = (struct weir_claims){0};
 }
 
-/* Nobody counts on this id: it was in quarantine. */
+bool weir_counters_is_busy(void *arg, enum weir_id_space space, uint32_t id)
+{
+	const struct weir_counters *c = arg;
+
+	if (space >= WEIR_IDS_COUNTED || id >= c->max[space]) {
+		return false;
+	}
+	switch (space) {
+	case WEIR_IDS_RULE:
+		return c->rules[id].in_flight != 0;
+	case WEIR_IDS_REF:
+		return c->refs[id].in_flight != 0;
+	default:
+		return c->endpoints[id].in_flight != 0;
+	}
+}
+
+/* Nobody counts on this id: it was in quarantine, and nothing was under way
+ * there. */
 static void clear(struct weir_counters *c, int space, uint32_t id)
 {
 	if (id >= c->max[space]) {

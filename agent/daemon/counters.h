@@ -32,6 +32,9 @@ void weir_counters_rest(const struct weir_counters *counters);
  * closed. */
 void weir_counters_settle(struct weir_counters *counters);
 
+/* For weir_ids_set_busy(); arg: struct weir_counters. */
+bool weir_counters_is_busy(void *arg, enum weir_id_space space, uint32_t id);
+
 /* Whose counters stand at each id. */
 struct weir_claims {
 	uint64_t *keys[WEIR_IDS_COUNTED];

@@ -29,6 +29,8 @@ struct weir_ids {
 	struct space space[_WEIR_IDS_MAX];
 	uint32_t quarantine_ms;
 	uint64_t round; /* counts stamps */
+	bool (*is_busy)(void *arg, enum weir_id_space space, uint32_t id);
+	void *busy_arg;
 };
 
 void weir_ids_free(struct weir_ids **ids)
@@ -60,17 +62,30 @@ int weir_ids_new(const uint32_t max[static _WEIR_IDS_MAX],
 	return 0;
 }
 
-/* An id nobody holds; 0: none is left, *ret_error -ENOMEM if for that. */
-static uint32_t take_free(struct space *s, int *ret_error)
+void weir_ids_set_busy(struct weir_ids *ids,
+		       bool (*is_busy)(void *arg, enum weir_id_space space,
+				       uint32_t id),
+		       void *arg)
 {
-	uint32_t id = s->free;
+	ids->is_busy = is_busy;
+	ids->busy_arg = arg;
+}
+
+static bool is_busy(const struct weir_ids *ids, const struct space *s,
+		    uint32_t id)
+{
+	return ids->is_busy &&
+	       ids->is_busy(ids->busy_arg, (enum weir_id_space)(s - ids->space),
+			    id);
+}
+
+/* An id that was never given out; 0: none is left, *ret_error -ENOMEM if for
+ * that. */
+static uint32_t take_new(struct space *s, int *ret_error)
+{
 	uint32_t cap;
 	struct id *v;
 
-	if (id) {
-		s->free = s->v[id].next_free;
-		return id;
-	}
 	if (s->n >= s->max) {
 		return 0;
 	}
@@ -89,9 +104,33 @@ static uint32_t take_free(struct space *s, int *ret_error)
 	return s->n++;
 }
 
-static uint32_t stamp(struct space *s, uint64_t key, uint64_t round,
-		      uint32_t *lost, int *ret_error)
+/* An id nobody holds, and where nothing is under way; otherwise likewise. */
+static uint32_t take_free(struct weir_ids *ids, struct space *s, int *ret_error)
 {
+	uint32_t *at = &s->free;
+	uint32_t id;
+
+	while (*at && is_busy(ids, s, *at)) {
+		at = &s->v[*at].next_free;
+	}
+	id = *at;
+	if (id) {
+		*at = s->v[id].next_free;
+		return id;
+	}
+	/* An agent before this one may have given it out. */
+	while ((id = take_new(s, ret_error)) && is_busy(ids, s, id)) {
+		s->v[id] = (struct id){.next_free = s->free};
+		s->free = id;
+	}
+	return id;
+}
+
+static uint32_t stamp(struct weir_ids *ids, enum weir_id_space space,
+		      uint64_t key, uint32_t *lost, int *ret_error)
+{
+	struct space *s = &ids->space[space];
+	uint64_t round = ids->round;
 	uint64_t found;
 	uint32_t id;
 	int r;
@@ -101,7 +140,7 @@ static uint32_t stamp(struct space *s, uint64_t key, uint64_t round,
 		s->v[found].forgotten_ms = 0;
 		return (uint32_t)found;
 	}
-	id = take_free(s, ret_error);
+	id = take_free(ids, s, ret_error);
 	if (id == 0) {
 		(*lost)++;
 		return 0;
@@ -164,11 +203,10 @@ static void stamp_rules(struct weir_ids *ids, struct weir_plan *p,
 		struct weir_slot *slot =
 			(struct weir_slot *)((char *)p + rule[i].slots.off);
 
-		rule[i].stat = stamp(&ids->space[WEIR_IDS_RULE], rule[i].key,
-				     ids->round, lost, error);
+		rule[i].stat = stamp(ids, WEIR_IDS_RULE, rule[i].key, lost,
+				     error);
 		for (uint32_t k = 0; k < rule[i].refs.n; k++) {
-			ref[k].stat = stamp(&ids->space[WEIR_IDS_REF],
-					    ref[k].key, ids->round, lost,
+			ref[k].stat = stamp(ids, WEIR_IDS_REF, ref[k].key, lost,
 					    error);
 		}
 		for (uint32_t k = 0; k < rule[i].slots.n; k++) {
@@ -194,9 +232,8 @@ static void stamp_endpoints(struct weir_ids *ids, struct weir_eps *e,
 								    set[i].off);
 
 		for (uint32_t k = 0; k < set[i].n; k++) {
-			ep[k].stat = stamp(&ids->space[WEIR_IDS_ENDPOINT],
-					   endpoint_key(&ep[k]), ids->round,
-					   lost, error);
+			ep[k].stat = stamp(ids, WEIR_IDS_ENDPOINT,
+					   endpoint_key(&ep[k]), lost, error);
 		}
 	}
 }
@@ -225,10 +262,10 @@ static void stamp_proxied(struct weir_ids *ids, struct weir_plan *p,
 		uint32_t id = 0;
 
 		if (weir_frontend_is_proxied(&f[i])) {
-			id = stamp(s,
+			id = stamp(ids, WEIR_IDS_PROXIED,
 				   proxied_key(&f[i].addr, f[i].port_be,
 					       f[i].proto),
-				   ids->round, lost, error);
+				   lost, error);
 		}
 		f[i].proxy_index = id;
 		if (id) {

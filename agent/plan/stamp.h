@@ -29,6 +29,12 @@ struct weir_ids;
 int weir_ids_new(const uint32_t max[static _WEIR_IDS_MAX],
 		 uint32_t quarantine_ms, struct weir_ids **ret_ids);
 void weir_ids_free(struct weir_ids **ids);
+/* From now on an id is not given out while something is under way there:
+ * whoever began that counts it off when it ends. */
+void weir_ids_set_busy(struct weir_ids *ids,
+		       bool (*is_busy)(void *arg, enum weir_id_space space,
+				       uint32_t id),
+		       void *arg);
 /* Stamps generation and stats into writable, well-formed blocks; rules or eps
  * may be NULL (only the other one is republished).  Things beyond the space
  * get id 0 (not counted); *ret_lost says how many.  now_ms: weir_now_ms().

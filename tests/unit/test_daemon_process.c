@@ -352,6 +352,39 @@ static void stamp_rules_of(struct weir_ids *ids, const uint64_t *keys, size_t n,
 	     "stamp");
 }
 
+/* What is under way there will be counted off once more. */
+static void an_id_where_something_is_under_way_stays_whose_it_was(void)
+{
+	const uint32_t max[_WEIR_IDS_MAX] = {16, 16, 16};
+	const struct weir_options o = sizes_of(16);
+	const uint64_t old[] = {100};
+	const uint64_t fresh[] = {101};
+	const uint64_t more[] = {101, 102};
+	_cleanup_(weir_claims_fini) struct weir_claims claims = {0};
+	_cleanup_(weir_ids_free) struct weir_ids *ids = NULL;
+	_cleanup_close_ int fd = -1;
+	struct weir_counters c;
+
+	must(weir_ids_new(max, 10, &ids) == 0, "ids");
+	must(weir_counters_new(&o, &fd) == 0, "new");
+	must(weir_counters_map(&o, fd, &c) == 0, "map");
+	weir_ids_set_busy(ids, weir_counters_is_busy, &c);
+	c.rules[2].in_flight = 1; /* begun under an agent before this one */
+	stamp_rules_of(ids, old, 1, 1000);
+	c.rules[1].in_flight = 1;
+	stamp_rules_of(ids, NULL, 0, 1100);
+	stamp_rules_of(ids, fresh, 1, 2000);
+	must(weir_claims_update(&claims, ids, &c, false) == 0, "fresh");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 3) == 101, "neither 1 nor 2");
+	ok(c.rules[1].in_flight == 1 && c.rules[2].in_flight == 1, "as it was");
+	c.rules[1].in_flight--;
+	stamp_rules_of(ids, more, 2, 3000);
+	must(weir_claims_update(&claims, ids, &c, false) == 0, "more");
+	ok(weir_ids_key(ids, WEIR_IDS_RULE, 1) == 102, "it ended: free");
+	ok(c.rules[1].in_flight == 0, "from 0");
+	weir_counters_unmap(&c);
+}
+
 static void an_id_that_changes_hands_counts_from_zero(void)
 {
 	const uint32_t max[_WEIR_IDS_MAX] = {16, 16, 16};
@@ -612,6 +645,7 @@ TAP_MAIN(TEST(workers_share_one_port_a_family),
 	 TEST(a_taken_port_is_tried_again),
 	 TEST(a_dead_proxy_has_nothing_in_flight),
 	 TEST(a_lying_proxy_moves_nothing),
+	 TEST(an_id_where_something_is_under_way_stays_whose_it_was),
 	 TEST(an_id_that_changes_hands_counts_from_zero),
 	 TEST(the_proxy_keeps_no_privilege),
 	 TEST(the_agent_keeps_five_capabilities),
