@@ -209,7 +209,7 @@ static void write_durations(const struct weir_proxy_totals *t,
 	uint64_t sum = 0;
 
 	family(b, name, "histogram",
-	       "Requests by the time from first byte to end of answer.");
+	       "Requests by the time from complete head to end of answer.");
 	for (int i = 0; i < WEIR_PROXY_BUCKETS; i++) {
 		sum += t->bucket[i];
 		weir_buf_printf(b, "%s_bucket{le=\"%g\"} %llu\n", name,

@@ -256,7 +256,7 @@ static int scan_chunked(struct weir_body *b, char *p, size_t n,
 		if (after != CHUNK_SIZE && after != CHUNK_DATA &&
 		    after != CHUNK_SIZE_LF && after != CHUNK_DATA_LF &&
 		    ++b->extra > WEIR_CHUNK_EXTRA_MAX) {
-			return -EBADMSG;
+			return -EMSGSIZE;
 		}
 		b->state = (uint8_t)after;
 		if (is_kept(b, before, after)) {
@@ -294,6 +294,12 @@ int weir_body_scan(struct weir_body *b, char *p, size_t n, size_t *ret_used,
 	*ret_used = n;
 	*ret_kept = n;
 	return 0;
+}
+
+const char *weir_body_error_text(int error)
+{
+	return error == -EMSGSIZE ? "chunk extensions or trailers too long"
+				  : "malformed chunked body";
 }
 
 uint64_t weir_body_opaque(const struct weir_body *b)

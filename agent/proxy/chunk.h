@@ -34,10 +34,13 @@ void weir_body_init(struct weir_body *b, uint8_t framing, uint64_t length);
 /*
  * Takes bytes of the body from p[0..n).  *ret_used of them were taken, and
  * *ret_kept bytes are now at p to be forwarded (fewer where something was
- * removed).  b->is_done is set with the last byte.  0 or -EBADMSG.
+ * removed).  b->is_done is set with the last byte.  0, -EBADMSG, or
+ * -EMSGSIZE: more than WEIR_CHUNK_EXTRA_MAX that is no data.
  */
 int weir_body_scan(struct weir_body *b, char *p, size_t n, size_t *ret_used,
 		   size_t *ret_kept);
+/* What is said of either. */
+const char *weir_body_error_text(int error);
 /* Bytes from here on that are data and need not be looked at; UINT64_MAX: all
  * until the connection ends. */
 uint64_t weir_body_opaque(const struct weir_body *b);

@@ -248,7 +248,8 @@ void weir_client_end_request(struct weir_worker *w, struct weir_client *c);
 /* The same for the same listener in any plan, and not 0. */
 uint32_t weir_client_listener_id(const struct weir_plan *plan,
 				 const struct weir_listener *listener);
-/* Looks for body bytes among what was received; ready grows.  0/-EBADMSG. */
+/* Looks for body bytes among what was received; ready grows.  Returns as
+ * weir_body_scan() does. */
 int weir_client_scan_body(struct weir_client *c);
 /* Drain: idle connections close, busy ones after their response. */
 void weir_client_drain(struct weir_worker *w);

@@ -159,13 +159,14 @@ static int push_request(struct weir_client *c)
 static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 {
 	for (int i = 0; i < SEND_ROUNDS; i++) {
+		int r = weir_client_scan_body(c);
 		ssize_t n;
 
-		if (weir_client_scan_body(c) < 0) {
+		if (r < 0) {
 			c->wants_close = true;
 			c->up_closing = true;
 			return weir_answer(w, c, 400, WEIR_PROXY_BAD_REQUEST,
-					   "malformed chunked body");
+					   weir_body_error_text(r));
 		}
 		if (weir_body_is_too_long(w, c->body_sent + c->ready)) {
 			c->wants_close = true;
@@ -409,8 +410,9 @@ static enum weir_step take_response(struct weir_worker *w,
 		c->phase = WEIR_PHASE_TUNNEL;
 		return WEIR_STEP_AGAIN;
 	}
-	if (scan_response_body(c) < 0) {
-		return gateway_error(w, c, "malformed chunked body");
+	r = scan_response_body(c);
+	if (r < 0) {
+		return gateway_error(w, c, weir_body_error_text(r));
 	}
 	up->is_bulk = up->ready >= SPLICE_MIN ||
 		      weir_body_opaque(&c->response_body) >= SPLICE_MIN;
@@ -574,6 +576,7 @@ static enum weir_step finish(struct weir_worker *w, struct weir_client *c)
 static enum weir_step digest(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_upstream *up = c->up;
+	int r;
 
 	if (!weir_block_len(up->in)) {
 		return WEIR_STEP_WAIT;
@@ -582,8 +585,9 @@ static enum weir_step digest(struct weir_worker *w, struct weir_client *c)
 		return weir_block_len(up->in) > up->head_scan ? read_head(w, c)
 							      : WEIR_STEP_WAIT;
 	}
-	if (scan_response_body(c) < 0) {
-		return gateway_error(w, c, "malformed chunked body");
+	r = scan_response_body(c);
+	if (r < 0) {
+		return gateway_error(w, c, weir_body_error_text(r));
 	}
 	return up->ready || c->response_body.is_done ? WEIR_STEP_AGAIN
 						     : WEIR_STEP_WAIT;

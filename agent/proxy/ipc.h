@@ -53,7 +53,7 @@ struct weir_ipc {
 extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 
 #define WEIR_PROXY_REASONS(X)                                                  \
-	X(BAD_REQUEST, "400: request did not parse")                           \
+	X(BAD_REQUEST, "400, or 417 for Expect: request did not parse")        \
 	X(NO_ROUTE, "404: no listener, host or match")                         \
 	X(HEAD_TIMEOUT, "408: request head not complete in time")              \
 	X(HEAD_TOO_LARGE, "431: request head over the limit")                  \

@@ -107,7 +107,14 @@ for _ in $(seq 40); do
 	sleep 0.05
 done
 ok "all but three are gone, and their connections with them" [ "$(stat_of pool_idle)" -le 48 ]
-rm "$dir/site/route.yaml" "$dir/site/swap-a.yaml" && reload
+# An address that is served no more: the answer is its connection's last.
+rm "$dir/site/route.yaml" "$dir/site/swap-a.yaml"
+sed -i 's/name: http, port: 8080/name: http, port: 8088/' "$dir/site/site.yaml" && reload
+printf 'GET / HTTP/1.1\r\nHost: t\r\n\r\n' >&4
+got=$(timeout 5 cat <&4; echo "$?")
+ok "the listener is gone: 404 on the same connection, which ends" \
+	[ "${got%%$'\r'*} ${got##*$'\n'}" = 'HTTP/1.1 404 Not Found 0' ]
+sed -i 's/name: http, port: 8088/name: http, port: 8080/' "$dir/site/site.yaml" && reload
 ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
 
 # A request under way keeps its plan, and drains when the proxy ends.
