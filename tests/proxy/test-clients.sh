@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Clients that others wrote, through the proxy: curl, wget, Python's requests,
-# httpx and websockets, Node's fetch.  (Go's is in tests/long: it is compiled.)
+# httpx and websockets, Node's fetch, its WebSocket and ws.  (Go's is in
+# tests/long: it is compiled.)
 set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"

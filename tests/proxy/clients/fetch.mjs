@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Node's fetch, and its WebSocket where there is one, against the URL in argument
-// 1 and the WebSocket URL in argument 2; a line of TAP without its number each.
+// Node's fetch, its WebSocket where there is one and the package ws, against the
+// URL in argument 1 and the WebSocket URL in argument 2; a line of TAP without its
+// number each.
+import { createRequire } from 'node:module';
+
 const [url, ws] = process.argv.slice(2);
 const pattern = (n) => 'abcdefghijklmnopqrstuvwxyz'.repeat(n / 26 + 1).slice(0, n);
 const check = (text, isTrue) => console.log(`${isTrue ? 'ok' : 'not ok'} - fetch: ${text}`);
@@ -29,8 +32,8 @@ check('204', (await fetch(`${url}/status/204`)).status === 204);
 const broken = await text('/bytes/100000/truncate').catch(() => 'failed');
 check('a response cut short is an error', broken === 'failed');
 
-if (typeof WebSocket === 'function') {
-  const socket = new WebSocket(ws);
+async function talk(text, Socket) {
+  const socket = new Socket(ws);
   const said = ['one', pattern(100000), 'three'];
   const heard = [];
   await new Promise((resolve) => {
@@ -39,5 +42,15 @@ if (typeof WebSocket === 'function') {
     socket.onclose = resolve;
     socket.onerror = resolve;
   });
-  check('WebSocket', said.join() === heard.join());
+  check(text, said.join() === heard.join());
 }
+if (typeof WebSocket === 'function') await talk('WebSocket', WebSocket);
+else console.log(`ok - Node's WebSocket # SKIP node ${process.version} has none`);
+// Debian's node-ws; only Debian's own Node looks there by itself.
+const need = createRequire(import.meta.url);
+let Ws;
+for (const where of ['ws', '/usr/share/nodejs/ws']) {
+  try { Ws ||= need(where); } catch { /* the next one */ }
+}
+if (Ws) await talk('WebSocket of the package ws', Ws);
+else console.log('ok - ws # SKIP the package ws is not installed (Debian: node-ws)');
