@@ -190,12 +190,16 @@ static void add_selector(struct weir_buf *path, const struct weir_lookup *l)
  * has that in its cache.  Without a version it would ask etcd how far the cache
  * is behind, and wait for a tick of 100 ms where another has just asked
  * (KEP-2340, apiserver storage/cacher/progress).
+ *
+ * Not during a list, from which the watch will go on; and once only: a server
+ * whose cache of a quiet kind stays behind says "Too large resource version"
+ * (504) as often as it is asked.
  */
 static void add_version(struct weir_buf *path, const struct weir_lookup *l)
 {
 	uint64_t seen = reflector_of(l)->seen;
 
-	if (seen) {
+	if (seen && !l->failures && !reflector_of(l)->is_in_list) {
 		weir_buf_printf(
 			path,
 			"%cresourceVersion=%" PRIu64

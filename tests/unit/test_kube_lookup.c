@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/kube/lookup.c beside a server that takes connections and is silent. */
+/* agent/kube/lookup.c beside a server that takes connections and is silent, or is
+ * behind. */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -128,7 +130,7 @@ static void a_plan_waits_so_long_and_no_longer(void)
 }
 
 /* What a request of the one name looks like, if the watch has seen version. */
-static void is_asked(uint64_t version, const char *want)
+static void is_asked(uint64_t version, bool is_in_list, const char *want)
 {
 	struct weir_timer late = {.fn = on_late};
 	_cleanup_close_ int fd = -1;
@@ -136,6 +138,7 @@ static void is_asked(uint64_t version, const char *want)
 
 	begin();
 	source->reflectors[WEIR_KIND_SERVICE].seen = version;
+	source->reflectors[WEIR_KIND_SERVICE].is_in_list = is_in_list;
 	weir_lookup_begin(source, WEIR_KIND_SERVICE, WEIR_STR("default"),
 			  WEIR_STR("one"), true);
 	weir_loop_arm(loop, &late, FAILED_MS);
@@ -150,11 +153,76 @@ static void is_asked(uint64_t version, const char *want)
 /* So the server need not ask etcd how old what it has is. */
 static void the_answer_is_as_new_as_the_watch(void)
 {
-	is_asked(0, "/services?fieldSelector=metadata.name%3Done HTTP/1.1\r\n");
-	is_asked(42, "/services?fieldSelector=metadata.name%3Done"
-		     "&resourceVersion=42&resourceVersionMatch=NotOlderThan "
-		     "HTTP/1.1\r\n");
+	static const char plain[] =
+		"/services?fieldSelector=metadata.name%3Done HTTP/1.1\r\n";
+
+	is_asked(0, false, plain);
+	/* The watch will go on from the list. */
+	is_asked(42, true, plain);
+	is_asked(42, false,
+		 "/services?fieldSelector=metadata.name%3Done"
+		 "&resourceVersion=42&resourceVersionMatch=NotOlderThan "
+		 "HTTP/1.1\r\n");
 }
 
-TAP_MAIN(TEST(a_plan_waits_so_long_and_no_longer),
+/* A server whose cache of a quiet kind stays behind. */
+static struct weir_io behind;
+static struct weir_io asker = {.fd = -1};
+static int n_asked;
+static int n_with_version;
+
+static void on_asked(struct weir_io *io, uint32_t events)
+{
+	static const char refusal[] =
+		"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n"
+		"Connection: close\r\n\r\n";
+	char got[1024] = "";
+
+	(void)events;
+	if (recv(io->fd, got, sizeof(got) - 1, 0) > 0) {
+		n_with_version += strstr(got, "resourceVersion=42") != NULL;
+		ok(send(io->fd, refusal, strlen(refusal), MSG_NOSIGNAL) > 0,
+		   "refused");
+		n_asked++;
+	}
+	weir_loop_del(loop, io);
+	weir_close(&io->fd);
+	if (n_asked == 2) {
+		weir_loop_stop(loop, 0);
+	}
+}
+
+static void on_asker(struct weir_io *io, uint32_t events)
+{
+	(void)events;
+	asker = (struct weir_io){
+		.fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK),
+		.fn = on_asked};
+	must(asker.fd >= 0 && weir_loop_add(loop, &asker, EPOLLIN) == 0,
+	     "asker");
+}
+
+static void a_server_that_is_behind_is_asked_without(void)
+{
+	struct weir_timer late = {.fn = on_late};
+
+	begin();
+	source->reflectors[WEIR_KIND_SERVICE].seen = 42;
+	weir_lookup_begin(source, WEIR_KIND_SERVICE, WEIR_STR("default"),
+			  WEIR_STR("one"), false);
+	source->n_holding++; /* or the end of holding ends the loop */
+	behind = (struct weir_io){.fd = server, .fn = on_asker};
+	must(weir_loop_add(loop, &behind, EPOLLIN) == 0, "server");
+	weir_loop_arm(loop, &late, FAILED_MS);
+	ok(weir_loop_run(loop) == 0, "it is asked again");
+	weir_loop_disarm(loop, &late);
+	ok(n_asked == 2 && n_with_version == 1, "%d of %d with a version",
+	   n_with_version, n_asked);
+	weir_loop_del(loop, &behind);
+	source->n_holding--;
+	end();
+}
+
+TAP_MAIN(TEST(a_server_that_is_behind_is_asked_without),
+	 TEST(a_plan_waits_so_long_and_no_longer),
 	 TEST(the_answer_is_as_new_as_the_watch))
