@@ -115,6 +115,9 @@ static void put_back(struct weir_control *c)
 {
 	weir_sealed_fini(&c->next);
 	if (c->current.generation) {
+		/* -ENOMEM: they may be another's 10 s after the plan that was
+		 * refused, as if it had been taken. */
+		(void)weir_ids_renew(c->ids, &c->current.view);
 		sync_sockets(c, c->current.view.rules, NULL);
 		weir_proxy_link_send(&c->proxy, &c->current, &c->udp);
 	}
@@ -287,7 +290,7 @@ static void drop_same(const struct weir_sealed *old,
 }
 
 /* All places in the proxy prefix are taken, or were until lately: what has none
- * is not taken until then. */
+ * waits for those, or for a change that gives one up. */
 static void place_later(struct weir_control *c, const struct weir_plan *p)
 {
 	const struct weir_frontend *f = weir_plan_at(p, p->frontends);
@@ -296,7 +299,7 @@ static void place_later(struct weir_control *c, const struct weir_plan *p)
 	for (uint32_t i = 0; i < p->frontends.n; i++) {
 		n += weir_frontend_is_proxied(&f[i]) && f[i].proxy_index == 0;
 	}
-	if (n) {
+	if (n && weir_ids_are_resting(c->ids, WEIR_IDS_PROXIED)) {
 		weir_loop_arm(c->loop, &c->place_timer, QUARANTINE_MS);
 	} else {
 		weir_loop_disarm(c->loop, &c->place_timer);

@@ -330,11 +330,17 @@ static int grow(struct space *s, uint32_t id)
 
 static int adopt(struct space *s, uint64_t key, uint32_t id, uint64_t round)
 {
-	uint64_t ignored;
+	uint64_t found;
 	int r;
 
-	if (id == 0 || id >= s->max ||
-	    weir_map_get(&s->by_key, key, &ignored)) {
+	if (id == 0 || id >= s->max) {
+		return 0;
+	}
+	if (weir_map_get(&s->by_key, key, &found)) {
+		if (found == id) {
+			s->v[id].generation = round;
+			s->v[id].forgotten_ms = 0;
+		}
 		return 0;
 	}
 	r = grow(s, id);
@@ -399,6 +405,34 @@ int weir_ids_adopt_proxied(struct weir_ids *ids, const struct weir_ip *addr,
 	return adopt(&ids->space[WEIR_IDS_PROXIED],
 		     proxied_key(addr, port_be, proto), proxy_index,
 		     ids->round);
+}
+
+int weir_ids_renew(struct weir_ids *ids, const struct weir_plan_view *view)
+{
+	int r = weir_ids_adopt(ids, view);
+
+	for (uint32_t i = 0; r == 0 && i < view->rules->frontends.n; i++) {
+		const struct weir_frontend *f = WEIR_PLAN_ELEM(
+			view->rules, struct weir_frontend,
+			view->rules->frontends, i);
+
+		r = adopt(&ids->space[WEIR_IDS_PROXIED],
+			  proxied_key(&f->addr, f->port_be, f->proto),
+			  f->proxy_index, ids->round);
+	}
+	return r;
+}
+
+bool weir_ids_are_resting(const struct weir_ids *ids, enum weir_id_space space)
+{
+	const struct space *s = &ids->space[space];
+
+	for (uint32_t i = 1; i < s->n; i++) {
+		if (s->v[i].generation && s->v[i].forgotten_ms) {
+			return true;
+		}
+	}
+	return false;
 }
 
 uint64_t weir_ids_key(const struct weir_ids *ids, enum weir_id_space space,

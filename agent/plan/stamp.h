@@ -49,6 +49,11 @@ int weir_ids_adopt(struct weir_ids *ids, const struct weir_plan_view *view);
  * -ENOMEM. */
 int weir_ids_adopt_proxied(struct weir_ids *ids, const struct weir_ip *addr,
 			   __be16 port_be, uint8_t proto, uint32_t proxy_index);
+/* The plan in force stays so, as the one that was stamped after it was refused:
+ * what both name, or it alone, is not forgotten.  0 or -ENOMEM. */
+int weir_ids_renew(struct weir_ids *ids, const struct weir_plan_view *view);
+/* Some are in quarantine. */
+bool weir_ids_are_resting(const struct weir_ids *ids, enum weir_id_space space);
 /* Ids at or above were never given out. */
 uint32_t weir_ids_n(const struct weir_ids *ids, enum weir_id_space space);
 /* Key behind an id, 0 if free. */

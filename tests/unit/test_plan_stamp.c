@@ -286,6 +286,29 @@ static void a_place_is_anothers_when_it_has_rested(void)
 	ok(PLACE(ids, 20 + QUARANTINE_MS, "10.96.0.1") == 1, "then it is");
 }
 
+/* The plan after it was refused: it is the one before that serves. */
+static void a_place_of_the_plan_in_force_does_not_rest(void)
+{
+	_cleanup_(weir_ids_free) struct weir_ids *ids = places_of(2);
+	_cleanup_free_ struct weir_plan *p = plan_at(
+		(const char *const[]){"10.96.0.9"}, 1);
+	struct weir_eps none = {0};
+	struct weir_plan_view view = {.rules = p, .eps = &none};
+	uint32_t lost;
+
+	must(weir_ids_stamp(ids, p, NULL, 1, 10, &lost) == 0 && lost == 0,
+	     "stamp");
+	ok(!weir_ids_are_resting(ids, WEIR_IDS_PROXIED), "none rests");
+	ok(PLACE(ids, 20, "!10.96.0.1") == 0, "a plan without it");
+	ok(weir_ids_are_resting(ids, WEIR_IDS_PROXIED), "it rests");
+	must(weir_ids_renew(ids, &view) == 0, "which is refused");
+	ok(!weir_ids_are_resting(ids, WEIR_IDS_PROXIED), "it does not");
+	ok(PLACE(ids, 20 + QUARANTINE_MS, "10.96.0.2") == 0,
+	   "its place is not another's, however long after");
+	ok(PLACE(ids, 20 + 2 * QUARANTINE_MS, "10.96.0.2") == 1,
+	   "but when a plan without it stays");
+}
+
 static void places_that_the_kernel_has_are_kept(void)
 {
 	_cleanup_(weir_ids_free) struct weir_ids *ids = places_of(5);
@@ -314,4 +337,5 @@ TAP_MAIN(TEST(id_stays_while_named), TEST(forgotten_id_rests_in_quarantine),
 	 TEST(adopting_ids_beyond_the_space_counts_nothing),
 	 TEST(a_place_stays_whoever_comes_and_goes),
 	 TEST(a_place_is_anothers_when_it_has_rested),
+	 TEST(a_place_of_the_plan_in_force_does_not_rest),
 	 TEST(places_that_the_kernel_has_are_kept))
