@@ -369,6 +369,16 @@ static bool polled(struct weir_end *end, const struct io_uring_cqe *cqe)
 	return true;
 }
 
+/* A poll of an end that is closed says something and stays: that it was taken
+ * back had no room, or comes yet.  Else it would be kept for good. */
+static void retake(struct weir_ring *ring, const struct weir_end *end,
+		   enum tag tag, const struct io_uring_cqe *cqe)
+{
+	if (cqe->flags & IORING_CQE_F_MORE) {
+		(void)cancel(ring, name_of(end, tag));
+	}
+}
+
 /* The peer of one that is minded. */
 static bool gone(struct weir_ring *ring, struct weir_end *end,
 		 const struct io_uring_cqe *cqe)
@@ -379,15 +389,19 @@ static bool gone(struct weir_ring *ring, struct weir_end *end,
 		       (is_error && !end->is_broken);
 
 	end->is_gone_armed = cqe->flags & IORING_CQE_F_MORE;
+	if (end->kind == WEIR_END_DEAD) {
+		retake(ring, end, TAG_GONE, cqe);
+		return false;
+	}
 	end->is_hup |= is_end;
 	end->is_broken |= is_error;
-	if (is_error && end->kind != WEIR_END_DEAD && !end->is_polled) {
+	if (is_error && !end->is_polled) {
 		/* It may not know (weir_ring_mind()); the next one will. */
 		cancel_read(ring, end);
 	}
 	/* Else, were there no room for completions, it would be minded again,
 	 * and say so again, without end. */
-	return is_news && end->kind != WEIR_END_DEAD;
+	return is_news;
 }
 
 /* --------------------------------------------------------------- watching */
@@ -397,6 +411,7 @@ static bool polled_out(struct weir_end *end, const struct io_uring_cqe *cqe)
 {
 	end->is_out_armed = cqe->flags & IORING_CQE_F_MORE;
 	if (end->kind == WEIR_END_DEAD) {
+		retake(end->ring, end, TAG_OUT, cqe);
 		return false;
 	}
 	if (cqe->res > 0 && !(cqe->res & (POLLOUT | POLLERR | POLLHUP))) {
@@ -417,6 +432,9 @@ static bool edge(struct weir_ring *ring, struct weir_end *end,
 		 const struct io_uring_cqe *cqe)
 {
 	if (cqe->flags & IORING_CQE_F_MORE) {
+		if (end->kind == WEIR_END_DEAD) {
+			retake(ring, end, TAG_EDGE, cqe);
+		}
 		return end->kind != WEIR_END_DEAD;
 	}
 	end->is_armed = false;
