@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* agent/kube/lookup.c beside a server that takes connections and is silent, or is
- * behind. */
+/* agent/kube/lookup.c beside a server that is silent, or behind. */
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
