@@ -4,42 +4,8 @@
  * killed, the kernel does not take a frontend or does not let go of one, memory
  * runs out.  What was served before is served on, all of it.
  */
+#include "failing_alloc.h"
 #include "tables_fake.h"
-
-#if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
-#define CAN_FAIL 0
-#else
-#define CAN_FAIL 1
-
-static long countdown = -1; /* allocations until the failing one; -1: never */
-
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-
-static bool fails(void)
-{
-	if (countdown > 0) {
-		countdown--;
-	}
-	return countdown == 0;
-}
-
-void *malloc(size_t n)
-{
-	return fails() ? NULL : __libc_malloc(n);
-}
-
-void *calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __libc_realloc(p, n);
-}
-#endif
 
 #define VIP "10.0.0.1:80"
 #define OLD "10.0.0.5:80"
