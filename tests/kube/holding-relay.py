@@ -20,7 +20,7 @@ port, server, pki, path, directory = sys.argv[1:]
 host, _, server_port = server.rpartition(":")
 context = ssl.create_default_context(cafile=f"{pki}/ca.crt")
 context.load_cert_chain(f"{pki}/admin.crt", f"{pki}/admin.key")
-held = f"GET {path} HTTP/1.1\r\n".encode()
+held = tuple(f"GET {path}{end}".encode() for end in (" ", "?"))
 
 
 def note(name):
