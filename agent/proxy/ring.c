@@ -45,16 +45,29 @@ static char *bytes_held(struct weir_ring *ring, uint16_t id)
 	return ring->buffer_bytes + (size_t)id * BUFFER_STRIDE;
 }
 
-static void give_buffer(struct weir_ring *ring, uint16_t id)
+static void free_buffer(struct weir_ring *ring, uint16_t id)
 {
-	struct io_uring_buf *b =
-		&ring->buffers->bufs[ring->buffers_tail & (BUFFERS - 1)];
-
-	b->addr = (uintptr_t)bytes_held(ring, id);
-	b->len = BUFFER_BYTES;
-	b->bid = id;
-	ring->buffers_tail++;
+	ring->spare[ring->n_spare++] = id;
 	ring->n_free++;
+}
+
+/* To the kernel, as many as it is to have. */
+static void give_buffers(struct weir_ring *ring)
+{
+	if (ring->has_lacked && ring->n_wanted < BUFFERS) {
+		ring->n_wanted *= 2;
+	}
+	ring->has_lacked = false;
+	while (ring->n_spare && ring->n_free - ring->n_spare < ring->n_wanted) {
+		uint16_t id = ring->spare[--ring->n_spare];
+		struct io_uring_buf *b =
+			&ring->buffers
+				 ->bufs[ring->buffers_tail++ & (BUFFERS - 1)];
+
+		b->addr = (uintptr_t)bytes_held(ring, id);
+		b->len = BUFFER_BYTES;
+		b->bid = id;
+	}
 	__atomic_store_n(&ring->buffers->tail, ring->buffers_tail,
 			 __ATOMIC_RELEASE);
 }
@@ -81,7 +94,7 @@ static void drop_held(struct weir_ring *ring, struct weir_end *end)
 	ring->held[id].n = 0;
 	end->held_at = 0;
 	end->n_held--;
-	give_buffer(ring, id);
+	free_buffer(ring, id);
 }
 
 /* -------------------------------------------------------------- receiving */
@@ -317,7 +330,7 @@ static bool received(struct weir_ring *ring, struct weir_end *end,
 		ring->n_free--;
 		ring->n_received++;
 		if (end->kind == WEIR_END_DEAD || cqe->res <= 0) {
-			give_buffer(ring, id);
+			free_buffer(ring, id);
 		}
 	}
 	if (end->kind == WEIR_END_DEAD) {
@@ -341,6 +354,7 @@ static bool received(struct weir_ring *ring, struct weir_end *end,
 		weir_ring_arm(end);
 		return end->is_broken;
 	}
+	ring->has_lacked |= cqe->res == -ENOBUFS;
 	if (cqe->res == 0) {
 		end->is_hup = true;
 	} else if (cqe->res != -ENOBUFS && cqe->res != -EAGAIN &&
@@ -582,6 +596,7 @@ int weir_ring_wait(struct weir_ring *ring, int ms,
 			ms = 0;
 		}
 	}
+	give_buffers(ring);
 	(void)weir_ring_queue_enter(&ring->q, ms);
 	n = reap(ring, 0);
 	/* Not to be told from success before all is read. */
@@ -624,8 +639,9 @@ static int map_buffers(struct weir_ring *ring)
 		    IORING_REGISTER_PBUF_RING, &reg, 1) < 0) {
 		return -errno;
 	}
-	for (uint16_t i = 0; i < BUFFERS; i++) {
-		give_buffer(ring, i);
+	ring->n_wanted = BUFFERS_WANTED;
+	for (uint16_t i = BUFFERS; i-- > 0;) {
+		free_buffer(ring, i);
 	}
 	weir_ring_init_slots(ring);
 	return 0;

@@ -16,6 +16,10 @@ struct io_uring_buf_ring;
  * sets of the caches. */
 #define BUFFER_STRIDE (BUFFER_BYTES + 320)
 #define BUFFERS_SCARCE (BUFFERS / 4)
+/* The kernel takes them in turn.  It gets no more than have been needed, and
+ * those first that were free last, so that few are used, which stay in the near
+ * caches. */
+#define BUFFERS_WANTED 64
 #define RECEIVED_KEPT 32  /* buffers that have been used and stay resident */
 #define RECEIVED_BUSY 128 /* more between two looks: it is not at rest */
 #define HELD_MAX 4        /* buffers of an end that does not ask for them */
@@ -65,9 +69,13 @@ struct weir_ring {
 	struct io_uring_buf_ring *buffers;
 	char *buffer_bytes;
 	uint16_t buffers_tail;
-	uint16_t n_free;     /* buffers that the kernel has */
+	uint16_t n_free;     /* buffers that nobody holds */
+	uint16_t n_spare;    /* of them: the kernel has the others */
+	uint16_t n_wanted;   /* that the kernel is to have */
+	bool has_lacked;     /* it had none in the last turn */
 	uint32_t n_received; /* of them since pages were given back */
 	uint32_t n_looked;   /* of these when that was asked last */
+	uint16_t spare[BUFFERS];
 	struct held held[BUFFERS];
 	char *slot_bytes;
 	uint16_t free_slot; /* index + 1 */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernel takes buffers in the order in which it got them, so a worker with
- * one connection comes to touch all of them.  Pages of those that nobody holds
- * go back to the system when little is received.
+ * one connection comes to touch all that it gives.  Pages of those that nobody
+ * holds go back to the system when little is received.
  *
  * That is sound because the kernel knows a provided buffer by its address
  * alone: nothing is pinned, and a receive looks its memory up as it copies.  A
@@ -66,6 +66,7 @@ bool weir_ring_trim(struct weir_ring *ring)
 		is_sent[at - 1] = true;
 	}
 	give_back(ring->slot_bytes, SLOT_STRIDE, is_sent, SLOTS);
+	ring->n_wanted = BUFFERS_WANTED;
 	ring->n_received = 0;
 	ring->n_looked = 0;
 	return false;

@@ -55,13 +55,13 @@ anonymous() { awk '/^Anonymous/ {n += $2} END {print n}' "/proc/$1/smaps_rollup"
 rests() {
 	for _ in $(seq 100); do
 		now=$(anonymous "$pid")
-		((now < high - 2560)) && return 0
+		((now < high - 400)) && return 0
 		sleep 0.1
 	done
 	return 1
 }
-# The kernel fills each worker's 2 MiB of buffers in turn; at rest their pages
-# go back, and what comes next is right.
+# The kernel fills buffers in turn, a page each of 64 for each worker at least;
+# at rest their pages go back, and what comes next is right.
 gives_back() {
 	local high now=0
 	"$bin/weir-load" --connect "$gw:8080" -c 64 -t 2 --keepalive http://t/bytes/100 >"$dir/load" 2>&1 &

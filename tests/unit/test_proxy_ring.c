@@ -579,6 +579,7 @@ static void memory_is_given_back(void)
 
 	begin(1024, 2048);
 	ok(!weir_ring_wants_trim(ring), "nothing has come");
+	ring->n_wanted = BUFFERS; /* as after a burst */
 	say_all(10);
 	get_all(0);
 	say_all(20);
@@ -605,6 +606,7 @@ static void memory_is_given_back(void)
 		ok(pairs[k].end.slot, "%d: sent at once", k);
 	}
 	ok(!weir_ring_trim(ring) && !weir_ring_wants_trim(ring), "at rest");
+	ok(ring->n_wanted == BUFFERS_WANTED, "%u wanted", ring->n_wanted);
 	/* One may lie on two pages. */
 	n = n_resident(ring->buffer_bytes, buffers);
 	ok(n >= n_held && n <= 2 * n_held, "%u of %u", n, n_held);
@@ -626,6 +628,26 @@ static void memory_is_given_back(void)
 		ok(pairs[k].heard == pairs[k].sent && pairs[k].sent >= 5 * 900,
 		   "%d: %u of %u", k, pairs[k].heard, pairs[k].sent);
 	}
+	end_all(false);
+}
+
+/* The kernel gets few buffers, and those few are used again; more when it
+ * lacked some, and nothing is lost meanwhile. */
+static void buffers_are_few_as_long_as_they_do(void)
+{
+	const size_t buffers = (size_t)BUFFERS * BUFFER_STRIDE;
+	uint32_t n;
+
+	begin(1024, 2048);
+	ring->n_wanted = 4;
+	for (int r = 0; r < ROUNDS; r++) {
+		say_all(10);
+		get_all(r);
+	}
+	ok(ring->n_wanted > 4, "%u wanted", ring->n_wanted);
+	n = n_resident(ring->buffer_bytes, buffers);
+	/* One may lie on two pages. */
+	ok(n <= 2 * ring->n_wanted, "%u used, %u wanted", n, ring->n_wanted);
 	end_all(false);
 }
 
@@ -716,9 +738,9 @@ static void descriptors_run_out(void)
 
 TAP_MAIN(TEST(reads_with_room), TEST(reads_overrun),
 	 TEST(reads_overrun_while_memory_goes), TEST(memory_is_given_back),
-	 TEST(sends_overrun), TEST(edges_overrun), TEST(peers_that_go),
-	 TEST(peers_that_go_overrun), TEST(full_after_an_end),
-	 TEST(a_reset_behind_bytes), TEST(places_come_again),
-	 TEST(overrun_is_not_quiet),
+	 TEST(buffers_are_few_as_long_as_they_do), TEST(sends_overrun),
+	 TEST(edges_overrun), TEST(peers_that_go), TEST(peers_that_go_overrun),
+	 TEST(full_after_an_end), TEST(a_reset_behind_bytes),
+	 TEST(places_come_again), TEST(overrun_is_not_quiet),
 	 TEST(a_ring_that_does_nothing_is_found_out), TEST(rings_come_and_go),
 	 TEST(descriptors_run_out))
