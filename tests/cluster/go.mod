@@ -3,6 +3,7 @@ module weir.test/cluster
 go 1.26.0
 
 require (
+	github.com/containernetworking/cni v1.3.0
 	github.com/miekg/dns v1.1.72
 	github.com/vishvananda/netlink v1.3.1
 	go.etcd.io/etcd/server/v3 v3.6.8

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containernetworking/cni/libcni"
 	"github.com/vishvananda/netlink"
 )
 
@@ -36,6 +37,7 @@ const (
 // network namespace.
 type network struct {
 	cluster string // first part of the names of pods' namespaces
+	cache   string // where libcni keeps what it was answered
 	node    []string
 	cidrs   [2]netip.Prefix
 
@@ -50,12 +52,13 @@ type podNetwork struct {
 	ips  []string // IPv4 first
 	name string   // of the namespace; empty for pods in the node's own network
 	host int
+	conf *libcni.RuntimeConf
 }
 
 func (p *podNetwork) ip() string { return p.ips[0] }
 
-func newNetwork(cluster string, nodeIPs, podCIDRs []string) (*network, error) {
-	n := &network{cluster: cluster, node: nodeIPs, last: firstHost - 1, used: map[int]bool{}}
+func newNetwork(cluster, cache string, nodeIPs, podCIDRs []string) (*network, error) {
+	n := &network{cluster: cluster, cache: cache, node: nodeIPs, last: firstHost - 1, used: map[int]bool{}}
 	for i := range n.cidrs {
 		cidr, err := netip.ParsePrefix(podCIDRs[i])
 		if err != nil {
@@ -98,10 +101,12 @@ func (n *network) create(namespace, pod, uid string) (*podNetwork, error) {
 	name := strings.Join([]string{n.cluster, namespace, pod}, ".")
 	p := &podNetwork{path: "/run/netns/" + name, name: name, host: host,
 		ips: []string{address(n.cidrs[0], host), address(n.cidrs[1], host)}}
+	p.conf = sandboxConf(namespace, pod, uid, p.path)
 	if _, err := os.Stat(p.path); err == nil { // left by a node that was killed
 		_ = run("ip", "netns", "del", name)
 	}
-	if err := n.connect(p, "v"+strings.ReplaceAll(uid, "-", "")[:12]); err != nil {
+	made := &plugin{net: n, pod: p, veth: "v" + strings.ReplaceAll(uid, "-", "")[:12]}
+	if err := made.add(n.cache); err != nil {
 		n.remove(p)
 		return nil, err
 	}
@@ -163,7 +168,7 @@ func (n *network) remove(p *podNetwork) {
 	if p == nil || p.name == "" {
 		return
 	}
-	_ = run("ip", "netns", "del", p.name)
+	_ = (&plugin{net: n, pod: p}).del(n.cache)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.used, p.host)

@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if n.images, err = loadImages(cfg.Images, cfg.BinDir); err != nil {
 		return err
 	}
-	if n.net, err = newNetwork(cfg.Cluster, cfg.IPs, cfg.PodCIDRs); err != nil {
+	if n.net, err = newNetwork(cfg.Cluster, n.hostPath(cniCache), cfg.IPs, cfg.PodCIDRs); err != nil {
 		return err
 	}
 	if err := n.prepareDirs(); err != nil {
@@ -123,6 +123,9 @@ func Run(ctx context.Context, cfg Config) error {
 func (n *node) prepareDirs() error {
 	n.cgroup = filepath.Join(n.cfg.Cgroup, "kubepods")
 	n.killAll()
+	if err := os.RemoveAll(filepath.Join(n.hostPath(cniCache), "results")); err != nil {
+		return err
+	}
 	for _, dir := range []string{n.cgroup, n.cfg.BPF, filepath.Join(n.cfg.StateDir, "pods")} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
