@@ -22,6 +22,7 @@
 #include "listen.h"
 #include "metrics.h"
 #include "privs.h"
+#include "schedule.h"
 #include "server.h"
 
 struct agent {
@@ -290,6 +291,7 @@ int weir_agent_run(struct weir_options *options)
 		return WEIR_EXIT_CONFIG;
 	}
 	malloc_trim(0); /* what loading the programs took */
+	(void)weir_schedule_soon();
 	r = weir_loop_run(a.loop);
 	if (options->admin) {
 		unlink(options->admin);

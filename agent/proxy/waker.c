@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "loop.h"
 #include "pod_probe.h"
+#include "schedule.h"
 #include "stats.h"
 
 /* serving activator/handler/concurrency_reporter.go: reportInterval */
@@ -464,6 +465,7 @@ static void *run(void *arg)
 {
 	struct weir_waker *k = arg;
 
+	(void)weir_schedule_soon();
 	(void)weir_loop_run(k->loop);
 	return NULL;
 }
