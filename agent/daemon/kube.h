@@ -13,6 +13,7 @@
 #include "lease.h"
 #include "status.h"
 #include "update.h"
+#include "watch.h"
 
 /* What became of an update of a status. */
 enum weir_kube_result {
@@ -85,6 +86,10 @@ struct weir_kube_feed {
 	struct weir_kube_request *bundle_request;
 	uint64_t bundle_asked; /* lists and watches begun by then; 0: ask */
 	char bundle[32];       /* "v1.7.0"; "" while it is not known */
+
+	/* kube_cni.c */
+	struct weir_watch *cni; /* NULL: the directory is not there */
+	struct weir_timer cni_timer;
 
 	/* kube_event.c */
 	uint64_t events_ms; /* the bucket was full then */
@@ -167,6 +172,12 @@ void weir_kube_lan_changed(struct weir_kube_feed *feed);
 /* The node that has ip by what this agent knows; empty: none. */
 struct weir_str weir_kube_lan_owner(struct weir_kube_feed *feed,
 				    const struct weir_ip *ip);
+
+/* kube_cni.c: addresses of this node's pods ahead of the server. */
+void weir_kube_cni_init(struct weir_kube_feed *feed);
+void weir_kube_cni_fini(struct weir_kube_feed *feed);
+void weir_kube_cni_status(const struct weir_kube_feed *feed,
+			  struct weir_buf *b);
 
 /* kube_crds.c: the version of the Gateway API's CRDs. */
 void weir_kube_bundle_init(struct weir_kube_feed *feed);

@@ -167,7 +167,9 @@ static void status(const struct weir_feed *feed, struct weir_buf *b)
 		weir_buf_addz(b, "}");
 		is_first = false;
 	}
-	weir_buf_addz(b, "]}");
+	weir_buf_addz(b, "]");
+	weir_kube_cni_status(f, b);
+	weir_buf_addz(b, "}");
 }
 
 static void family(struct weir_buf *b, const char *name, const char *type,
@@ -346,6 +348,7 @@ static int start(struct weir_feed *feed, struct weir_control *control)
 	if (r == 0) {
 		weir_kube_bundle_init(f);
 		weir_kube_lan_init(f);
+		weir_kube_cni_init(f);
 		r = weir_kube_source_start(f->source);
 	}
 	return r;
@@ -360,6 +363,7 @@ static void stop(struct weir_feed *feed)
 	weir_kube_lan_fini(f);
 	weir_kube_held_fini(f);
 	if (f->client) {
+		weir_kube_cni_fini(f);
 		weir_kube_bundle_fini(f);
 	}
 	weir_kube_members_free(&f->members);

@@ -70,6 +70,14 @@ const struct weir_option weir_option_table[] = {
 	 .help = "endpoints whose nodeName is NAME are on this node; with an "
 		 "API server $NODE_NAME, or the host's name, if it is left "
 		 "out"},
+	{.name = "cni-results",
+	 .metavar = "DIR|none",
+	 .kind = WEIR_OPTION_NONE_TEXT,
+	 AT(cni_results),
+	 .example = "/var/lib/cni/results",
+	 .help = "where the container runtime keeps what CNI plugins "
+		 "answered: pods of Knative that start on this node are found "
+		 "before the API server tells their addresses"},
 	{.name = "cluster-domain",
 	 .metavar = "DOMAIN",
 	 .kind = WEIR_OPTION_TEXT,

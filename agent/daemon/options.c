@@ -404,6 +404,7 @@ static void set_defaults(struct weir_options *o)
 		.cgroup = "auto",
 		.node_name = "",
 		.cluster_domain = "cluster.local",
+		.cni_results = "/var/lib/cni/results",
 		.admin = "/run/weir/admin.sock",
 		.metrics_port_be = htons(9707),
 		.user = "nobody",

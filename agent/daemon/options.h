@@ -48,7 +48,8 @@ struct weir_options {
 	const char *cgroup;
 	const char *netns; /* NULL: the caller's */
 	const char *node_name;
-	char host_name[65]; /* of uname(2), where it is the node's name */
+	const char *cni_results; /* NULL: not to be read */
+	char host_name[65];      /* of uname(2), where it is the node's name */
 	const char *admin;
 	struct weir_ip metrics_addr;
 	__be16 metrics_port_be; /* 0: no metrics */

@@ -35,6 +35,7 @@ void weir_held_fini(struct weir_held *held)
 	weir_map_fini(&held->wants);
 	weir_map_fini(&held->graves);
 	weir_free_ptr(&held->entries);
+	weir_ahead_fini(&held->ahead);
 	weir_buf_fini(&held->scratch);
 }
 
@@ -433,7 +434,14 @@ int weir_held_apply(struct weir_held *held, enum weir_kind kind,
 	    is_stale(held, key, entry_of(held, key), head.version)) {
 		return 0;
 	}
-	r = weir_kube_trim(kind, api_version, object, &held->scratch, &status);
+	r = kind == WEIR_KIND_REVISION_POD
+		    ? weir_ahead_note(&held->ahead, object)
+		    : 0;
+	if (r < 0) {
+		return r;
+	}
+	r = weir_kube_trim(kind, api_version, object, &held->ahead,
+			   &held->scratch, &status);
 	if (r == 0) {
 		r = apply_kept(held, kind, &head, key, status);
 	} else if (r == -ENOENT) {
@@ -444,6 +452,23 @@ int weir_held_apply(struct weir_held *held, enum weir_kind kind,
 		r = 0;
 	}
 	forget_scratch(held, kind);
+	return r;
+}
+
+int weir_held_apply_ahead(struct weir_held *held)
+{
+	struct weir_held_count *count = &held->counts[WEIR_KIND_REVISION_POD];
+	uint64_t newest = count->version;
+	const struct weir_ahead_pod *pod = NULL;
+	struct weir_str object;
+	int r = 0;
+
+	while (r == 0 && (pod = weir_ahead_next(&held->ahead, pod, &object))) {
+		r = weir_held_apply(held, WEIR_KIND_REVISION_POD,
+				    WEIR_STR("v1"), object, false);
+	}
+	/* The server has said nothing new. */
+	count->version = newest;
 	return r;
 }
 
@@ -459,6 +484,9 @@ void weir_held_delete(struct weir_held *held, enum weir_kind kind,
 		weir_map_put(&held->graves,
 			     key_of(held, kind, head.ns, head.name),
 			     head.version);
+	}
+	if (kind == WEIR_KIND_REVISION_POD) {
+		weir_ahead_forget(&held->ahead, object);
 	}
 	remove_object(held, kind, head.ns, head.name);
 	held->counts[kind].version = head.version;
@@ -498,6 +526,9 @@ void weir_held_too_large(struct weir_held *held, enum weir_kind kind,
 void weir_held_list_begin(struct weir_held *held, enum weir_kind kind)
 {
 	held->marks[kind]++;
+	if (kind == WEIR_KIND_REVISION_POD) {
+		weir_ahead_forget_all(&held->ahead); /* they come again */
+	}
 }
 
 /* Objects are found through the store, as only it has their names. */

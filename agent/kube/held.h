@@ -7,6 +7,7 @@
 #ifndef WEIR_KUBE_HELD_H
 #define WEIR_KUBE_HELD_H
 
+#include "ahead.h"
 #include "buf.h"
 #include "diag.h"
 #include "map.h"
@@ -75,6 +76,7 @@ struct weir_held {
 	bool keeps_graves;      /* while something is looked up */
 	struct weir_held_faulty *faulty;
 	size_t n_faulty;
+	struct weir_ahead ahead; /* pods of revisions that start here */
 	struct weir_buf scratch;
 	uint32_t marks[_WEIR_KIND_MAX];
 	struct weir_held_count counts[_WEIR_KIND_MAX];
@@ -93,6 +95,8 @@ void weir_held_fini(struct weir_held *held);
 int weir_held_apply(struct weir_held *held, enum weir_kind kind,
 		    struct weir_str api_version, struct weir_str object,
 		    bool is_looked_up);
+/* held->ahead knows other networks of pods than before.  0 or -ENOMEM. */
+int weir_held_apply_ahead(struct weir_held *held);
 /* It is deleted.  object: its last state. */
 void weir_held_delete(struct weir_held *held, enum weir_kind kind,
 		      struct weir_str object);

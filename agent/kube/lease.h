@@ -59,8 +59,8 @@ int weir_kube_members_new(const struct weir_kube_members_options *options,
 void weir_kube_members_free(struct weir_kube_members **members);
 int weir_kube_members_start(struct weir_kube_members *members);
 /* A plan that goes up to these versions is in force.  is_urgent: it holds
- * changes other than of status, so say it now (coalesced); else with the next
- * renewal.  The first call makes this agent a member. */
+ * changes that a status waits for, so say it now (coalesced); else with the
+ * next renewal.  The first call makes this agent a member. */
 void weir_kube_members_applied(struct weir_kube_members *members,
 			       const uint64_t versions[static _WEIR_KIND_MAX],
 			       bool is_urgent);

@@ -233,6 +233,7 @@ int weir_kube_source_new(const struct weir_kube_source_options *options,
 	s->held.status_hash = options->status_hash ? hash_status : NULL;
 	s->held.does_keep = options->does_keep ? does_keep : NULL;
 	s->held.arg = s;
+	s->held.ahead.node = options->node;
 	s->change = (struct weir_timer){.fn = on_changed, .arg = s};
 	s->unwanted = (struct weir_timer){.fn = on_unwanted, .arg = s};
 	s->hold = (struct weir_timer){.fn = weir_lookup_on_hold, .arg = s};
@@ -296,6 +297,14 @@ bool weir_kube_source_is_whole(const struct weir_kube_source *source)
 	return weir_kube_source_is_synced(source) && !source->n_promised;
 }
 
+/* Nobody waits to hear which endpoints the agents have: no status says so. They
+ * change all the time, and each acknowledgement is a write of each agent. */
+static bool is_significant(enum weir_kind kind)
+{
+	return kind != WEIR_KIND_ENDPOINT_SLICE && kind != WEIR_KIND_POD &&
+	       kind != WEIR_KIND_REVISION_POD;
+}
+
 void weir_kube_source_versions(const struct weir_kube_source *source,
 			       uint64_t ret_seen[static _WEIR_KIND_MAX],
 			       uint64_t *ret_significant)
@@ -306,7 +315,8 @@ void weir_kube_source_versions(const struct weir_kube_source *source,
 		uint64_t version = source->held.counts[k].version;
 
 		ret_seen[k] = source->reflectors[k].seen;
-		if (version > significant) {
+		if (is_significant((enum weir_kind)k) &&
+		    version > significant) {
 			significant = version;
 		}
 	}
@@ -407,6 +417,22 @@ const char *weir_kube_state_text(enum weir_kube_state state)
 	};
 
 	return state < _WEIR_KUBE_STATE_MAX ? texts[state] : "";
+}
+
+struct weir_ahead *weir_kube_source_ahead(struct weir_kube_source *source)
+{
+	return &source->held.ahead;
+}
+
+void weir_kube_source_told_ahead(struct weir_kube_source *source)
+{
+	if (weir_held_apply_ahead(&source->held) < 0) {
+		weir_warn("no memory for what the node knows of its pods: the "
+			  "API server tells it later");
+	}
+	if (source->held.is_changed) {
+		weir_source_changed(source);
+	}
 }
 
 void weir_kube_source_refused(const struct weir_kube_source *s,

@@ -14,6 +14,7 @@
 #ifndef WEIR_KUBE_SOURCE_H
 #define WEIR_KUBE_SOURCE_H
 
+#include "ahead.h"
 #include "client.h"
 #include "diag.h"
 #include "store.h"
@@ -106,7 +107,7 @@ bool weir_kube_source_is_synced(const struct weir_kube_source *source);
 bool weir_kube_source_is_whole(const struct weir_kube_source *source);
 /* Highest resourceVersion of each kind that is in the store now (0: none):
  * taken before a compile, acknowledged when its plan is in force. significant
- * (may be NULL): of changes other than of status alone. */
+ * (may be NULL): of changes other than of status, endpoints and pods alone. */
 void weir_kube_source_versions(const struct weir_kube_source *source,
 			       uint64_t ret_seen[static _WEIR_KIND_MAX],
 			       uint64_t *ret_significant);
@@ -131,6 +132,12 @@ int weir_kube_source_path(const struct weir_kube_source *source,
 			  struct weir_buf *out);
 /* "watching". */
 const char *weir_kube_state_text(enum weir_kube_state state);
+
+/* What the container runtime of this node wrote about networks of pods
+ * (ahead.h); pods that wait for an address may have one after
+ * weir_kube_source_told_ahead(), which is called once for all. */
+struct weir_ahead *weir_kube_source_ahead(struct weir_kube_source *source);
+void weir_kube_source_told_ahead(struct weir_kube_source *source);
 
 /* All of them; valid until the source goes on. */
 void weir_kube_source_refused(const struct weir_kube_source *source,

@@ -141,8 +141,9 @@ static bool is_ready(struct weir_str conditions)
 
 /* queue-proxy listens at one of these ports, which has the name of the
  * Service's port (serving pkg/networking/constants.go). */
-static int trim_revision_pod(struct weir_str object, struct weir_buf *out,
-			     struct weir_str *ret_status)
+static int trim_revision_pod(struct weir_str object,
+			     const struct weir_ahead *ahead,
+			     struct weir_buf *out, struct weir_str *ret_status)
 {
 	struct weir_str metadata = weir_jview_member(object, "metadata");
 	struct weir_str status = weir_jview_member(object, "status");
@@ -151,11 +152,21 @@ static int trim_revision_pod(struct weir_str object, struct weir_buf *out,
 	struct weir_str phase = weir_jview_member(status, "phase");
 	struct weir_str node = weir_jview_text(
 		weir_jview_path(object, "spec", "nodeName", NULL));
+	const struct weir_ip *early = NULL;
+	char text[WEIR_ADDR_TEXT_MAX];
 	struct weir_kube_head head;
 
 	*ret_status = WEIR_STR_NULL;
 	if (weir_kube_head_read(object, &head) < 0) {
 		return -EBADMSG;
+	}
+	if (!ip.n && ahead) {
+		early = weir_ahead_find(
+			ahead,
+			weir_jview_text(weir_jview_member(metadata, "uid")));
+	}
+	if (early) {
+		ip = weir_str_of(weir_ip_format(early, text));
 	}
 	if (!ip.n || weir_jview_member(metadata, "deletionTimestamp").n ||
 	    weir_str_is(phase, "\"Failed\"") ||
@@ -183,8 +194,8 @@ static int trim_revision_pod(struct weir_str object, struct weir_buf *out,
 }
 
 int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
-		   struct weir_str object, struct weir_buf *out,
-		   struct weir_str *ret_status)
+		   struct weir_str object, const struct weir_ahead *ahead,
+		   struct weir_buf *out, struct weir_str *ret_status)
 {
 	static const char *const left_out[] = {"apiVersion", "kind", "status",
 					       NULL};
@@ -196,7 +207,7 @@ int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
 	size_t pos = 0;
 
 	if (kind == WEIR_KIND_REVISION_POD) {
-		return trim_revision_pod(object, out, ret_status);
+		return trim_revision_pod(object, ahead, out, ret_status);
 	}
 	weir_buf_printf(out, "{\"apiVersion\":\"%.*s\",\"kind\":\"%s\"",
 			WEIR_STR_ARG(api_version), weir_kind_text(kind));

@@ -7,6 +7,7 @@
 #ifndef WEIR_KUBE_TRIM_H
 #define WEIR_KUBE_TRIM_H
 
+#include "ahead.h"
 #include "buf.h"
 #include "object.h"
 
@@ -27,10 +28,11 @@ int weir_kube_head_read(struct weir_str object,
  *
  * A REVISION_POD becomes the EndpointSlice that says of it what the controllers
  * of the cluster will say, some moments later, in those of the revision's
- * Service: that there is a pod, and that it is not ready.  -ENOENT: there is
+ * Service: that there is a pod, and that it is not ready.  Where the server has
+ * no address of it yet, ahead may (NULL: it does not).  -ENOENT: there is
  * nothing to say, as it has no address yet, is ready, or is to end. */
 int weir_kube_trim(enum weir_kind kind, struct weir_str api_version,
-		   struct weir_str object, struct weir_buf *out,
-		   struct weir_str *ret_status);
+		   struct weir_str object, const struct weir_ahead *ahead,
+		   struct weir_buf *out, struct weir_str *ret_status);
 
 #endif

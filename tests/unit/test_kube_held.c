@@ -288,6 +288,104 @@ static void pods_of_revisions_are_kept_while_they_start(void)
 	end(&s);
 }
 
+#define NET_FILE(ip)                                                           \
+	"{\"kind\":\"cniCacheV1\",\"ifName\":\"eth0\",\"cniArgs\":[["          \
+	"\"K8S_POD_UID\",\"u-1\"]],\"result\":{\"ips\":[{\"address\":\"" ip    \
+	"/24\"}]}}"
+
+static void starting_pod(struct site *s, unsigned version, const char *status)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "{\"metadata\":{\"name\":\"p\",\"namespace\":\"d\",\"uid\":"
+		 "\"u-1\",\"resourceVersion\":\"%u\",\"labels\":{"
+		 "\"serving.knative.dev/revision\":\"r-1\"}},\"spec\":{"
+		 "\"nodeName\":\"here\"},\"status\":{%s}}",
+		 version, status);
+	must(weir_held_apply(&s->held, WEIR_KIND_REVISION_POD, WEIR_STR("v1"),
+			     weir_str_of(text), false) == 0,
+	     "apply");
+}
+
+static const char *starting_at(const struct site *s)
+{
+	static char text[WEIR_ADDR_TEXT_MAX];
+	const struct weir_object *o = find(s, WEIR_KIND_ENDPOINT_SLICE, "p");
+
+	return o ? weir_ip_format(&o->slice->endpoints[0].addresses[0], text)
+		 : "nowhere";
+}
+
+static void told(struct site *s, uint64_t at_ns, const char *ip)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), NET_FILE("%s"), ip);
+	must(weir_ahead_put(&s->held.ahead, WEIR_STR("net"), at_ns,
+			    weir_str_of(text)) == 0,
+	     "put");
+	must(weir_held_apply_ahead(&s->held) == 0, "apply");
+}
+
+static void same(const char *got, const char *want, const char *what)
+{
+	ok(strcmp(got, want) == 0, "%s: %s, wanted %s", what, got, want);
+}
+
+/* The node's word counts until the server says something. */
+static void a_pod_that_starts_here_is_known_before_the_server_tells(void)
+{
+	static const char ingress[] =
+		"{\"metadata\":{\"name\":\"i\",\"namespace\":\"d\","
+		"\"resourceVersion\":\"5\"},\"spec\":{\"rules\":[{\"hosts\":["
+		"\"a.b\"],\"http\":{\"paths\":[{\"splits\":[{"
+		"\"serviceNamespace\":\"d\",\"serviceName\":\"r-1\","
+		"\"servicePort\":80}]}]}}]}}";
+	const struct weir_held_count *count;
+	uint64_t version;
+	struct site s;
+
+	begin(&s);
+	s.held.ahead.node = "here";
+	count = &s.held.counts[WEIR_KIND_REVISION_POD];
+	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
+			     WEIR_STR("networking.internal.knative.dev/"
+				      "v1alpha1"),
+			     weir_str_of(ingress), false) == 0,
+	     "apply");
+	starting_pod(&s, 10, "\"phase\":\"Pending\"");
+	same(starting_at(&s), "nowhere", "nobody knows");
+	told(&s, 1, "10.0.0.5");
+	same(starting_at(&s), "10.0.0.5", "the node knows");
+	starting_pod(&s, 12, "\"phase\":\"Pending\",\"conditions\":[]");
+	same(starting_at(&s), "10.0.0.5", "the server says nothing of it");
+	told(&s, 2, "10.0.0.6");
+	same(starting_at(&s), "10.0.0.6", "its sandbox was made anew");
+	ok(count->version <= 12, "that is no version of the server's");
+	version = weir_store_version(s.store);
+	starting_pod(&s, 13, "\"podIP\":\"10.0.0.6\"");
+	ok(weir_store_version(s.store) == version, "what was known is no news");
+	told(&s, 3, "10.0.0.7");
+	same(starting_at(&s), "10.0.0.6", "the server's word is the last");
+
+	starting_pod(&s, 14, "\"phase\":\"Failed\"");
+	same(starting_at(&s), "nowhere", "it failed");
+	told(&s, 4, "10.0.0.8");
+	same(starting_at(&s), "nowhere", "and is not waited for");
+	starting_pod(&s, 15, "");
+	same(starting_at(&s), "10.0.0.8", "known before its object");
+	weir_ahead_drop(&s.held.ahead, WEIR_STR("net"));
+	must(weir_held_apply_ahead(&s.held) == 0, "apply");
+	same(starting_at(&s), "nowhere", "its network is gone");
+	weir_held_list_begin(&s.held, WEIR_KIND_REVISION_POD);
+	must(weir_held_list_end(&s.held, WEIR_KIND_REVISION_POD) == 0, "end");
+	told(&s, 5, "10.0.0.9");
+	same(starting_at(&s), "nowhere", "a list has it no more");
+	ok(s.held.counts[WEIR_KIND_ENDPOINT_SLICE].kept == 0, "none is left");
+	end(&s);
+}
+
 /* A placeholder's endpoints are nobody's business, unless a route names it. */
 static void of_placeholders_no_slices_are_wanted(void)
 {
@@ -568,6 +666,7 @@ static void an_object_without_a_name_is_counted_and_left(void)
 TAP_MAIN(TEST(only_content_is_news_to_the_store),
 	 TEST(pods_are_kept_for_consumer_routes),
 	 TEST(pods_of_revisions_are_kept_while_they_start),
+	 TEST(a_pod_that_starts_here_is_known_before_the_server_tells),
 	 TEST(of_placeholders_no_slices_are_wanted),
 	 TEST(what_nothing_names_is_not_kept),
 	 TEST(what_is_asked_for_is_kept_though_nothing_names_it),

@@ -228,7 +228,7 @@ static void wrong_text_is_never_read_beyond(void)
 			   -EBADMSG,
 		   "no name");
 		weir_kube_trim(WEIR_KIND_SERVICE, WEIR_STR("v1"),
-			       (struct weir_str){copy, n}, &out, &status);
+			       (struct weir_str){copy, n}, NULL, &out, &status);
 		weir_buf_fini(&out);
 		weir_free_ptr(&copy);
 	}
@@ -238,8 +238,8 @@ static int trim(enum weir_kind kind, const char *text, struct weir_buf *out,
 		struct weir_str *ret_status)
 {
 	out->n = 0;
-	return weir_kube_trim(kind, WEIR_STR("g/v1"), weir_str_of(text), out,
-			      ret_status);
+	return weir_kube_trim(kind, WEIR_STR("g/v1"), weir_str_of(text), NULL,
+			      out, ret_status);
 }
 
 static void what_changes_by_itself_is_trimmed(void)

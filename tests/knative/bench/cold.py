@@ -178,7 +178,7 @@ def parts():
                 f["  Deployment scaled -> pod object"].append(t["object"] - scaled)
                 f["  pod object -> sockets listen"].append(at - t["object"])
                 f["  sockets listen -> 200"].append(ended - at)
-                f[ADDRESS].append(max(t.get("address", ended) - at, 0))
+                f[ADDRESS].append(max(min(t.get("address", ended), ended) - at, 0))
                 f[SHARE].append(scaled - began + ended - at)
                 f[WIDER].append(t["object"] - began + ended - at)
                 time.sleep(options.rest)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Addresses of this node's pods, ahead of the API server.
+ *
+ * A pod has its address before its containers start; the server is told after
+ * that (kubelet: when its next look at the runtime has seen them, up to a
+ * second later).  What the runtime's CNI plugins answered lies on the node in a
+ * file for each network of a pod (containernetworking/cni, libcni/api.go
+ * cacheAdd: "cniCacheV1"), from before the containers start until the network
+ * is taken down.  So a request that waits for a sleeping revision finds its pod
+ * as soon as it listens.
+ *
+ * Pure: who reads the files is daemon/kube_cni.c.
+ */
+#ifndef WEIR_KUBE_AHEAD_H
+#define WEIR_KUBE_AHEAD_H
+
+#include "addr.h"
+
+#define WEIR_AHEAD_NETS_MAX 4096 /* of one node: its pods, and what is left */
+#define WEIR_AHEAD_PODS_MAX 1024 /* without an address at a time */
+#define WEIR_AHEAD_UID_MAX 64
+#define WEIR_AHEAD_FILE_MAX ((size_t)256 << 10)
+
+struct weir_ahead_net {
+	uint64_t file;  /* hash of its name */
+	uint64_t at_ns; /* written, by the clock of its file system */
+	char uid[WEIR_AHEAD_UID_MAX];
+	struct weir_ip ip;
+};
+
+struct weir_ahead_pod;
+
+struct weir_ahead {
+	const char *node; /* pods of others are not noted; not owned */
+	struct weir_ahead_net *nets;
+	size_t n_nets;
+	size_t cap_nets;
+	struct weir_ahead_pod *pods;
+	size_t n_pods;
+};
+
+void weir_ahead_fini(struct weir_ahead *ahead);
+
+/* What a file says: of the pod of which UID, and its address (IPv4 if it has
+ * both, as containerd chooses).  Only .uid and .ip are set.  -EBADMSG: it is
+ * none of a pod's first interface. */
+int weir_ahead_read(struct weir_str text, struct weir_ahead_net *ret_net);
+/* A file with this name is there, or is another now.  0; -EBADMSG, -ENOSPC,
+ * -ENOMEM: and what it said before is forgotten. */
+int weir_ahead_put(struct weir_ahead *ahead, struct weir_str file,
+		   uint64_t at_ns, struct weir_str text);
+void weir_ahead_drop(struct weir_ahead *ahead, struct weir_str file);
+void weir_ahead_drop_all(struct weir_ahead *ahead);
+/* Of the network made last for this pod, as a sandbox that failed is made
+ * anew.  NULL: none is known. */
+const struct weir_ip *weir_ahead_find(const struct weir_ahead *ahead,
+				      struct weir_str uid);
+
+/* A pod of a revision as the server tells it now: remembered while it is to
+ * start on this node and has no address there.  0 or -ENOMEM. */
+int weir_ahead_note(struct weir_ahead *ahead, struct weir_str object);
+void weir_ahead_forget(struct weir_ahead *ahead, struct weir_str object);
+void weir_ahead_forget_all(struct weir_ahead *ahead);
+/* What is remembered of it: an object with as much of it as kube/trim.c needs.
+ * The next one after pod, the first one after NULL; NULL: no more. */
+const struct weir_ahead_pod *weir_ahead_next(const struct weir_ahead *ahead,
+					     const struct weir_ahead_pod *pod,
+					     struct weir_str *ret_object);
+
+#endif

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Addresses of pods ahead of the API server: what libcni's files say, and which
+ * pods wait for one. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ahead.h"
+#include "cleanup.h"
+#include "tap.h"
+
+/* As libcni 1.3.0 wrote it for a pod of containerd's arguments. */
+#define NET(kind, name, uid, ips)                                              \
+	"{\"kind\":\"" kind "\",\"containerId\":\"c1\",\"config\":\"eyJ9\","   \
+	"\"ifName\":\"" name "\",\"networkName\":\"cbr0\",\"netns\":"          \
+	"\"/run/netns/x\",\"cniArgs\":[[\"IgnoreUnknown\",\"1\"],["            \
+	"\"K8S_POD_NAMESPACE\",\"default\"],[\"K8S_POD_NAME\",\"a-1\"],["      \
+	"\"K8S_POD_INFRA_CONTAINER_ID\",\"c1\"],[\"K8S_POD_UID\",\"" uid       \
+	"\"]],\"result\":{\"cniVersion\":\"1.0.0\",\"dns\":{},"                \
+	"\"interfaces\":[{\"name\":\"v1\"}],\"ips\":[" ips "],\"routes\":[{"   \
+	"\"dst\":\"0.0.0.0/0\"}]}}"
+#define IP4(a) "{\"address\":\"" a "/24\",\"gateway\":\"10.0.0.1\"}"
+#define IP6(a) "{\"address\":\"" a "/64\",\"interface\":1}"
+#define OF(uid, ip) NET("cniCacheV1", "eth0", uid, IP4(ip))
+
+static const char *text_of(const struct weir_ip *ip)
+{
+	static char text[WEIR_ADDR_TEXT_MAX];
+
+	return ip ? weir_ip_format(ip, text) : "none";
+}
+
+static void same(const char *got, const char *want, const char *what)
+{
+	ok(strcmp(got, want) == 0, "%s: %s, wanted %s", what, got, want);
+}
+
+static void files_of_libcni_are_read(void)
+{
+	static const struct {
+		const char *text;
+		const char *ip; /* NULL: it says nothing */
+	} cases[] = {
+		{OF("u-1", "10.0.0.5"), "10.0.0.5"},
+		{NET("cniCacheV1", "eth0", "u-1", IP6("fd00::5")), "fd00::5"},
+		{NET("cniCacheV1", "eth0", "u-1",
+		     IP6("fd00::5") "," IP4("10.0.0.5")),
+		 "10.0.0.5"},
+		{NET("cniCacheV1", "eth0", "u-1",
+		     IP4("10.0.0.5") "," IP4("10.0.0.6")),
+		 "10.0.0.5"},
+		{NET("cniCacheV1", "eth0", "u-1",
+		     "{\"address\":\"x\"}," IP4("10.0.0.5")),
+		 "10.0.0.5"},
+		{"{ \"kind\" : \"cniCacheV1\", \"ifName\": \"eth0\", "
+		 "\"cniArgs\": [ [ \"K8S_POD_UID\" , \"u-1\" ] ],\n"
+		 "\"result\": {\"ips\": [ {\"address\" : \"10.0.0.5\"} ]}}",
+		 "10.0.0.5"},
+		{NET("cniCacheV2", "eth0", "u-1", IP4("10.0.0.5")), NULL},
+		{NET("cniCacheV1", "net1", "u-1", IP4("10.0.0.5")), NULL},
+		{NET("cniCacheV1", "eth0", "", IP4("10.0.0.5")), NULL},
+		{NET("cniCacheV1", "eth0", "u\\\"1", IP4("10.0.0.5")), NULL},
+		{NET("cniCacheV1", "eth0", "u-1", ""), NULL},
+		{NET("cniCacheV1", "eth0", "u-1", IP4("10.0.0")), NULL},
+		{"{\"cniVersion\":\"1.0.0\",\"ips\":[" IP4("10.0.0.5") "]}",
+		 NULL},
+		{"", NULL},
+		{"null", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct weir_ahead_net net;
+		int r = weir_ahead_read(weir_str_of(cases[i].text), &net);
+
+		ok(r == (cases[i].ip ? 0 : -EBADMSG), "%d of %s", r,
+		   cases[i].text);
+		if (r == 0 && cases[i].ip) {
+			same(net.uid, "u-1", "whose it is");
+			same(text_of(&net.ip), cases[i].ip, "its address");
+		}
+	}
+}
+
+/* In memory that ends where the text does. */
+static void any_beginning_of_a_file_is_safe(void)
+{
+	static const char text[] = NET("cniCacheV1", "eth0", "u-1",
+				       IP6("fd00::5") "," IP4("10.0.0.5"));
+
+	for (size_t n = 0; n < sizeof(text); n++) {
+		char *copy = malloc(n ? n : 1);
+		struct weir_ahead_net net;
+
+		must(copy, "memory");
+		memcpy(copy, text, n);
+		/* What is there is true, if not all of the truth. */
+		ok(weir_ahead_read((struct weir_str){copy, n}, &net) < 0 ||
+			   (strcmp(net.uid, "u-1") == 0 &&
+			    (strcmp(text_of(&net.ip), "10.0.0.5") == 0 ||
+			     strcmp(text_of(&net.ip), "fd00::5") == 0)),
+		   "%zu bytes", n);
+		weir_free_ptr(&copy);
+	}
+}
+
+static int put(struct weir_ahead *a, const char *file, uint64_t at_ns,
+	       const char *text)
+{
+	return weir_ahead_put(a, weir_str_of(file), at_ns, weir_str_of(text));
+}
+
+static void a_pod_has_the_address_of_its_last_network(void)
+{
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {0};
+	struct weir_str uid = WEIR_STR("u-1");
+
+	same(text_of(weir_ahead_find(&a, uid)), "none", "nothing is known");
+	must(put(&a, "cbr0-c2-eth0", 20, OF("u-1", "10.0.0.6")) == 0, "put");
+	must(put(&a, "cbr0-c1-eth0", 10, OF("u-1", "10.0.0.5")) == 0, "put");
+	must(put(&a, "cbr0-c3-eth0", 30, OF("u-2", "10.0.0.7")) == 0, "put");
+	same(text_of(weir_ahead_find(&a, uid)), "10.0.0.6", "the newest");
+	must(put(&a, "cbr0-c2-eth0", 21, OF("u-1", "10.0.0.8")) == 0, "put");
+	same(text_of(weir_ahead_find(&a, uid)), "10.0.0.8", "written again");
+	weir_ahead_drop(&a, WEIR_STR("cbr0-c2-eth0"));
+	same(text_of(weir_ahead_find(&a, uid)), "10.0.0.5", "what is left");
+	ok(put(&a, "cbr0-c1-eth0", 11, "{\"kind\":\"cniC") == -EBADMSG,
+	   "half of a file");
+	same(text_of(weir_ahead_find(&a, uid)), "none",
+	     "what it said before is not so any more");
+	weir_ahead_drop(&a, WEIR_STR("cbr0-c1-eth0"));
+	same(text_of(weir_ahead_find(&a, WEIR_STR("u-2"))), "10.0.0.7",
+	     "others are as they were");
+	weir_ahead_drop_all(&a);
+	same(text_of(weir_ahead_find(&a, WEIR_STR("u-2"))), "none", "all gone");
+}
+
+static void networks_are_bounded(void)
+{
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {0};
+	char file[32];
+	int r = 0;
+
+	for (unsigned i = 0; i < WEIR_AHEAD_NETS_MAX && r == 0; i++) {
+		snprintf(file, sizeof(file), "cbr0-c%u-eth0", i);
+		r = put(&a, file, i, OF("u-1", "10.0.0.5"));
+	}
+	ok(r == 0, "so many");
+	ok(put(&a, "one more", 1, OF("u-2", "10.0.0.6")) == -ENOSPC, "no more");
+	weir_ahead_drop(&a, weir_str_of(file));
+	ok(put(&a, "one more", 1, OF("u-2", "10.0.0.6")) == 0,
+	   "where one went is room");
+}
+
+#define POD(uid, node, meta, spec, status)                                     \
+	"{\"metadata\":{\"name\":\"p\\u0041\",\"namespace\":\"d\",\"uid\":"    \
+	"\"" uid                                                               \
+	"\",\"resourceVersion\":\"7\",\"annotations\":{\"a\":\"b\"}" meta      \
+	",\"labels\":{\"x\":\"y\",\"serving.knative.dev/revision\":\"r-1\"}}," \
+	"\"spec\":{\"nodeName\":\"" node "\"" spec "},\"status\":{" status     \
+	"}}"
+
+static unsigned count(const struct weir_ahead *a)
+{
+	const struct weir_ahead_pod *pod = NULL;
+	struct weir_str object;
+	unsigned n = 0;
+
+	while ((pod = weir_ahead_next(a, pod, &object))) {
+		n++;
+	}
+	return n;
+}
+
+static void pods_wait_while_they_have_no_address(void)
+{
+	static const char *const others[] = {
+		POD("u", "n2", "", "", ""),
+		POD("u", "n1", "", ",\"hostNetwork\":true", ""),
+		POD("u", "n1", ",\"deletionTimestamp\":\"x\"", "", ""),
+		POD("u", "n1", "", "", "\"phase\":\"Failed\""),
+		POD("u", "n1", "", "", "\"phase\":\"Succeeded\""),
+		POD("u", "n1", "", "", "\"podIP\":\"10.0.0.5\""),
+		POD("", "n1", "", "", ""),
+		"{\"metadata\":{\"name\":\"p\",\"uid\":\"u\"}}",
+		"[]",
+	};
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {.node = "n1"};
+	struct weir_str object = WEIR_STR_NULL;
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		ok(weir_ahead_note(&a, weir_str_of(others[i])) == 0 &&
+			   count(&a) == 0,
+		   "it does not wait: %s", others[i]);
+	}
+	ok(weir_ahead_note(&a, WEIR_STR(POD("u", "n1", "", "",
+					    "\"phase\":\"Pending\""))) == 0,
+	   "it waits");
+	must(weir_ahead_next(&a, NULL, &object), "one");
+	ok(weir_str_is(object,
+		       "{\"metadata\":{\"name\":\"p\\u0041\",\"namespace\":"
+		       "\"d\",\"uid\":\"u\",\"resourceVersion\":\"7\","
+		       "\"labels\":{\"serving.knative.dev/revision\":"
+		       "\"r-1\"}},\"spec\":{\"nodeName\":\"n1\"}}"),
+	   "what is needed of it: %.*s", WEIR_STR_ARG(object));
+	ok(weir_ahead_note(&a, object) == 0 && count(&a) == 1,
+	   "that is the same pod");
+	ok(weir_ahead_note(&a, WEIR_STR(POD("v", "n1", "", "", ""))) == 0 &&
+		   count(&a) == 2,
+	   "another one");
+	ok(weir_ahead_note(&a, WEIR_STR(POD("u", "n1", "", "",
+					    "\"podIP\":\"10.0.0.5\""))) == 0 &&
+		   count(&a) == 1,
+	   "the server has its address now");
+	weir_ahead_forget(&a, WEIR_STR(POD("v", "n1", "", "", "")));
+	ok(count(&a) == 0, "deleted");
+}
+
+static void pods_are_bounded(void)
+{
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {.node = "n1"};
+	char text[256];
+
+	for (unsigned i = 0; i <= WEIR_AHEAD_PODS_MAX; i++) {
+		snprintf(text, sizeof(text),
+			 "{\"metadata\":{\"name\":\"p\",\"uid\":\"u%u\"},"
+			 "\"spec\":{\"nodeName\":\"n1\"}}",
+			 i);
+		must(weir_ahead_note(&a, weir_str_of(text)) == 0, "note");
+	}
+	ok(count(&a) == WEIR_AHEAD_PODS_MAX, "so many wait, others as ever");
+	weir_ahead_forget_all(&a);
+	ok(count(&a) == 0 && a.n_pods == 0, "none");
+}
+
+TAP_MAIN(TEST(files_of_libcni_are_read), TEST(any_beginning_of_a_file_is_safe),
+	 TEST(a_pod_has_the_address_of_its_last_network),
+	 TEST(networks_are_bounded), TEST(pods_wait_while_they_have_no_address),
+	 TEST(pods_are_bounded))
