@@ -36,6 +36,23 @@ static uint64_t host_hash(struct weir_str name)
 	return weir_str_hash(name, SEED_NAME);
 }
 
+/* What a table has for element i, whose name or path has this (folded) hash;
+ * places are chosen by the bits below. */
+static uint32_t entry_of(uint32_t i, uint32_t hash)
+{
+	return (i + 1) | (hash & WEIR_INDEX_TAG);
+}
+
+static uint32_t element_of(uint32_t entry)
+{
+	return (entry & ~WEIR_INDEX_TAG) - 1;
+}
+
+static bool may_be(uint32_t entry, uint32_t hash)
+{
+	return ((entry ^ hash) & WEIR_INDEX_TAG) == 0;
+}
+
 static uint32_t table_size(uint32_t n)
 {
 	uint32_t size = 2;
@@ -47,6 +64,17 @@ static uint32_t table_size(uint32_t n)
 }
 
 /* ---------------------------------------------------------------- building */
+
+/* A table of n elements; empty if it cannot be, as error says: a place, too, is
+ * chosen by the bits below, and there are less than four for each element. */
+static struct weir_span reserve(struct weir_writer *w, uint32_t n)
+{
+	if (n > ~WEIR_INDEX_TAG / 4) {
+		w->error = w->error ? w->error : -EFBIG;
+		return (struct weir_span){0};
+	}
+	return weir_writer_reserve(w, table_size(n), sizeof(uint32_t));
+}
 
 /* Span of the hostname of element i; the arrays differ only in stride. */
 static struct weir_span hostname_at(struct weir_writer *w, struct weir_span v,
@@ -62,14 +90,13 @@ static struct weir_span hostname_at(struct weir_writer *w, struct weir_span v,
 static struct weir_span index_hosts(struct weir_writer *w, struct weir_span v,
 				    size_t stride, size_t at)
 {
-	uint32_t size = table_size(v.n);
 	struct weir_span span;
 	uint32_t *slots;
 
 	if (v.n == 0) {
 		return (struct weir_span){0};
 	}
-	span = weir_writer_reserve(w, size, sizeof(uint32_t));
+	span = reserve(w, v.n);
 	if (span.n == 0) {
 		return span;
 	}
@@ -77,17 +104,19 @@ static struct weir_span index_hosts(struct weir_writer *w, struct weir_span v,
 	for (uint32_t i = 0; i < v.n; i++) {
 		struct weir_str name = weir_writer_str(
 			w, hostname_at(w, v, stride, at, i));
-		uint32_t p = fold(host_hash(name)) & (size - 1);
+		uint32_t hash = fold(host_hash(name));
+		uint32_t p = hash & (span.n - 1);
 
 		while (slots[p] &&
 		       !weir_str_eq(
-			       weir_writer_str(w, hostname_at(w, v, stride, at,
-							      slots[p] - 1)),
+			       weir_writer_str(
+				       w, hostname_at(w, v, stride, at,
+						      element_of(slots[p]))),
 			       name)) {
-			p = (p + 1) & (size - 1);
+			p = (p + 1) & (span.n - 1);
 		}
 		if (!slots[p]) {
-			slots[p] = i + 1;
+			slots[p] = entry_of(i, hash);
 		}
 	}
 	return span;
@@ -114,19 +143,21 @@ int weir_index_insert_vhost(struct weir_plan *plan,
 	struct weir_span span = listener->host_index;
 	uint32_t *slots = (uint32_t *)((char *)plan + span.off);
 	const struct weir_vhost *v = weir_plan_at(plan, listener->vhosts);
+	uint32_t hash;
 	uint32_t p;
 
 	if (span.n != table_size(listener->vhosts.n)) {
 		return -ENOSPC;
 	}
 	for (uint32_t i = 0; i < span.n; i++) {
-		slots[i] += slots[i] > at;
+		slots[i] += slots[i] && element_of(slots[i]) >= at;
 	}
-	p = fold(host_hash(weir_plan_str(plan, v[at].hostname))) & (span.n - 1);
+	hash = fold(host_hash(weir_plan_str(plan, v[at].hostname)));
+	p = hash & (span.n - 1);
 	while (slots[p]) {
 		p = (p + 1) & (span.n - 1);
 	}
-	slots[p] = at + 1;
+	slots[p] = entry_of(at, hash);
 	return 0;
 }
 
@@ -160,7 +191,7 @@ static struct weir_span index_paths(struct weir_writer *w, struct weir_span v,
 	if (n == 0) {
 		return (struct weir_span){0};
 	}
-	span = weir_writer_reserve(w, table_size(n), sizeof(uint32_t));
+	span = reserve(w, n);
 	if (span.n == 0) {
 		return span;
 	}
@@ -168,19 +199,21 @@ static struct weir_span index_paths(struct weir_writer *w, struct weir_span v,
 	slots = weir_writer_at(w, span);
 	for (uint32_t i = v.n; i-- > 0;) {
 		struct weir_str key;
+		uint32_t hash;
 		uint32_t p;
 
 		if (m[i].path_type != type) {
 			continue;
 		}
 		key = key_of(w, &m[i]);
-		p = fold(path_hash(key)) & (span.n - 1);
+		hash = fold(path_hash(key));
+		p = hash & (span.n - 1);
 		while (slots[p] &&
-		       !weir_str_eq(key_of(w, &m[slots[p] - 1]), key)) {
+		       !weir_str_eq(key_of(w, &m[element_of(slots[p])]), key)) {
 			p = (p + 1) & (span.n - 1);
 		}
-		m[i].next = slots[p] ? slots[p] - 1 : WEIR_NONE;
-		slots[p] = i + 1;
+		m[i].next = slots[p] ? element_of(slots[p]) : WEIR_NONE;
+		slots[p] = entry_of(i, hash);
 	}
 	return span;
 }
@@ -259,7 +292,8 @@ struct hosts {
 	uint32_t n_slots;
 	const char *hostname; /* of element 0 */
 	size_t stride;
-	uint32_t n; /* elements */
+	uint32_t n;  /* elements */
+	size_t then; /* from there: the span that is read next */
 };
 
 static struct weir_str hostname_of(const struct hosts *h, uint32_t i)
@@ -268,6 +302,23 @@ static struct weir_str hostname_of(const struct hosts *h, uint32_t i)
 
 	memcpy(&span, h->hostname + i * h->stride, sizeof(span));
 	return weir_plan_str(h->plan, span);
+}
+
+/* While the name is compared: with many names nothing of this is in the cache,
+ * and each line costs a request 100 ns.  Before a vhost's only table lies its
+ * hash of prefixes (compile/), of a few lines mostly.  Always inlined: a
+ * function that does no more than this has no effect, and is not called. */
+static inline __attribute__((always_inline)) void
+fetch_next(const struct hosts *h, uint32_t i)
+{
+	struct weir_span span;
+	const char *p;
+
+	memcpy(&span, h->hostname + i * h->stride + h->then, sizeof(span));
+	p = weir_plan_at(h->plan, span);
+	__builtin_prefetch(p);
+	__builtin_prefetch(p - 64);
+	__builtin_prefetch(p - 128);
 }
 
 static bool covers(struct weir_str name, struct weir_str host)
@@ -288,8 +339,9 @@ static bool covers(struct weir_str name, struct weir_str host)
 static uint32_t probe_host(const struct hosts *h, bool is_wild,
 			   struct weir_str tail)
 {
-	uint64_t hash = weir_str_hash(tail, is_wild ? SEED_WILD : SEED_NAME);
-	uint32_t p = fold(hash);
+	uint32_t hash = fold(
+		weir_str_hash(tail, is_wild ? SEED_WILD : SEED_NAME));
+	uint32_t p = hash;
 
 	/* Counted: a damaged table may have no empty place. */
 	for (uint32_t k = 0; k < h->n_slots; k++, p++) {
@@ -299,10 +351,14 @@ static uint32_t probe_host(const struct hosts *h, bool is_wild,
 		if (entry == 0) {
 			return WEIR_NONE;
 		}
-		name = hostname_of(h, entry - 1);
+		if (!may_be(entry, hash)) {
+			continue;
+		}
+		name = hostname_of(h, element_of(entry));
+		fetch_next(h, element_of(entry));
 		if ((name.n && name.p[0] == '*') == is_wild &&
 		    weir_str_eq(weir_str_skip(name, is_wild), tail)) {
-			return entry - 1;
+			return element_of(entry);
 		}
 	}
 	return WEIR_NONE;
@@ -381,6 +437,8 @@ uint32_t weir_index_find_listener(const struct weir_plan *plan,
 		.hostname = (const char *)&v->hostname,
 		.stride = sizeof(*v),
 		.n = frontend->listeners.n,
+		.then = offsetof(struct weir_listener, vhosts) -
+			offsetof(struct weir_listener, hostname),
 	};
 
 	return find_host(&h, host);
@@ -398,6 +456,8 @@ static struct hosts vhosts_of(const struct weir_plan *plan,
 		.hostname = (const char *)&v->hostname,
 		.stride = sizeof(*v),
 		.n = listener->vhosts.n,
+		.then = offsetof(struct weir_vhost, tables) -
+			offsetof(struct weir_vhost, hostname),
 	};
 }
 
@@ -426,7 +486,8 @@ uint32_t weir_index_find_path(const struct weir_plan *plan,
 	struct weir_span span = is_prefix ? table->prefix : table->exact;
 	const struct weir_match *m = weir_plan_at(plan, table->matches);
 	const uint32_t *slots = weir_plan_at(plan, span);
-	uint32_t p = fold(hash);
+	uint32_t folded = fold(hash);
+	uint32_t p = folded;
 
 	for (uint32_t k = 0; k < span.n; k++, p++) {
 		uint32_t entry = slots[p & (span.n - 1)];
@@ -435,12 +496,15 @@ uint32_t weir_index_find_path(const struct weir_plan *plan,
 		if (entry == 0) {
 			return WEIR_NONE;
 		}
-		have = weir_plan_str(plan, m[entry - 1].path);
+		if (!may_be(entry, folded)) {
+			continue;
+		}
+		have = weir_plan_str(plan, m[element_of(entry)].path);
 		if (is_prefix) {
 			have = weir_index_prefix_key(have);
 		}
 		if (weir_str_eq(have, path)) {
-			return entry - 1;
+			return element_of(entry);
 		}
 	}
 	return WEIR_NONE;

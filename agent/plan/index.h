@@ -3,16 +3,19 @@
  * The hash tables inside a plan, built and read here.
  *
  * A table is an array of uint32_t, its length a power of two and at least
- * twice the number of entries; 0 is an empty place, else index + 1.  Open
- * addressing, linear probing.  Hostnames: of equal ones the first counts.
- * Paths: the entry names the first match of that path, and weir_match.next the
- * following ones in order of precedence.
+ * twice the number of entries; 0 is an empty place, else index + 1 and, above
+ * it, a few bits of the hash, so that an entry of another name is passed by
+ * without looking at that.  Open addressing, linear probing.  Hostnames: of
+ * equal ones the first counts. Paths: the entry names the first match of that
+ * path, and weir_match.next the following ones in order of precedence.
  */
 #ifndef WEIR_PLAN_INDEX_H
 #define WEIR_PLAN_INDEX_H
 
 #include "plan.h"
 #include "writer.h"
+
+#define WEIR_INDEX_TAG 0xFF000000u /* the hash's bits of an entry */
 
 /* ------------------------------------------------------------- for compile */
 

@@ -321,6 +321,17 @@ static uint32_t walk_chain(const struct look *l, const struct weir_match *m,
 	return i;
 }
 
+/* It may be that of a match: while the rest of the path is looked for. */
+static inline __attribute__((always_inline)) void
+fetch_rule(const struct look *l, const struct weir_match *m)
+{
+	const char *rule = (const char *)WEIR_PLAN_ELEM(
+		l->plan, struct weir_rule, l->plan->rules, m->rule);
+
+	__builtin_prefetch(rule);
+	__builtin_prefetch(rule + sizeof(struct weir_rule) - 1);
+}
+
 /*
  * The prefix rules that cover the path, shortest first, because the hash of a
  * longer one continues that of a shorter: one pass, whatever the client sends.
@@ -346,7 +357,10 @@ static uint32_t by_prefix(const struct look *l, const struct weir_table *t)
 					l->plan, t, true,
 					(struct weir_str){path.p, i}, h));
 
-			best = found != WEIR_NONE ? found : best;
+			if (found != WEIR_NONE) {
+				best = found;
+				fetch_rule(l, &m[found]);
+			}
 		}
 		if (i < path.n) {
 			h = weir_index_path_step(h, path.p[i]);

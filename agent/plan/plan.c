@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "index.h"
+
 /* Visited bytes per byte of the block.  Spans may be shared (two addresses of
  * one Gateway), so a block is read more than once; overlapping spans must not
  * turn a small block into hours. */
@@ -71,7 +73,9 @@ static bool hash_ok(struct check *c, struct weir_span s, uint32_t n)
 		return false;
 	}
 	for (uint32_t i = 0; i < s.n; i++) {
-		if (v[i] > n) {
+		uint32_t entry = v[i] & ~WEIR_INDEX_TAG;
+
+		if (entry > n || (entry == 0 && v[i])) {
 			return false;
 		}
 	}

@@ -30,7 +30,7 @@
 
 #define WEIR_PLAN_MAGIC 0x52494557u /* "WEIR" */
 #define WEIR_EPS_MAGIC 0x50454557u  /* "WEEP" */
-#define WEIR_PLAN_VERSION 4
+#define WEIR_PLAN_VERSION 5
 #define WEIR_NONE 0xFFFFFFFFu /* no index */
 
 struct weir_span {

@@ -246,6 +246,11 @@ static void damaged_tables_are_refused(void)
 	REFUSED(((uint32_t *)first(table()->prefix))[0] = 5);
 	REFUSED(((uint32_t *)first(table()->regex))[0] = 4);
 	REFUSED(((uint32_t *)first(listener()->host_index))[0] = 2);
+	REFUSED(((uint32_t *)first(
+			listener()->host_index))[0] = WEIR_INDEX_TAG | 2);
+	/* A hash, and no element. */
+	REFUSED(((uint32_t *)first(
+			listener()->host_index))[0] = WEIR_INDEX_TAG);
 	REFUSED(frontend()[0].port_be = htons(81)); /* out of order */
 	REFUSED(frontend()[1].consumer_ns.n = 0);   /* twice */
 }
@@ -261,7 +266,7 @@ static void full_hash_table_ends(void)
 	build_full();
 	slots = first(table()->prefix);
 	for (uint32_t i = 0; i < table()->prefix.n; i++) {
-		slots[i] = 3;
+		slots[i] = 3 | i << 24; /* some have the hash's bits */
 	}
 	slots = first(listener()->host_index);
 	for (uint32_t i = 0; i < listener()->host_index.n; i++) {
