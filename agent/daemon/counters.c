@@ -14,7 +14,7 @@
 /* Offsets by the options; returns the size of all. */
 static size_t lay_out(const struct weir_options *o, struct weir_counters *c)
 {
-	size_t at = sizeof(struct weir_proxy_stats);
+	size_t at = WEIR_PROXY_STATS_SIZE;
 	char *base = (char *)c->stats;
 
 	c->max[WEIR_IDS_RULE] = o->max_rules;

@@ -53,14 +53,14 @@ void weir_client_end_request(struct weir_worker *w, struct weir_client *c)
 	}
 	if (c->rule) {
 		struct weir_proxy_rulestat *s = weir_rulestat(counters,
-							      c->rule->stat);
+							      c->rule_stat);
 
 		weir_count(&s->status[c->status / 100 % 6], 1);
 		weir_uncount(&s->in_flight);
 	}
 	if (c->ref) {
 		struct weir_proxy_refstat *s = weir_refstat_of(counters,
-							       c->ref->stat);
+							       c->ref_stat);
 
 		weir_uncount(&s->in_flight);
 		if (c->status >= 502 && c->status <= 504 && !c->is_answered) {

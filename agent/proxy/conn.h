@@ -135,11 +135,16 @@ struct weir_client {
 	bool is_shed;        /* over its client's limit: answered and ended */
 	bool is_send_broken; /* the upstream takes no more of the request */
 	bool is_crowded;     /* its pods have as many as they take */
+	bool has_filters;    /* of its rule or ref */
 	uint8_t attempts;    /* endpoints tried */
 	uint32_t tls_listener; /* which its server name chose; 0: no TLS */
 	__be16 peer_port_be;
 	__be16 local_port_be;
 	uint16_t status; /* of the response so far */
+	/* Where it is counted: the plan may be out of the cache when the
+	 * response comes, with many routes. */
+	uint32_t rule_stat;
+	uint32_t ref_stat;
 	struct weir_due due;
 	struct weir_client *next; /* queue, free list */
 	struct weir_client *all_next;

@@ -59,7 +59,7 @@ enum weir_step weir_exchange_connect(struct weir_worker *w,
 	}
 	if (c->is_raw) {
 		if (c->ref) {
-			weir_count(&weir_refstat_of(&w->counters, c->ref->stat)
+			weir_count(&weir_refstat_of(&w->counters, c->ref_stat)
 					    ->failed,
 				   1);
 		}
@@ -289,8 +289,8 @@ static int put_response(struct weir_worker *w, struct weir_client *c,
 {
 	struct weir_rewrite rw = {.plan = c->plan->ref->view.rules,
 				  .frontend = c->frontend,
-				  .rule = c->rule,
-				  .ref = c->ref};
+				  .rule = c->has_filters ? c->rule : NULL,
+				  .ref = c->has_filters ? c->ref : NULL};
 	struct weir_str connection = WEIR_STR_NULL;
 	struct weir_out o;
 
@@ -431,6 +431,9 @@ static enum weir_step read_head(struct weir_worker *w, struct weir_client *c)
 	enum weir_http1_error e;
 	size_t size;
 
+	/* Most likely the last head: they are counted at the end. */
+	__builtin_prefetch(weir_rulestat(&w->counters, c->rule_stat), 1);
+	__builtin_prefetch(weir_refstat_of(&w->counters, c->ref_stat), 1);
 	e = weir_http1_find_end(p, n, &up->head_scan, &size);
 	if (!e && size == 0 && n < w->limits->max_head_bytes) {
 		return WEIR_STEP_WAIT;

@@ -169,14 +169,22 @@ struct weir_proxy_stats {
 	uint32_t max_endpoints;
 	uint32_t pad;
 	struct weir_proxy_totals totals;
-	/* then weir_proxy_rulestat[max_rules], weir_proxy_refstat[max_refs],
-	 * weir_proxy_epstat[max_endpoints] */
+	/* At WEIR_PROXY_STATS_SIZE weir_proxy_rulestat[max_rules], then
+	 * weir_proxy_refstat[max_refs], weir_proxy_epstat[max_endpoints] */
 };
+
+/* A line of the cache each: a request counts at both ends of its rule's. */
+#define WEIR_PROXY_STATS_SIZE ((sizeof(struct weir_proxy_stats) + 63) / 64 * 64)
+_Static_assert(sizeof(struct weir_proxy_rulestat) == 64 &&
+		       sizeof(struct weir_proxy_refstat) == 32 &&
+		       sizeof(struct weir_proxy_epstat) == 64,
+	       "lines of the cache");
 
 static inline struct weir_proxy_rulestat *
 weir_proxy_rulestats(struct weir_proxy_stats *s)
 {
-	return (struct weir_proxy_rulestat *)(s + 1);
+	return (struct weir_proxy_rulestat *)((char *)s +
+					      WEIR_PROXY_STATS_SIZE);
 }
 
 static inline struct weir_proxy_refstat *

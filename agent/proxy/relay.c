@@ -161,7 +161,8 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c,
 		return WEIR_STEP_WAIT;
 	}
 	c->rule = rule;
-	rulestat = weir_rulestat(&w->counters, c->rule->stat);
+	c->rule_stat = rule->stat;
+	rulestat = weir_rulestat(&w->counters, rule->stat);
 	weir_count(&rulestat->requests, 1);
 	weir_count(&rulestat->in_flight, 1);
 	c->ref = weir_choose_ref(plan, c->rule,
@@ -172,7 +173,8 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c,
 		weir_client_close(w, c, true);
 		return WEIR_STEP_WAIT;
 	}
-	stat = weir_refstat_of(&w->counters, c->ref->stat);
+	c->ref_stat = c->ref->stat;
+	stat = weir_refstat_of(&w->counters, c->ref_stat);
 	weir_count(&stat->in_flight, 1);
 	if (c->ref->state != WEIR_REF_OK) {
 		weir_count(&stat->refused, 1);

@@ -31,7 +31,9 @@ static struct mod_iter mods_of(const struct weir_rewrite *rw, uint32_t type)
 {
 	struct mod_iter it = {.plan = rw->plan, .type = type};
 
-	it.lists[0] = rw->rule->filters;
+	if (rw->rule) {
+		it.lists[0] = rw->rule->filters;
+	}
 	if (rw->ref) {
 		it.lists[1] = rw->ref->filters;
 	}

@@ -39,11 +39,11 @@ void weir_out_u64(struct weir_out *o, uint64_t v);
 struct weir_rewrite {
 	const struct weir_plan *plan;
 	const struct weir_frontend *frontend;
-	const struct weir_rule *rule;
-	const struct weir_ref *ref; /* NULL: none yet (redirect) */
-	struct weir_ip peer;        /* the client */
-	bool keeps_upgrade;         /* pass Upgrade on */
-	bool wants_trailers;        /* say so to the backend (TE) */
+	const struct weir_rule *rule; /* of a response NULL: no filters */
+	const struct weir_ref *ref;   /* NULL: none yet (redirect) */
+	struct weir_ip peer;          /* the client */
+	bool keeps_upgrade;           /* pass Upgrade on */
+	bool wants_trailers;          /* say so to the backend (TE) */
 	bool is_reported; /* "K-Proxy-Request: activator": activate.h */
 	bool is_https;    /* what the client speaks */
 };

@@ -34,7 +34,8 @@ int weir_counters_init(struct weir_counters *c, int fd)
 	c->max_rules = s->max_rules;
 	c->max_refs = s->max_refs;
 	c->max_endpoints = s->max_endpoints;
-	need = sizeof(*s) + (size_t)c->max_rules * sizeof(*c->rules) +
+	need = WEIR_PROXY_STATS_SIZE +
+	       (size_t)c->max_rules * sizeof(*c->rules) +
 	       (size_t)c->max_refs * sizeof(*c->refs) +
 	       (size_t)c->max_endpoints * sizeof(*c->endpoints);
 	if (c->size < need) {

@@ -134,12 +134,10 @@ static uint32_t hash_ip(const struct weir_ip *ip)
 uint32_t weir_worker_rule_x(struct weir_worker *w, const struct weir_rule *rule,
 			    const struct weir_ip *client)
 {
-	uint32_t id = rule->stat < w->counters.max_rules ? rule->stat : 0;
-
 	if (rule->flags & WEIR_RULE_AFFINITY) {
 		return weir_mix32(hash_ip(client), (uint32_t)rule->key);
 	}
-	return weir_weyl(w->rule_counters[id]++,
+	return weir_weyl((*weir_worker_rule_counter(w, rule))++,
 			 weir_mix32(w->index + 1, rule->stat));
 }
 

@@ -147,6 +147,12 @@ static inline bool weir_body_is_too_long(const struct weir_worker *w,
 
 /* Position for the next choice of a backendRef of rule; with affinity, the one
  * of client. */
+static inline uint32_t *weir_worker_rule_counter(const struct weir_worker *w,
+						 const struct weir_rule *rule)
+{
+	return &w->rule_counters[rule->stat < w->counters.max_rules ? rule->stat
+								    : 0];
+}
 uint32_t weir_worker_rule_x(struct weir_worker *w, const struct weir_rule *rule,
 			    const struct weir_ip *client);
 /* Which of n >= 1 endpoints of a group (its key) is next; with affinity of the
