@@ -90,6 +90,7 @@ struct weir_kube_feed {
 	/* kube_cni.c */
 	struct weir_watch *cni; /* NULL: the directory is not there */
 	struct weir_timer cni_timer;
+	uint64_t cni_heard; /* hash of what the other agents told */
 
 	/* kube_event.c */
 	uint64_t events_ms; /* the bucket was full then */
@@ -176,6 +177,10 @@ struct weir_str weir_kube_lan_owner(struct weir_kube_feed *feed,
 /* kube_cni.c: addresses of this node's pods ahead of the server. */
 void weir_kube_cni_init(struct weir_kube_feed *feed);
 void weir_kube_cni_fini(struct weir_kube_feed *feed);
+/* Tells the other agents what is known of this node's, and hears what they
+ * tell. */
+void weir_kube_cni_say(struct weir_kube_feed *feed);
+void weir_kube_cni_hear(struct weir_kube_feed *feed);
 void weir_kube_cni_status(const struct weir_kube_feed *feed,
 			  struct weir_buf *b);
 

@@ -91,6 +91,47 @@ static void on_look(struct weir_timer *timer)
 	weir_kube_source_told_ahead(f->source);
 }
 
+void weir_kube_cni_say(struct weir_kube_feed *f)
+{
+	_cleanup_buf_ struct weir_buf text = {0};
+	bool is_news = weir_ahead_say(weir_kube_source_ahead(f->source),
+				      WEIR_LEASE_STARTS_MAX, &text);
+
+	weir_buf_add(&text, "", 1);
+	if (f->members && !text.error) {
+		weir_kube_members_say_starts(f->members, text.p, is_news);
+	}
+}
+
+void weir_kube_cni_hear(struct weir_kube_feed *f)
+{
+	struct weir_ahead *ahead = weir_kube_source_ahead(f->source);
+	const struct weir_kube_member *v;
+	uint64_t hash = 0;
+	size_t n;
+
+	v = weir_kube_members_list(f->members, &n);
+	for (size_t i = 0; v && i < n; i++) {
+		if (v[i].is_live && v[i].starts) {
+			hash = weir_str_hash(v[i].node, hash + 1);
+			hash = weir_str_hash(weir_str_of(v[i].starts), hash);
+		}
+	}
+	if (hash == f->cni_heard) {
+		return;
+	}
+	f->cni_heard = hash;
+	weir_ahead_hear_anew(ahead);
+	for (size_t i = 0; v && i < n; i++) {
+		if (v[i].is_live && v[i].starts &&
+		    weir_ahead_hear(ahead, v[i].node,
+				    weir_str_of(v[i].starts)) < 0) {
+			break; /* the server tells */
+		}
+	}
+	weir_kube_source_told_ahead(f->source);
+}
+
 void weir_kube_cni_init(struct weir_kube_feed *f)
 {
 	f->cni_timer = (struct weir_timer){.fn = on_look, .arg = f};

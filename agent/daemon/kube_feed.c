@@ -24,6 +24,7 @@ static void on_source(void *arg)
 
 	weir_control_changed(f->control);
 	weir_kube_status_changed(f);
+	weir_kube_cni_say(f);
 }
 
 static void on_members(void *arg)
@@ -41,6 +42,7 @@ static void on_members(void *arg)
 		weir_control_again(f->control);
 	}
 	weir_kube_held_read(f);
+	weir_kube_cni_hear(f);
 	weir_kube_lan_changed(f);
 	weir_kube_status_changed(f);
 }

@@ -4,19 +4,31 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "buf.h"
 #include "cleanup.h"
 #include "json_view.h"
 
 struct weir_ahead_pod {
 	struct weir_ahead_pod *next;
-	uint64_t uid; /* hash */
+	uint64_t uid;        /* hash */
+	struct weir_ip said; /* to the others; zero: nothing was */
 	struct weir_buf object;
 };
 
 static uint64_t hash_of(struct weir_str s)
 {
 	return weir_str_hash(s, 0x6e6574);
+}
+
+static struct weir_str uid_of(struct weir_str object)
+{
+	return weir_jview_text(
+		weir_jview_path(object, "metadata", "uid", NULL));
+}
+
+static struct weir_str node_of(struct weir_str object)
+{
+	return weir_jview_text(
+		weir_jview_path(object, "spec", "nodeName", NULL));
 }
 
 /* -------------------------------------------------------------- the files */
@@ -186,7 +198,7 @@ void weir_ahead_drop_all(struct weir_ahead *ahead)
 	ahead->n_nets = 0;
 }
 
-const struct weir_ip *weir_ahead_find(const struct weir_ahead *ahead,
+static const struct weir_ip *find_net(const struct weir_ahead *ahead,
 				      struct weir_str uid)
 {
 	const struct weir_ahead_net *found = NULL;
@@ -202,13 +214,108 @@ const struct weir_ip *weir_ahead_find(const struct weir_ahead *ahead,
 	return found ? &found->ip : NULL;
 }
 
-/* --------------------------------------------------------------- the pods */
-
-static struct weir_str uid_of(struct weir_str object)
+static bool is_here(const struct weir_ahead *ahead, struct weir_str node)
 {
-	return weir_jview_text(
-		weir_jview_path(object, "metadata", "uid", NULL));
+	return ahead->node && weir_str_is(node, ahead->node);
 }
+
+const struct weir_ip *weir_ahead_find(const struct weir_ahead *ahead,
+				      struct weir_str node, struct weir_str uid)
+{
+	uint64_t of_node = hash_of(node);
+	uint64_t of_uid = hash_of(uid);
+
+	if (is_here(ahead, node)) {
+		return find_net(ahead, uid);
+	}
+	for (size_t i = 0; i < ahead->n_others; i++) {
+		const struct weir_ahead_other *o = &ahead->others[i];
+
+		if (o->uid == of_uid && o->node == of_node) {
+			return &o->ip;
+		}
+	}
+	return NULL;
+}
+
+/* --------------------------------------------------------- other agents */
+
+static int grow_others(struct weir_ahead *ahead)
+{
+	size_t cap = ahead->cap_others ? ahead->cap_others * 2 : 32;
+	void *v;
+
+	if (ahead->n_others < ahead->cap_others) {
+		return 0;
+	}
+	if (cap > WEIR_AHEAD_OTHERS_MAX) {
+		return -ENOSPC;
+	}
+	v = reallocarray(ahead->others, cap, sizeof(*ahead->others));
+	if (!v) {
+		return -ENOMEM;
+	}
+	ahead->others = v;
+	ahead->cap_others = cap;
+	return 0;
+}
+
+int weir_ahead_hear(struct weir_ahead *ahead, struct weir_str node,
+		    struct weir_str text)
+{
+	while (text.n) {
+		struct weir_str ip = weir_str_word(&text, ',');
+		struct weir_str uid = weir_str_word(&ip, '=');
+		struct weir_ahead_other other = {.node = hash_of(node),
+						 .uid = hash_of(uid)};
+		int r;
+
+		if (!is_uid(uid) || weir_ip_parse(ip, &other.ip) < 0) {
+			continue;
+		}
+		r = grow_others(ahead);
+		if (r < 0) {
+			return r;
+		}
+		ahead->others[ahead->n_others++] = other;
+	}
+	return 0;
+}
+
+void weir_ahead_hear_anew(struct weir_ahead *ahead)
+{
+	ahead->n_others = 0;
+}
+
+bool weir_ahead_say(struct weir_ahead *ahead, size_t max, struct weir_buf *out)
+{
+	const char *comma = "";
+	bool is_news = false;
+
+	for (struct weir_ahead_pod *pod = ahead->pods; pod; pod = pod->next) {
+		struct weir_str object = weir_buf_str(&pod->object);
+		struct weir_str uid = uid_of(object);
+		const struct weir_ip *ip = is_here(ahead, node_of(object))
+						   ? find_net(ahead, uid)
+						   : NULL;
+		char text[WEIR_ADDR_TEXT_MAX];
+
+		if (!ip) {
+			continue;
+		}
+		if (out->n + uid.n + sizeof(text) + 2 > max) {
+			break;
+		}
+		weir_buf_printf(out, "%s%.*s=%s", comma, WEIR_STR_ARG(uid),
+				weir_ip_format(ip, text));
+		comma = ",";
+		is_news |= !weir_ip_eq(ip, &pod->said);
+		pod->said = *ip;
+	}
+	return is_news;
+}
+
+/* --------------------------------------------------------------- the pods */
 
 static void free_pod(struct weir_ahead *ahead, struct weir_ahead_pod **at)
 {
@@ -230,15 +337,13 @@ static struct weir_ahead_pod **place_of(struct weir_ahead *ahead, uint64_t uid)
 	return at;
 }
 
-static bool is_awaited(const struct weir_ahead *ahead, struct weir_str object)
+static bool is_awaited(struct weir_str object)
 {
 	struct weir_str spec = weir_jview_member(object, "spec");
 	struct weir_str status = weir_jview_member(object, "status");
 	struct weir_str phase = weir_jview_member(status, "phase");
 
-	return ahead->node &&
-	       weir_str_is(weir_jview_text(weir_jview_member(spec, "nodeName")),
-			   ahead->node) &&
+	return node_of(object).n &&
 	       !weir_str_is(weir_jview_member(spec, "hostNetwork"), "true") &&
 	       !weir_jview_member(status, "podIP").n &&
 	       !weir_str_is(phase, "\"Failed\"") &&
@@ -283,7 +388,7 @@ int weir_ahead_note(struct weir_ahead *ahead, struct weir_str object)
 	struct weir_ahead_pod **at = place_of(ahead, uid);
 	struct weir_ahead_pod *pod = *at;
 
-	if (!is_awaited(ahead, object)) {
+	if (!is_awaited(object)) {
 		weir_ahead_forget(ahead, object);
 		return 0;
 	}
@@ -338,4 +443,5 @@ void weir_ahead_fini(struct weir_ahead *ahead)
 {
 	weir_ahead_forget_all(ahead);
 	weir_free_ptr(&ahead->nets);
+	weir_free_ptr(&ahead->others);
 }

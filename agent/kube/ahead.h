@@ -10,15 +10,20 @@
  * is taken down.  So a request that waits for a sleeping revision finds its pod
  * as soon as it listens.
  *
+ * The agents of other nodes may have such a request, too: each says with its
+ * Lease which pods start on its node, and where (lease.h).
+ *
  * Pure: who reads the files is daemon/kube_cni.c.
  */
 #ifndef WEIR_KUBE_AHEAD_H
 #define WEIR_KUBE_AHEAD_H
 
 #include "addr.h"
+#include "buf.h"
 
-#define WEIR_AHEAD_NETS_MAX 4096 /* of one node: its pods, and what is left */
-#define WEIR_AHEAD_PODS_MAX 1024 /* without an address at a time */
+#define WEIR_AHEAD_NETS_MAX 4096   /* of one node: its pods, and what is left */
+#define WEIR_AHEAD_PODS_MAX 1024   /* without an address at a time */
+#define WEIR_AHEAD_OTHERS_MAX 4096 /* told by other agents */
 #define WEIR_AHEAD_UID_MAX 64
 #define WEIR_AHEAD_FILE_MAX ((size_t)256 << 10)
 
@@ -31,11 +36,21 @@ struct weir_ahead_net {
 
 struct weir_ahead_pod;
 
+/* What another agent said. */
+struct weir_ahead_other {
+	uint64_t node; /* hash of its name */
+	uint64_t uid;  /* likewise */
+	struct weir_ip ip;
+};
+
 struct weir_ahead {
-	const char *node; /* pods of others are not noted; not owned */
+	const char *node; /* this one; not owned */
 	struct weir_ahead_net *nets;
 	size_t n_nets;
 	size_t cap_nets;
+	struct weir_ahead_other *others;
+	size_t n_others;
+	size_t cap_others;
 	struct weir_ahead_pod *pods;
 	size_t n_pods;
 };
@@ -52,13 +67,25 @@ int weir_ahead_put(struct weir_ahead *ahead, struct weir_str file,
 		   uint64_t at_ns, struct weir_str text);
 void weir_ahead_drop(struct weir_ahead *ahead, struct weir_str file);
 void weir_ahead_drop_all(struct weir_ahead *ahead);
-/* Of the network made last for this pod, as a sandbox that failed is made
- * anew.  NULL: none is known. */
+/* Of the network made last for this pod on that node, as a sandbox that failed
+ * is made anew; of another node as its agent said.  NULL: none is known. */
 const struct weir_ip *weir_ahead_find(const struct weir_ahead *ahead,
+				      struct weir_str node,
 				      struct weir_str uid);
 
+/* Appends what others may hear: "UID=ADDRESS,..." of the pods that are noted
+ * and start on this node, as many as max bytes hold.  True if there is one
+ * among them that was not before. */
+bool weir_ahead_say(struct weir_ahead *ahead, size_t max, struct weir_buf *out);
+/* What the agent of another node says of its own; what is not understood is
+ * nothing.  0, -ENOSPC, -ENOMEM. */
+int weir_ahead_hear(struct weir_ahead *ahead, struct weir_str node,
+		    struct weir_str text);
+/* What all others said is forgotten. */
+void weir_ahead_hear_anew(struct weir_ahead *ahead);
+
 /* A pod of a revision as the server tells it now: remembered while it is to
- * start on this node and has no address there.  0 or -ENOMEM. */
+ * start on some node and has no address there.  0 or -ENOMEM. */
 int weir_ahead_note(struct weir_ahead *ahead, struct weir_str object);
 void weir_ahead_forget(struct weir_ahead *ahead, struct weir_str object);
 void weir_ahead_forget_all(struct weir_ahead *ahead);

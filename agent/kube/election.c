@@ -124,6 +124,9 @@ int weir_lease_read(struct weir_str json, struct weir_lease *ret_lease)
 	copy_text(weir_jview_path(metadata, "annotations", "weir.dev/addresses",
 				  NULL),
 		  l.ips, sizeof(l.ips));
+	copy_text(weir_jview_path(metadata, "annotations", "weir.dev/starts",
+				  NULL),
+		  l.starts, sizeof(l.starts));
 	announces = weir_jview_text(weir_jview_path(
 		metadata, "annotations", "weir.dev/announces", NULL));
 	l.may_announce = !weir_str_is(announces, "no");
@@ -131,6 +134,7 @@ int weir_lease_read(struct weir_str json, struct weir_lease *ret_lease)
 	l.record = weir_str_hash(weir_str_of(l.held),
 				 l.record + l.may_announce);
 	l.record = weir_str_hash(weir_str_of(l.ips), l.record);
+	l.record = weir_str_hash(weir_str_of(l.starts), l.record);
 	weir_applied_read(applied, l.applied);
 	*ret_lease = l;
 	return 0;
@@ -174,6 +178,10 @@ static void add_metadata(const struct weir_lease_text *t, struct weir_buf *out)
 		if (t->held && *t->held) {
 			weir_buf_addz(out, ",\"weir.dev/held\":");
 			weir_buf_add_json(out, weir_str_of(t->held));
+		}
+		if (t->starts && *t->starts) {
+			weir_buf_addz(out, ",\"weir.dev/starts\":");
+			weir_buf_add_json(out, weir_str_of(t->starts));
 		}
 		weir_buf_addz(out, "}");
 	}

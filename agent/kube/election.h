@@ -25,6 +25,7 @@ struct weir_lease {
 	uint64_t renewed_us; /* by its holder's clock; 0: not said */
 	char held[WEIR_LEASE_HELD_MAX];
 	char ips[WEIR_LEASE_IPS_MAX];
+	char starts[WEIR_LEASE_STARTS_MAX];
 	bool may_announce;
 };
 
@@ -44,6 +45,7 @@ struct weir_lease_text {
 	const uint64_t *applied; /* of all kinds; NULL: not said */
 	const char *held;        /* shorter than WEIR_LEASE_HELD_MAX; NULL */
 	const char *ips;         /* likewise, WEIR_LEASE_IPS_MAX */
+	const char *starts;      /* likewise, WEIR_LEASE_STARTS_MAX */
 	bool is_mute;            /* takes no part in announcing addresses */
 };
 

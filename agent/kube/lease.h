@@ -20,7 +20,8 @@
 #define WEIR_LEASE_DURATION_MS 15000
 #define WEIR_LEASE_HELD_MAX 1024 /* bytes of weir_kube_members_say() */
 #define WEIR_LEASE_IPS_MAX 128
-#define WEIR_LEASE_RENEW_MS 5000 /* a third of it */
+#define WEIR_LEASE_STARTS_MAX 4096 /* some seventy pods */
+#define WEIR_LEASE_RENEW_MS 5000   /* a third of it */
 /* Between two acknowledgements, for each live member: all together write no
  * more than 50 a second. */
 #define WEIR_LEASE_ACK_MS 20
@@ -49,8 +50,9 @@ struct weir_kube_member {
 	bool is_present;   /* is_live, or nobody can know (contact, below) */
 	bool is_confirmed; /* seen to live, not only to have lived */
 	bool may_announce;
-	const char *ips;  /* NULL: none; held, too */
-	const char *held; /* as it said by weir_kube_members_say() */
+	const char *ips;    /* NULL: none; held and starts, too */
+	const char *held;   /* as it said by weir_kube_members_say() */
+	const char *starts; /* likewise, weir_kube_members_say_starts() */
 	uint64_t applied[_WEIR_KIND_MAX];
 };
 
@@ -78,6 +80,11 @@ bool weir_kube_members_are_heard(const struct weir_kube_members *members);
  * Shorter than WEIR_LEASE_HELD_MAX and WEIR_LEASE_IPS_MAX. */
 void weir_kube_members_say(struct weir_kube_members *members, const char *held,
 			   const char *ips);
+/* Likewise of pods that start on this node (ahead.h), shorter than
+ * WEIR_LEASE_STARTS_MAX.  is_news: there is one that was not said before; else
+ * it is said with the next renewal. */
+void weir_kube_members_say_starts(struct weir_kube_members *members,
+				  const char *starts, bool is_news);
 /* True while this agent's own Lease is renewed and the others' are seen: what
  * it knows of them is what they know of it.  *ret_until_ms: of weir_now_ms(),
  * until when its Lease holds for all others. */

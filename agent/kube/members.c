@@ -112,6 +112,7 @@ static void drop_member(struct weir_kube_members *m, size_t at)
 	weir_free_ptr(&m->members[at].node);
 	weir_free_ptr(&m->members[at].held);
 	weir_free_ptr(&m->members[at].ips);
+	weir_free_ptr(&m->members[at].starts);
 	memmove(&m->members[at], &m->members[at + 1],
 		(m->n_members - at - 1) * sizeof(*m->members));
 	m->n_members--;
@@ -151,6 +152,7 @@ static void see_member(struct weir_kube_members *m,
 	    member->public.may_announce != lease->may_announce ||
 	    strcmp(member->held ? member->held : "", lease->held) != 0 ||
 	    strcmp(member->ips ? member->ips : "", lease->ips) != 0 ||
+	    strcmp(member->starts ? member->starts : "", lease->starts) != 0 ||
 	    memcmp(member->public.applied, lease->applied,
 		   sizeof(lease->applied)) != 0) {
 		changed(m);
@@ -161,6 +163,8 @@ static void see_member(struct weir_kube_members *m,
 	member->held = lease->held[0] ? strdup(lease->held) : NULL;
 	weir_free_ptr(&member->ips);
 	member->ips = lease->ips[0] ? strdup(lease->ips) : NULL;
+	weir_free_ptr(&member->starts);
+	member->starts = lease->starts[0] ? strdup(lease->starts) : NULL;
 	member->public.is_live = !is_dead &&
 				 weir_lease_is_live(&member->watch, now);
 	memcpy(member->public.applied, lease->applied, sizeof(lease->applied));
@@ -459,6 +463,7 @@ static void write_own(struct weir_kube_members *m)
 					     .applied = m->applied,
 					     .held = m->held,
 					     .ips = m->ips,
+					     .starts = m->starts,
 					     .is_mute = m->options.is_mute};
 
 	if (m->own || !m->is_member) {
@@ -635,9 +640,11 @@ void weir_kube_members_free(struct weir_kube_members **members)
 		weir_free_ptr(&m->members[i].node);
 		weir_free_ptr(&m->members[i].held);
 		weir_free_ptr(&m->members[i].ips);
+		weir_free_ptr(&m->members[i].starts);
 	}
 	weir_free_ptr(&m->held);
 	weir_free_ptr(&m->ips);
+	weir_free_ptr(&m->starts);
 	weir_free_ptr(&m->members);
 	weir_free_ptr(&m->list);
 	weir_free_ptr(&m->ns);
@@ -688,6 +695,15 @@ void weir_kube_members_say(struct weir_kube_members *members, const char *held,
 
 	is_new |= replace(&members->ips, ips, WEIR_LEASE_IPS_MAX);
 	if (is_new) {
+		own_is_due(members);
+	}
+}
+
+void weir_kube_members_say_starts(struct weir_kube_members *members,
+				  const char *starts, bool is_news)
+{
+	if (replace(&members->starts, starts, WEIR_LEASE_STARTS_MAX) &&
+	    is_news) {
 		own_is_due(members);
 	}
 }

@@ -19,6 +19,7 @@ struct member {
 	bool is_gone; /* lapsed while the server could be reached */
 	char *held;   /* NULL: none */
 	char *ips;
+	char *starts;
 };
 
 struct weir_kube_members {
@@ -58,6 +59,7 @@ struct weir_kube_members {
 	uint64_t contact_since_ms; /* they have succeeded without a gap */
 	char *held;                /* what is said about this node, NULL */
 	char *ips;
+	char *starts;
 	struct weir_timer ack;
 
 	struct weir_election election;

@@ -115,6 +115,7 @@ weir_kube_members_list(struct weir_kube_members *members, size_t *ret_n)
 		members->list[i] = members->members[i].public;
 		members->list[i].held = members->members[i].held;
 		members->list[i].ips = members->members[i].ips;
+		members->list[i].starts = members->members[i].starts;
 		members->list[i].is_present = weir_members_is_present(
 			members, &members->members[i], now);
 	}

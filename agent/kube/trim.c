@@ -162,7 +162,7 @@ static int trim_revision_pod(struct weir_str object,
 	}
 	if (!ip.n && ahead) {
 		early = weir_ahead_find(
-			ahead,
+			ahead, node,
 			weir_jview_text(weir_jview_member(metadata, "uid")));
 	}
 	if (early) {

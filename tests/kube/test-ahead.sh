@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A pod of a revision that starts on this node is known by what the container
-# runtime wrote, before the API server tells its address; on another node only
-# when the server does.
+# runtime wrote, before the API server tells its address; on another node by what
+# the agent there says with its Lease.
 # timeout: 120
 
 set -u
@@ -15,9 +15,10 @@ cd "$(dirname "$0")/../.." || exit 1
 
 cluster_begin kube-ahead -light
 kube_begin
-tap_plan 12
+tap_plan 15
 build=$(realpath "${WEIR_BUILD:-build}")
 results=$work/cni/results
+leases=default
 
 pod() { # NAME NODE: as the scheduler leaves it
 	kubectl apply -f - >/dev/null <<-END
@@ -33,11 +34,29 @@ pod() { # NAME NODE: as the scheduler leaves it
 status() { # NAME STATUS
 	kubectl patch pod "$1" --subresource=status --type=merge -p "{\"status\": $2}" >/dev/null
 }
+uid() { # POD
+	kubectl get pod "$1" -o 'jsonpath={.metadata.uid}'
+}
 network() { # FILE POD IP: as libcni 1.3 writes it
-	local uid
-	uid=$(kubectl get pod "$2" -o 'jsonpath={.metadata.uid}')
 	printf '{"kind":"cniCacheV1","containerId":"c","config":"e30=","ifName":"eth0","networkName":"n","cniArgs":[["IgnoreUnknown","1"],["K8S_POD_NAME","%s"],["K8S_POD_UID","%s"]],"result":{"cniVersion":"1.0.0","ips":[{"address":"%s/24","interface":1}]}}' \
-		"$2" "$uid" "$3" >"$results/$1"
+		"$2" "$(uid "$2")" "$3" >"$results/$1"
+}
+another_agent() { # NODE STARTS
+	local now
+	now=$(date -u +%FT%T.%6NZ)
+	kubectl apply -f - >/dev/null <<-END
+		apiVersion: coordination.k8s.io/v1
+		kind: Lease
+		metadata:
+		  name: weir-agent-$1
+		  namespace: $leases
+		  labels: {weir.dev/lease: agent}
+		  annotations: {weir.dev/applied: "Service=1", weir.dev/starts: "$2"}
+		spec: {holderIdentity: $1, leaseDurationSeconds: 15, leaseTransitions: 0, renewTime: "$now"}
+	END
+}
+says() { # STARTS
+	[[ $(kubectl -n $leases get lease weir-agent-node-1 -o 'jsonpath={.metadata.annotations.weir\.dev/starts}') == "$1" ]]
 }
 pods() { # of the revision, as the plan has them
 	# shellcheck disable=SC2016 # expanded there
@@ -57,7 +76,7 @@ become() { # TEXT PODS
 is_ready() {
 	[[ $(on 1 curl -s http://127.0.0.1:9707/metrics | awk '$1 == "weir_ready" {print $2}') == 1 ]]
 }
-waiting() { # N: pods of this node have no address yet
+waiting() { # N: pods have no address yet
 	# shellcheck disable=SC2016 # expanded there
 	[[ $(on 1 bash -c 'echo status | socat -t5 - "UNIX-CONNECT:$NODE_DIR/admin.sock"' |
 		jq .kubernetes.cniResults.starting) == "$1" ]]
@@ -118,21 +137,28 @@ tap_ok $? 'an agent, before its node has had a pod'
 
 pod here node-1
 pod there node-2
-wait_until 10 waiting 1
+wait_until 10 waiting 2
 tap_ok $? 'two pods are to start, one of them here'
 mkdir "$results"
 network n-1-eth0 here 10.9.0.5
 network n-2-eth0 there 10.9.0.6
 wait_until 15 are '10.9.0.5:8012/starts '
 tap_ok $? 'the one here has an address, as the runtime wrote'
+wait_until 10 says "$(uid here)=10.9.0.5"
+tap_ok $? 'which others hear with its Lease'
 network n-3-eth0 here 10.9.0.7
 become 'and another one when its sandbox is made anew' '10.9.0.7:8012/starts '
 echo '{"kind":"cniCacheV1","ifName":"eth0","cniArgs":[[' >"$results/n-4-eth0"
 network n-5-eth0 nobody 10.9.0.8
 rm "$results/n-3-eth0"
 become 'of networks that are gone, and of rubbish, nothing is known' '10.9.0.5:8012/starts '
+another_agent node-3 "$(uid there)=10.9.0.11"
+another_agent node-2 "rubbish,$(uid there)=10.9.0.12,$(uid here)=10.9.0.13"
+become 'the other one has an address when the agent there says so' '10.9.0.12:8012/starts 10.9.0.5:8012/starts '
+another_agent node-2 ''
+become 'until it does no more' '10.9.0.5:8012/starts '
 status there '{"podIP": "10.9.0.6", "podIPs": [{"ip": "10.9.0.6"}]}'
-become 'the other one has an address when the server says so' '10.9.0.5:8012/starts 10.9.0.6:8012/starts '
+become 'or when the server says so' '10.9.0.5:8012/starts 10.9.0.6:8012/starts '
 status here '{"podIP": "10.9.0.9", "podIPs": [{"ip": "10.9.0.9"}]}'
 become "the server's word is the last" '10.9.0.6:8012/starts 10.9.0.9:8012/starts '
 waiting 0

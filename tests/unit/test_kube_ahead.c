@@ -23,6 +23,8 @@
 #define IP6(a) "{\"address\":\"" a "/64\",\"interface\":1}"
 #define OF(uid, ip) NET("cniCacheV1", "eth0", uid, IP4(ip))
 
+#define HERE WEIR_STR("n1")
+
 static const char *text_of(const struct weir_ip *ip)
 {
 	static char text[WEIR_ADDR_TEXT_MAX];
@@ -111,27 +113,31 @@ static int put(struct weir_ahead *a, const char *file, uint64_t at_ns,
 
 static void a_pod_has_the_address_of_its_last_network(void)
 {
-	_cleanup_(weir_ahead_fini) struct weir_ahead a = {0};
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {.node = "n1"};
 	struct weir_str uid = WEIR_STR("u-1");
 
-	same(text_of(weir_ahead_find(&a, uid)), "none", "nothing is known");
+	same(text_of(weir_ahead_find(&a, HERE, uid)), "none",
+	     "nothing is known");
 	must(put(&a, "cbr0-c2-eth0", 20, OF("u-1", "10.0.0.6")) == 0, "put");
 	must(put(&a, "cbr0-c1-eth0", 10, OF("u-1", "10.0.0.5")) == 0, "put");
 	must(put(&a, "cbr0-c3-eth0", 30, OF("u-2", "10.0.0.7")) == 0, "put");
-	same(text_of(weir_ahead_find(&a, uid)), "10.0.0.6", "the newest");
+	same(text_of(weir_ahead_find(&a, HERE, uid)), "10.0.0.6", "the newest");
 	must(put(&a, "cbr0-c2-eth0", 21, OF("u-1", "10.0.0.8")) == 0, "put");
-	same(text_of(weir_ahead_find(&a, uid)), "10.0.0.8", "written again");
+	same(text_of(weir_ahead_find(&a, HERE, uid)), "10.0.0.8",
+	     "written again");
 	weir_ahead_drop(&a, WEIR_STR("cbr0-c2-eth0"));
-	same(text_of(weir_ahead_find(&a, uid)), "10.0.0.5", "what is left");
+	same(text_of(weir_ahead_find(&a, HERE, uid)), "10.0.0.5",
+	     "what is left");
 	ok(put(&a, "cbr0-c1-eth0", 11, "{\"kind\":\"cniC") == -EBADMSG,
 	   "half of a file");
-	same(text_of(weir_ahead_find(&a, uid)), "none",
+	same(text_of(weir_ahead_find(&a, HERE, uid)), "none",
 	     "what it said before is not so any more");
 	weir_ahead_drop(&a, WEIR_STR("cbr0-c1-eth0"));
-	same(text_of(weir_ahead_find(&a, WEIR_STR("u-2"))), "10.0.0.7",
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-2"))), "10.0.0.7",
 	     "others are as they were");
 	weir_ahead_drop_all(&a);
-	same(text_of(weir_ahead_find(&a, WEIR_STR("u-2"))), "none", "all gone");
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-2"))), "none",
+	     "all gone");
 }
 
 static void networks_are_bounded(void)
@@ -174,7 +180,7 @@ static unsigned count(const struct weir_ahead *a)
 static void pods_wait_while_they_have_no_address(void)
 {
 	static const char *const others[] = {
-		POD("u", "n2", "", "", ""),
+		POD("u", "", "", "", ""),
 		POD("u", "n1", "", ",\"hostNetwork\":true", ""),
 		POD("u", "n1", ",\"deletionTimestamp\":\"x\"", "", ""),
 		POD("u", "n1", "", "", "\"phase\":\"Failed\""),
@@ -215,6 +221,69 @@ static void pods_wait_while_they_have_no_address(void)
 	ok(count(&a) == 0, "deleted");
 }
 
+static bool says(struct weir_ahead *a, size_t max, const char *want)
+{
+	_cleanup_buf_ struct weir_buf out = {0};
+	bool is_news = weir_ahead_say(a, max, &out);
+
+	ok(weir_str_is(weir_buf_str(&out), want), "says %.*s, wanted %s",
+	   WEIR_STR_ARG(weir_buf_str(&out)), want);
+	return is_news;
+}
+
+static void agents_tell_each_other(void)
+{
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {.node = "n1"};
+	struct weir_str there = WEIR_STR("n2");
+	char text[64 * 20];
+	size_t n = 0;
+	int r = 0;
+
+	must(put(&a, "1", 1, OF("u-1", "10.0.0.5")) == 0, "put");
+	must(put(&a, "2", 1, OF("u-2", "10.0.0.6")) == 0, "put");
+	must(put(&a, "3", 1, OF("u-3", "10.0.0.7")) == 0, "put");
+	ok(!says(&a, 4096, ""), "of pods that nobody waits for, nothing");
+	weir_ahead_note(&a, WEIR_STR(POD("u-1", "n1", "", "", "")));
+	weir_ahead_note(&a, WEIR_STR(POD("u-4", "n1", "", "", "")));
+	weir_ahead_note(&a, WEIR_STR(POD("u-2", "n2", "", "", "")));
+	weir_ahead_note(&a, WEIR_STR(POD("u-3", "n1", "", "", "")));
+	ok(says(&a, 4096, "u-1=10.0.0.5,u-3=10.0.0.7"),
+	   "of those that start here and have an address");
+	ok(!says(&a, 4096, "u-1=10.0.0.5,u-3=10.0.0.7"), "once");
+	ok(!says(&a, 80, "u-1=10.0.0.5"), "as many as there is room for");
+	must(put(&a, "4", 2, OF("u-1", "10.0.0.8")) == 0, "put");
+	ok(says(&a, 4096, "u-1=10.0.0.8,u-3=10.0.0.7"), "it is another now");
+
+	ok(weir_ahead_hear(&a, there,
+			   WEIR_STR("u-2=10.1.0.5,x,=1.2.3.4,u 9="
+				    "10.1.0.9,u-9=fd00::9,u-8=")) == 0,
+	   "heard");
+	same(text_of(weir_ahead_find(&a, there, WEIR_STR("u-2"))), "10.1.0.5",
+	     "there");
+	same(text_of(weir_ahead_find(&a, there, WEIR_STR("u-9"))), "fd00::9",
+	     "behind what is not understood");
+	same(text_of(weir_ahead_find(&a, there, WEIR_STR("u-8"))), "none",
+	     "no address");
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-9"))), "none",
+	     "of its own node each knows better");
+	same(text_of(weir_ahead_find(&a, WEIR_STR("n3"), WEIR_STR("u-2"))),
+	     "none", "a node speaks for itself");
+	weir_ahead_hear_anew(&a);
+	same(text_of(weir_ahead_find(&a, there, WEIR_STR("u-2"))), "none",
+	     "it says so no more");
+	for (unsigned i = 0; i < 64; i++) {
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+				      "u-%u=10.0.0.1,", i);
+	}
+	for (unsigned i = 0; i < WEIR_AHEAD_OTHERS_MAX / 64; i++) {
+		must(weir_ahead_hear(&a, there, (struct weir_str){text, n}) ==
+			     0,
+		     "so many");
+	}
+	r = weir_ahead_hear(&a, there, WEIR_STR("v=10.0.0.2"));
+	ok(r == -ENOSPC && a.n_others == WEIR_AHEAD_OTHERS_MAX, "no more");
+}
+
 static void pods_are_bounded(void)
 {
 	_cleanup_(weir_ahead_fini) struct weir_ahead a = {.node = "n1"};
@@ -235,4 +304,4 @@ static void pods_are_bounded(void)
 TAP_MAIN(TEST(files_of_libcni_are_read), TEST(any_beginning_of_a_file_is_safe),
 	 TEST(a_pod_has_the_address_of_its_last_network),
 	 TEST(networks_are_bounded), TEST(pods_wait_while_they_have_no_address),
-	 TEST(pods_are_bounded))
+	 TEST(pods_are_bounded), TEST(agents_tell_each_other))

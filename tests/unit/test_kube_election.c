@@ -42,7 +42,9 @@ static void leases_are_read_as_they_are_written(void)
 					     .transitions = 3,
 					     .now_us = 1700000000000007,
 					     .applied = applied};
+	struct weir_lease_text more = text;
 	struct weir_lease l;
+	struct weir_lease m;
 
 	weir_lease_write(&text, &out);
 	ok(weir_str_is(
@@ -66,6 +68,16 @@ static void leases_are_read_as_they_are_written(void)
 	ok(memcmp(l.applied, applied, sizeof(applied)) == 0, "applied");
 	ok(l.renewed_us == 1700000000000000, "renewed %llu",
 	   (unsigned long long)l.renewed_us);
+	more.held = "192.0.2.1:80/tcp";
+	more.ips = "10.0.0.1,fd00::1";
+	more.starts = "u-1=10.0.0.5";
+	out.n = 0;
+	weir_lease_write(&more, &out);
+	must(weir_lease_read(weir_buf_str(&out), &m) == 0, "read");
+	ok(strcmp(m.held, more.held) == 0 && strcmp(m.ips, more.ips) == 0 &&
+		   strcmp(m.starts, more.starts) == 0,
+	   "what is said of the node");
+	ok(m.record != l.record, "is news");
 	ok(weir_lease_read(WEIR_STR("{\"metadata\":{\"name\":\"a\"}}"), &l) ==
 		   -EBADMSG,
 	   "without a version");
