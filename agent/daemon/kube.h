@@ -90,6 +90,7 @@ struct weir_kube_feed {
 	/* kube_cni.c */
 	struct weir_watch *cni; /* NULL: the directory is not there */
 	struct weir_timer cni_timer;
+	bool cni_is_refused;
 	uint64_t cni_heard; /* hash of what the other agents told */
 
 	/* kube_event.c */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -14,6 +15,7 @@
 #include "log.h"
 
 #define LOOK_MS 10000u
+#define NS 1000000000u
 
 static void close_dir(DIR **dir)
 {
@@ -22,24 +24,40 @@ static void close_dir(DIR **dir)
 	}
 }
 
+/* When the node began to run; what is older is of sandboxes that are gone. */
+static uint64_t boot_ns(void)
+{
+	struct timespec now;
+	struct timespec since;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &since);
+	return (uint64_t)(now.tv_sec - since.tv_sec) * NS +
+	       (uint64_t)now.tv_nsec - (uint64_t)since.tv_nsec;
+}
+
 /* Files of loopback and of other networks, and what is being written, say
  * nothing; that is no fault. */
 static void read_one(struct weir_ahead *ahead, int dir_fd, const char *name)
 {
 	_cleanup_buf_ struct weir_buf b = {0};
+	_cleanup_close_ int fd = openat(
+		dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct weir_str file = weir_str_of(name);
 	struct stat st;
+	uint64_t at_ns;
 
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    !S_ISREG(st.st_mode) ||
-	    weir_read_file_at(dir_fd, name, WEIR_AHEAD_FILE_MAX, &b) < 0) {
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    weir_read_fd(fd, WEIR_AHEAD_FILE_MAX, &b) < 0) {
 		weir_ahead_drop(ahead, file);
 		return;
 	}
-	(void)weir_ahead_put(ahead, file,
-			     (uint64_t)st.st_mtim.tv_sec * 1000000000u +
-				     (uint64_t)st.st_mtim.tv_nsec,
-			     weir_buf_str(&b));
+	at_ns = (uint64_t)st.st_mtim.tv_sec * NS + (uint64_t)st.st_mtim.tv_nsec;
+	if (at_ns < boot_ns()) {
+		weir_ahead_drop(ahead, file);
+		return;
+	}
+	(void)weir_ahead_put(ahead, file, at_ns, weir_buf_str(&b));
 }
 
 static void read_all(struct weir_kube_feed *f)
@@ -82,10 +100,13 @@ static void on_look(struct weir_timer *timer)
 	/* Watch first: what comes while all is read is told afterwards. */
 	r = weir_watch_new(f->loop, dir, on_files, f, &f->cni);
 	if (r < 0) {
-		weir_warn("--cni-results %s: %s; addresses of pods are known "
-			  "when the API server tells them",
-			  dir, strerror(-r));
-		return;
+		if (!f->cni_is_refused) {
+			weir_warn("--cni-results %s: %s; addresses of pods are "
+				  "known when the API server tells them",
+				  dir, strerror(-r));
+		}
+		f->cni_is_refused = true; /* said once */
+		weir_loop_arm(f->loop, timer, LOOK_MS);
 	}
 	read_all(f);
 	weir_kube_source_told_ahead(f->source);
@@ -93,14 +114,25 @@ static void on_look(struct weir_timer *timer)
 
 void weir_kube_cni_say(struct weir_kube_feed *f)
 {
+	struct weir_ahead *ahead = weir_kube_source_ahead(f->source);
 	_cleanup_buf_ struct weir_buf text = {0};
-	bool is_news = weir_ahead_say(weir_kube_source_ahead(f->source),
-				      WEIR_LEASE_STARTS_MAX, &text);
+	bool is_news;
 
+	if (ahead->is_in_list) {
+		return; /* its end is news */
+	}
+	is_news = weir_ahead_say(ahead, WEIR_LEASE_STARTS_MAX, &text);
 	weir_buf_add(&text, "", 1);
 	if (f->members && !text.error) {
 		weir_kube_members_say_starts(f->members, text.p, is_news);
 	}
+}
+
+static bool tells(const struct weir_kube_feed *f,
+		  const struct weir_kube_member *m)
+{
+	return m->is_live && m->starts &&
+	       !weir_str_is(m->node, f->options->node_name);
 }
 
 void weir_kube_cni_hear(struct weir_kube_feed *f)
@@ -112,7 +144,7 @@ void weir_kube_cni_hear(struct weir_kube_feed *f)
 
 	v = weir_kube_members_list(f->members, &n);
 	for (size_t i = 0; v && i < n; i++) {
-		if (v[i].is_live && v[i].starts) {
+		if (tells(f, &v[i])) {
 			hash = weir_str_hash(v[i].node, hash + 1);
 			hash = weir_str_hash(weir_str_of(v[i].starts), hash);
 		}
@@ -123,7 +155,7 @@ void weir_kube_cni_hear(struct weir_kube_feed *f)
 	f->cni_heard = hash;
 	weir_ahead_hear_anew(ahead);
 	for (size_t i = 0; v && i < n; i++) {
-		if (v[i].is_live && v[i].starts &&
+		if (tells(f, &v[i]) &&
 		    weir_ahead_hear(ahead, v[i].node,
 				    weir_str_of(v[i].starts)) < 0) {
 			break; /* the server tells */

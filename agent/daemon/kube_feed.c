@@ -22,9 +22,9 @@ static void on_source(void *arg)
 {
 	struct weir_kube_feed *f = arg;
 
+	weir_kube_cni_say(f); /* elsewhere a request may wait for it */
 	weir_control_changed(f->control);
 	weir_kube_status_changed(f);
-	weir_kube_cni_say(f);
 }
 
 static void on_members(void *arg)

@@ -11,8 +11,12 @@ struct weir_ahead_pod {
 	struct weir_ahead_pod *next;
 	uint64_t uid;        /* hash */
 	struct weir_ip said; /* to the others; zero: nothing was */
+	struct weir_ip told; /* by weir_ahead_changed(); likewise */
 	struct weir_buf object;
 };
+
+static const struct weir_ip nowhere;
+static const struct weir_ip unknown = {.a = {0xFFFFFFFF}};
 
 static uint64_t hash_of(struct weir_str s)
 {
@@ -124,7 +128,7 @@ int weir_ahead_read(struct weir_str text, struct weir_ahead_net *ret_net)
 	if (r < 0) {
 		return r;
 	}
-	memcpy(net.uid, uid.p, uid.n);
+	net.pod = hash_of(uid);
 	*ret_net = net;
 	return 0;
 }
@@ -149,6 +153,18 @@ static void drop(struct weir_ahead *ahead, uint64_t file)
 	}
 }
 
+static const struct weir_ahead_net *oldest_of(const struct weir_ahead *ahead)
+{
+	const struct weir_ahead_net *oldest = &ahead->nets[0];
+
+	for (size_t i = 1; i < ahead->n_nets; i++) {
+		if (ahead->nets[i].at_ns < oldest->at_ns) {
+			oldest = &ahead->nets[i];
+		}
+	}
+	return oldest;
+}
+
 static int grow(struct weir_ahead *ahead)
 {
 	size_t cap = ahead->cap_nets ? ahead->cap_nets * 2 : 32;
@@ -158,7 +174,8 @@ static int grow(struct weir_ahead *ahead)
 		return 0;
 	}
 	if (cap > WEIR_AHEAD_NETS_MAX) {
-		return -ENOSPC;
+		drop(ahead, oldest_of(ahead)->file);
+		return 0;
 	}
 	v = reallocarray(ahead->nets, cap, sizeof(*ahead->nets));
 	if (!v) {
@@ -198,20 +215,35 @@ void weir_ahead_drop_all(struct weir_ahead *ahead)
 	ahead->n_nets = 0;
 }
 
+/* Files of sandboxes that went without a word may be there still (a node that
+ * lost power): the address may be another's by now. */
+static bool is_given_away(const struct weir_ahead *ahead,
+			  const struct weir_ahead_net *net)
+{
+	for (size_t i = 0; i < ahead->n_nets; i++) {
+		const struct weir_ahead_net *other = &ahead->nets[i];
+
+		if (other->pod != net->pod && other->at_ns >= net->at_ns &&
+		    weir_ip_eq(&other->ip, &net->ip)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static const struct weir_ip *find_net(const struct weir_ahead *ahead,
-				      struct weir_str uid)
+				      uint64_t pod)
 {
 	const struct weir_ahead_net *found = NULL;
 
 	for (size_t i = 0; i < ahead->n_nets; i++) {
 		const struct weir_ahead_net *net = &ahead->nets[i];
 
-		if (weir_str_is(uid, net->uid) &&
-		    (!found || net->at_ns > found->at_ns)) {
+		if (net->pod == pod && (!found || net->at_ns > found->at_ns)) {
 			found = net;
 		}
 	}
-	return found ? &found->ip : NULL;
+	return found && !is_given_away(ahead, found) ? &found->ip : NULL;
 }
 
 static bool is_here(const struct weir_ahead *ahead, struct weir_str node)
@@ -219,23 +251,28 @@ static bool is_here(const struct weir_ahead *ahead, struct weir_str node)
 	return ahead->node && weir_str_is(node, ahead->node);
 }
 
-const struct weir_ip *weir_ahead_find(const struct weir_ahead *ahead,
-				      struct weir_str node, struct weir_str uid)
+static const struct weir_ip *find(const struct weir_ahead *ahead,
+				  struct weir_str node, uint64_t pod)
 {
 	uint64_t of_node = hash_of(node);
-	uint64_t of_uid = hash_of(uid);
 
 	if (is_here(ahead, node)) {
-		return find_net(ahead, uid);
+		return find_net(ahead, pod);
 	}
 	for (size_t i = 0; i < ahead->n_others; i++) {
 		const struct weir_ahead_other *o = &ahead->others[i];
 
-		if (o->uid == of_uid && o->node == of_node) {
+		if (o->pod == pod && o->node == of_node) {
 			return &o->ip;
 		}
 	}
 	return NULL;
+}
+
+const struct weir_ip *weir_ahead_find(const struct weir_ahead *ahead,
+				      struct weir_str node, struct weir_str uid)
+{
+	return find(ahead, node, hash_of(uid));
 }
 
 /* --------------------------------------------------------- other agents */
@@ -267,7 +304,7 @@ int weir_ahead_hear(struct weir_ahead *ahead, struct weir_str node,
 		struct weir_str ip = weir_str_word(&text, ',');
 		struct weir_str uid = weir_str_word(&ip, '=');
 		struct weir_ahead_other other = {.node = hash_of(node),
-						 .uid = hash_of(uid)};
+						 .pod = hash_of(uid)};
 		int r;
 
 		if (!is_uid(uid) || weir_ip_parse(ip, &other.ip) < 0) {
@@ -296,11 +333,13 @@ bool weir_ahead_say(struct weir_ahead *ahead, size_t max, struct weir_buf *out)
 		struct weir_str object = weir_buf_str(&pod->object);
 		struct weir_str uid = uid_of(object);
 		const struct weir_ip *ip = is_here(ahead, node_of(object))
-						   ? find_net(ahead, uid)
+						   ? find_net(ahead, pod->uid)
 						   : NULL;
 		char text[WEIR_ADDR_TEXT_MAX];
 
 		if (!ip) {
+			is_news |= !weir_ip_eq(&pod->said, &nowhere);
+			pod->said = nowhere;
 			continue;
 		}
 		if (out->n + uid.n + sizeof(text) + 2 > max) {
@@ -401,6 +440,7 @@ int weir_ahead_note(struct weir_ahead *ahead, struct weir_str object)
 		return -ENOMEM;
 	}
 	pod->uid = uid;
+	pod->told = unknown; /* what the server's word made of it */
 	write_object(&pod->object, object);
 	*at = pod;
 	ahead->n_pods++;
@@ -427,16 +467,19 @@ void weir_ahead_forget_all(struct weir_ahead *ahead)
 	}
 }
 
-const struct weir_ahead_pod *weir_ahead_next(const struct weir_ahead *ahead,
-					     const struct weir_ahead_pod *pod,
-					     struct weir_str *ret_object)
+struct weir_str weir_ahead_changed(struct weir_ahead *ahead)
 {
-	const struct weir_ahead_pod *next = pod ? pod->next : ahead->pods;
+	for (struct weir_ahead_pod *pod = ahead->pods; pod; pod = pod->next) {
+		struct weir_str object = weir_buf_str(&pod->object);
+		const struct weir_ip *ip = find(ahead, node_of(object),
+						pod->uid);
 
-	if (next) {
-		*ret_object = weir_buf_str(&next->object);
+		if (!weir_ip_eq(ip ? ip : &nowhere, &pod->told)) {
+			pod->told = ip ? *ip : nowhere;
+			return object;
+		}
 	}
-	return next;
+	return WEIR_STR_NULL;
 }
 
 void weir_ahead_fini(struct weir_ahead *ahead)

@@ -29,8 +29,8 @@
 
 struct weir_ahead_net {
 	uint64_t file;  /* hash of its name */
-	uint64_t at_ns; /* written, by the clock of its file system */
-	char uid[WEIR_AHEAD_UID_MAX];
+	uint64_t at_ns; /* written, by the wall clock */
+	uint64_t pod;   /* hash of its UID */
 	struct weir_ip ip;
 };
 
@@ -39,7 +39,7 @@ struct weir_ahead_pod;
 /* What another agent said. */
 struct weir_ahead_other {
 	uint64_t node; /* hash of its name */
-	uint64_t uid;  /* likewise */
+	uint64_t pod;  /* of its UID */
 	struct weir_ip ip;
 };
 
@@ -53,29 +53,32 @@ struct weir_ahead {
 	size_t cap_others;
 	struct weir_ahead_pod *pods;
 	size_t n_pods;
+	bool is_in_list; /* pods that wait may not be noted yet */
 };
 
 void weir_ahead_fini(struct weir_ahead *ahead);
 
 /* What a file says: of the pod of which UID, and its address (IPv4 if it has
- * both, as containerd chooses).  Only .uid and .ip are set.  -EBADMSG: it is
+ * both, as containerd chooses).  Only .pod and .ip are set.  -EBADMSG: it is
  * none of a pod's first interface. */
 int weir_ahead_read(struct weir_str text, struct weir_ahead_net *ret_net);
-/* A file with this name is there, or is another now.  0; -EBADMSG, -ENOSPC,
- * -ENOMEM: and what it said before is forgotten. */
+/* A file with this name is there, or is another now; where there are too many
+ * it is in place of the oldest.  0; -EBADMSG, -ENOMEM: and what it said before
+ * is forgotten. */
 int weir_ahead_put(struct weir_ahead *ahead, struct weir_str file,
 		   uint64_t at_ns, struct weir_str text);
 void weir_ahead_drop(struct weir_ahead *ahead, struct weir_str file);
 void weir_ahead_drop_all(struct weir_ahead *ahead);
 /* Of the network made last for this pod on that node, as a sandbox that failed
- * is made anew; of another node as its agent said.  NULL: none is known. */
+ * is made anew; of another node as its agent said.  An address that was given
+ * to another pod later is not its any more.  NULL: none is known. */
 const struct weir_ip *weir_ahead_find(const struct weir_ahead *ahead,
 				      struct weir_str node,
 				      struct weir_str uid);
 
 /* Appends what others may hear: "UID=ADDRESS,..." of the pods that are noted
- * and start on this node, as many as max bytes hold.  True if there is one
- * among them that was not before. */
+ * and start on this node, as many as max bytes hold.  True if one of them is
+ * news, or is not where it was said to be. */
 bool weir_ahead_say(struct weir_ahead *ahead, size_t max, struct weir_buf *out);
 /* What the agent of another node says of its own; what is not understood is
  * nothing.  0, -ENOSPC, -ENOMEM. */
@@ -89,10 +92,9 @@ void weir_ahead_hear_anew(struct weir_ahead *ahead);
 int weir_ahead_note(struct weir_ahead *ahead, struct weir_str object);
 void weir_ahead_forget(struct weir_ahead *ahead, struct weir_str object);
 void weir_ahead_forget_all(struct weir_ahead *ahead);
-/* What is remembered of it: an object with as much of it as kube/trim.c needs.
- * The next one after pod, the first one after NULL; NULL: no more. */
-const struct weir_ahead_pod *weir_ahead_next(const struct weir_ahead *ahead,
-					     const struct weir_ahead_pod *pod,
-					     struct weir_str *ret_object);
+/* An object with as much of a pod as kube/trim.c needs, of one whose address is
+ * another than when it was last told so; null: there is none (any more).  Valid
+ * until the pod is forgotten. */
+struct weir_str weir_ahead_changed(struct weir_ahead *ahead);
 
 #endif

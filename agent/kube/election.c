@@ -70,8 +70,9 @@ static void copy_text(struct weir_str json, char *out, size_t size)
 {
 	struct weir_str s = weir_jview_text(json);
 
-	/* Identities are names: whatever is longer is nobody's. */
-	snprintf(out, size, "%.*s", WEIR_STR_ARG(s));
+	/* Whatever is longer is nobody's, and no part of it is anything. */
+	snprintf(out, size, "%.*s",
+		 WEIR_STR_ARG(s.n < size ? s : WEIR_STR("")));
 }
 
 /* metav1.MicroTime, which the API server writes in UTC: to the second, 0 if it

@@ -428,6 +428,9 @@ int weir_held_apply(struct weir_held *held, enum weir_kind kind,
 	    (!held->does_keep || !held->does_keep(held->arg, kind, object))) {
 		held->counts[kind].skipped++;
 		remove_object(held, kind, head.ns, head.name);
+		if (kind == WEIR_KIND_REVISION_POD) {
+			weir_ahead_forget(&held->ahead, object);
+		}
 		return 0;
 	}
 	if (is_looked_up &&
@@ -459,17 +462,38 @@ int weir_held_apply_ahead(struct weir_held *held)
 {
 	struct weir_held_count *count = &held->counts[WEIR_KIND_REVISION_POD];
 	uint64_t newest = count->version;
-	const struct weir_ahead_pod *pod = NULL;
 	struct weir_str object;
 	int r = 0;
 
-	while (r == 0 && (pod = weir_ahead_next(&held->ahead, pod, &object))) {
+	while (r == 0 && (object = weir_ahead_changed(&held->ahead)).p) {
 		r = weir_held_apply(held, WEIR_KIND_REVISION_POD,
 				    WEIR_STR("v1"), object, false);
 	}
 	/* The server has said nothing new. */
 	count->version = newest;
 	return r;
+}
+
+/* No status waits to hear which endpoints the agents have.  They change all the
+ * time, and each acknowledgement is a write of each agent. */
+static bool is_significant(enum weir_kind kind)
+{
+	return kind != WEIR_KIND_ENDPOINT_SLICE && kind != WEIR_KIND_POD &&
+	       kind != WEIR_KIND_REVISION_POD;
+}
+
+uint64_t weir_held_significant(const struct weir_held *held)
+{
+	uint64_t hash = 0;
+
+	for (size_t k = 0; k < _WEIR_KIND_MAX; k++) {
+		if (is_significant((enum weir_kind)k)) {
+			hash = weir_hash64(&held->counts[k].version,
+					   sizeof(held->counts[k].version),
+					   hash);
+		}
+	}
+	return hash;
 }
 
 void weir_held_delete(struct weir_held *held, enum weir_kind kind,
@@ -488,8 +512,10 @@ void weir_held_delete(struct weir_held *held, enum weir_kind kind,
 	if (kind == WEIR_KIND_REVISION_POD) {
 		weir_ahead_forget(&held->ahead, object);
 	}
+	if (weir_held_find(held, kind, head.ns, head.name)) {
+		held->counts[kind].version = head.version;
+	}
 	remove_object(held, kind, head.ns, head.name);
-	held->counts[kind].version = head.version;
 }
 
 void weir_held_too_large(struct weir_held *held, enum weir_kind kind,
@@ -528,6 +554,7 @@ void weir_held_list_begin(struct weir_held *held, enum weir_kind kind)
 	held->marks[kind]++;
 	if (kind == WEIR_KIND_REVISION_POD) {
 		weir_ahead_forget_all(&held->ahead); /* they come again */
+		held->ahead.is_in_list = true;
 	}
 }
 
@@ -623,6 +650,9 @@ int weir_held_list_end(struct weir_held *held, enum weir_kind kind)
 
 	if (r == 0) {
 		drop_unmarked_entries(held, kind);
+	}
+	if (kind == WEIR_KIND_REVISION_POD) {
+		held->ahead.is_in_list = false;
 	}
 	return r;
 }

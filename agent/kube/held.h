@@ -76,7 +76,7 @@ struct weir_held {
 	bool keeps_graves;      /* while something is looked up */
 	struct weir_held_faulty *faulty;
 	size_t n_faulty;
-	struct weir_ahead ahead; /* pods of revisions that start here */
+	struct weir_ahead ahead; /* pods of revisions that start */
 	struct weir_buf scratch;
 	uint32_t marks[_WEIR_KIND_MAX];
 	struct weir_held_count counts[_WEIR_KIND_MAX];
@@ -97,6 +97,8 @@ int weir_held_apply(struct weir_held *held, enum weir_kind kind,
 		    bool is_looked_up);
 /* held->ahead knows other networks of pods than before.  0 or -ENOMEM. */
 int weir_held_apply_ahead(struct weir_held *held);
+/* Other than before: something changed that a status may wait for. */
+uint64_t weir_held_significant(const struct weir_held *held);
 /* It is deleted.  object: its last state. */
 void weir_held_delete(struct weir_held *held, enum weir_kind kind,
 		      struct weir_str object);

@@ -22,7 +22,7 @@
 
 #define TICK_MS 1000
 #define DEADLINE_MS 5000
-#define LIST_MAX ((size_t)16 << 20) /* some ten thousand members */
+#define LIST_MAX ((size_t)16 << 20) /* thousands of members */
 #define WATCH_S 300
 #define SILENCE_MS 150000
 #define STEADY_MS 10000 /* a watch that lived so long was a good one */

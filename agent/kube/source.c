@@ -297,31 +297,15 @@ bool weir_kube_source_is_whole(const struct weir_kube_source *source)
 	return weir_kube_source_is_synced(source) && !source->n_promised;
 }
 
-/* Nobody waits to hear which endpoints the agents have: no status says so. They
- * change all the time, and each acknowledgement is a write of each agent. */
-static bool is_significant(enum weir_kind kind)
-{
-	return kind != WEIR_KIND_ENDPOINT_SLICE && kind != WEIR_KIND_POD &&
-	       kind != WEIR_KIND_REVISION_POD;
-}
-
 void weir_kube_source_versions(const struct weir_kube_source *source,
 			       uint64_t ret_seen[static _WEIR_KIND_MAX],
 			       uint64_t *ret_significant)
 {
-	uint64_t significant = 0;
-
 	for (size_t k = 0; k < _WEIR_KIND_MAX; k++) {
-		uint64_t version = source->held.counts[k].version;
-
 		ret_seen[k] = source->reflectors[k].seen;
-		if (is_significant((enum weir_kind)k) &&
-		    version > significant) {
-			significant = version;
-		}
 	}
 	if (ret_significant) {
-		*ret_significant = significant;
+		*ret_significant = weir_held_significant(&source->held);
 	}
 }
 

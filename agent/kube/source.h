@@ -107,7 +107,8 @@ bool weir_kube_source_is_synced(const struct weir_kube_source *source);
 bool weir_kube_source_is_whole(const struct weir_kube_source *source);
 /* Highest resourceVersion of each kind that is in the store now (0: none):
  * taken before a compile, acknowledged when its plan is in force. significant
- * (may be NULL): of changes other than of status, endpoints and pods alone. */
+ * (may be NULL): another than before where more changed than status, endpoints
+ * and pods. */
 void weir_kube_source_versions(const struct weir_kube_source *source,
 			       uint64_t ret_seen[static _WEIR_KIND_MAX],
 			       uint64_t *ret_significant);

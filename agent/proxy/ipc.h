@@ -173,7 +173,8 @@ struct weir_proxy_stats {
 	 * weir_proxy_refstat[max_refs], weir_proxy_epstat[max_endpoints] */
 };
 
-/* A line of the cache each: a request counts at both ends of its rule's. */
+/* A line of the cache each, or half of one: a request counts at both ends of
+ * its rule's. */
 #define WEIR_PROXY_STATS_SIZE ((sizeof(struct weir_proxy_stats) + 63) / 64 * 64)
 _Static_assert(sizeof(struct weir_proxy_rulestat) == 64 &&
 		       sizeof(struct weir_proxy_refstat) == 32 &&

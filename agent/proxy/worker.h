@@ -145,14 +145,15 @@ static inline bool weir_body_is_too_long(const struct weir_worker *w,
 	return max && bytes > max;
 }
 
-/* Position for the next choice of a backendRef of rule; with affinity, the one
- * of client. */
+/* Where the choices of a backendRef of rule are counted. */
 static inline uint32_t *weir_worker_rule_counter(const struct weir_worker *w,
 						 const struct weir_rule *rule)
 {
 	return &w->rule_counters[rule->stat < w->counters.max_rules ? rule->stat
 								    : 0];
 }
+/* Position for the next choice of a backendRef of rule; with affinity, the one
+ * of client. */
 uint32_t weir_worker_rule_x(struct weir_worker *w, const struct weir_rule *rule,
 			    const struct weir_ip *client);
 /* Which of n >= 1 endpoints of a group (its key) is next; with affinity of the

@@ -14,11 +14,14 @@ int weir_read_file_at(int dir_fd, const char *path, size_t max,
 		      struct weir_buf *b)
 {
 	_cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : weir_read_fd(fd, max, b);
+}
+
+int weir_read_fd(int fd, size_t max, struct weir_buf *b)
+{
 	size_t before = b->n;
 
-	if (fd < 0) {
-		return -errno;
-	}
 	for (;;) {
 		ssize_t n;
 		int r = weir_buf_reserve(b, 16384);

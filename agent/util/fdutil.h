@@ -12,6 +12,8 @@
 /* The whole file behind fd or path appended to b; -EFBIG above max bytes. */
 int weir_read_file_at(int dir_fd, const char *path, size_t max,
 		      struct weir_buf *b);
+/* The same of an open file, from where it is. */
+int weir_read_fd(int fd, size_t max, struct weir_buf *b);
 /* A sealed (no write, grow, shrink), read-only memfd with these bytes. */
 int weir_memfd_sealed(const char *name, const void *p, size_t n, int *ret_fd);
 /* Maps all of fd read-only.  -errno; an empty file is -ENODATA. */

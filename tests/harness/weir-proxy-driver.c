@@ -209,7 +209,7 @@ static void open_sockets(struct driver *d)
 
 static void make_stats(struct driver *d)
 {
-	size_t size = sizeof(struct weir_proxy_stats) +
+	size_t size = WEIR_PROXY_STATS_SIZE +
 		      MAX_IDS * (sizeof(struct weir_proxy_rulestat) +
 				 sizeof(struct weir_proxy_refstat) +
 				 sizeof(struct weir_proxy_epstat));

@@ -70,6 +70,9 @@ static void files_of_libcni_are_read(void)
 		{"null", NULL},
 	};
 
+	struct weir_ahead_net one;
+
+	must(weir_ahead_read(weir_str_of(cases[0].text), &one) == 0, "read");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct weir_ahead_net net;
 		int r = weir_ahead_read(weir_str_of(cases[i].text), &net);
@@ -77,7 +80,7 @@ static void files_of_libcni_are_read(void)
 		ok(r == (cases[i].ip ? 0 : -EBADMSG), "%d of %s", r,
 		   cases[i].text);
 		if (r == 0 && cases[i].ip) {
-			same(net.uid, "u-1", "whose it is");
+			ok(net.pod == one.pod, "whose it is");
 			same(text_of(&net.ip), cases[i].ip, "its address");
 		}
 	}
@@ -97,7 +100,7 @@ static void any_beginning_of_a_file_is_safe(void)
 		memcpy(copy, text, n);
 		/* What is there is true, if not all of the truth. */
 		ok(weir_ahead_read((struct weir_str){copy, n}, &net) < 0 ||
-			   (strcmp(net.uid, "u-1") == 0 &&
+			   (net.pod &&
 			    (strcmp(text_of(&net.ip), "10.0.0.5") == 0 ||
 			     strcmp(text_of(&net.ip), "fd00::5") == 0)),
 		   "%zu bytes", n);
@@ -140,23 +143,6 @@ static void a_pod_has_the_address_of_its_last_network(void)
 	     "all gone");
 }
 
-static void networks_are_bounded(void)
-{
-	_cleanup_(weir_ahead_fini) struct weir_ahead a = {0};
-	char file[32];
-	int r = 0;
-
-	for (unsigned i = 0; i < WEIR_AHEAD_NETS_MAX && r == 0; i++) {
-		snprintf(file, sizeof(file), "cbr0-c%u-eth0", i);
-		r = put(&a, file, i, OF("u-1", "10.0.0.5"));
-	}
-	ok(r == 0, "so many");
-	ok(put(&a, "one more", 1, OF("u-2", "10.0.0.6")) == -ENOSPC, "no more");
-	weir_ahead_drop(&a, weir_str_of(file));
-	ok(put(&a, "one more", 1, OF("u-2", "10.0.0.6")) == 0,
-	   "where one went is room");
-}
-
 #define POD(uid, node, meta, spec, status)                                     \
 	"{\"metadata\":{\"name\":\"p\\u0041\",\"namespace\":\"d\",\"uid\":"    \
 	"\"" uid                                                               \
@@ -165,16 +151,69 @@ static void networks_are_bounded(void)
 	"\"spec\":{\"nodeName\":\"" node "\"" spec "},\"status\":{" status     \
 	"}}"
 
-static unsigned count(const struct weir_ahead *a)
+static void networks_are_bounded(void)
 {
-	const struct weir_ahead_pod *pod = NULL;
-	struct weir_str object;
-	unsigned n = 0;
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {.node = "n1"};
+	char file[32];
+	int r = 0;
 
-	while ((pod = weir_ahead_next(a, pod, &object))) {
-		n++;
+	for (unsigned i = 0; i < WEIR_AHEAD_NETS_MAX && r == 0; i++) {
+		snprintf(file, sizeof(file), "cbr0-c%u-eth0", i);
+		r = put(&a, file, i, OF("u-1", "10.0.0.5"));
 	}
-	return n;
+	ok(r == 0, "so many");
+	ok(put(&a, "one more", 9999, OF("u-2", "10.0.0.6")) == 0 &&
+		   a.n_nets == WEIR_AHEAD_NETS_MAX,
+	   "no more");
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-2"))), "10.0.0.6",
+	     "the newest is there");
+	weir_ahead_drop(&a, WEIR_STR("cbr0-c0-eth0"));
+	ok(a.n_nets == WEIR_AHEAD_NETS_MAX, "in place of the oldest");
+}
+
+/* Of sandboxes that nobody took down before the node lost power. */
+static void an_address_is_the_last_pods_that_got_it(void)
+{
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {.node = "n1"};
+
+	must(put(&a, "1", 10, OF("u-1", "10.0.0.5")) == 0, "put");
+	must(put(&a, "2", 20, OF("u-2", "10.0.0.5")) == 0, "put");
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-1"))), "none",
+	     "it was his");
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-2"))), "10.0.0.5",
+	     "it is his");
+	must(put(&a, "3", 30, OF("u-1", "10.0.0.6")) == 0, "put");
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-1"))), "10.0.0.6",
+	     "he has another one");
+	must(put(&a, "4", 30, OF("u-3", "10.0.0.6")) == 0, "put");
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-1"))), "none",
+	     "nobody knows whose it is");
+	same(text_of(weir_ahead_find(&a, HERE, WEIR_STR("u-3"))), "none",
+	     "nobody knows whose it is");
+}
+
+/* What the store has of a pod follows what is known of its address. */
+static void changes_are_told_once(void)
+{
+	_cleanup_(weir_ahead_fini) struct weir_ahead a = {.node = "n1"};
+
+	must(put(&a, "1", 1, OF("u-1", "10.0.0.5")) == 0, "put");
+	weir_ahead_note(&a, WEIR_STR(POD("u-1", "n1", "", "", "")));
+	weir_ahead_note(&a, WEIR_STR(POD("u-2", "n2", "", "", "")));
+	ok(weir_ahead_changed(&a).p && weir_ahead_changed(&a).p &&
+		   !weir_ahead_changed(&a).p,
+	   "two pods are new");
+	must(put(&a, "1", 2, OF("u-1", "10.0.0.5")) == 0, "put");
+	ok(!weir_ahead_changed(&a).p, "the same again is no news");
+	must(weir_ahead_hear(&a, WEIR_STR("n2"), WEIR_STR("u-2=10.1.0.5")) == 0,
+	     "hear");
+	ok(weir_ahead_changed(&a).p && !weir_ahead_changed(&a).p,
+	   "the other one's is");
+	weir_ahead_drop(&a, WEIR_STR("1"));
+	weir_ahead_hear_anew(&a);
+	ok(weir_ahead_changed(&a).p && weir_ahead_changed(&a).p &&
+		   !weir_ahead_changed(&a).p,
+	   "both are gone");
 }
 
 static void pods_wait_while_they_have_no_address(void)
@@ -195,30 +234,30 @@ static void pods_wait_while_they_have_no_address(void)
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		ok(weir_ahead_note(&a, weir_str_of(others[i])) == 0 &&
-			   count(&a) == 0,
+			   a.n_pods == 0,
 		   "it does not wait: %s", others[i]);
 	}
 	ok(weir_ahead_note(&a, WEIR_STR(POD("u", "n1", "", "",
 					    "\"phase\":\"Pending\""))) == 0,
 	   "it waits");
-	must(weir_ahead_next(&a, NULL, &object), "one");
+	object = weir_ahead_changed(&a);
 	ok(weir_str_is(object,
 		       "{\"metadata\":{\"name\":\"p\\u0041\",\"namespace\":"
 		       "\"d\",\"uid\":\"u\",\"resourceVersion\":\"7\","
 		       "\"labels\":{\"serving.knative.dev/revision\":"
 		       "\"r-1\"}},\"spec\":{\"nodeName\":\"n1\"}}"),
 	   "what is needed of it: %.*s", WEIR_STR_ARG(object));
-	ok(weir_ahead_note(&a, object) == 0 && count(&a) == 1,
+	ok(weir_ahead_note(&a, object) == 0 && a.n_pods == 1,
 	   "that is the same pod");
 	ok(weir_ahead_note(&a, WEIR_STR(POD("v", "n1", "", "", ""))) == 0 &&
-		   count(&a) == 2,
+		   a.n_pods == 2,
 	   "another one");
 	ok(weir_ahead_note(&a, WEIR_STR(POD("u", "n1", "", "",
 					    "\"podIP\":\"10.0.0.5\""))) == 0 &&
-		   count(&a) == 1,
+		   a.n_pods == 1,
 	   "the server has its address now");
 	weir_ahead_forget(&a, WEIR_STR(POD("v", "n1", "", "", "")));
-	ok(count(&a) == 0, "deleted");
+	ok(a.n_pods == 0, "deleted");
 }
 
 static bool says(struct weir_ahead *a, size_t max, const char *want)
@@ -253,6 +292,12 @@ static void agents_tell_each_other(void)
 	ok(!says(&a, 80, "u-1=10.0.0.5"), "as many as there is room for");
 	must(put(&a, "4", 2, OF("u-1", "10.0.0.8")) == 0, "put");
 	ok(says(&a, 4096, "u-1=10.0.0.8,u-3=10.0.0.7"), "it is another now");
+	weir_ahead_drop(&a, WEIR_STR("4"));
+	weir_ahead_drop(&a, WEIR_STR("1"));
+	ok(says(&a, 4096, "u-3=10.0.0.7"), "that it is nowhere is news, too");
+	ok(!says(&a, 4096, "u-3=10.0.0.7"), "once");
+	must(put(&a, "4", 2, OF("u-1", "10.0.0.8")) == 0, "put");
+	ok(says(&a, 4096, "u-1=10.0.0.8,u-3=10.0.0.7"), "and that it is back");
 
 	ok(weir_ahead_hear(&a, there,
 			   WEIR_STR("u-2=10.1.0.5,x,=1.2.3.4,u 9="
@@ -296,12 +341,14 @@ static void pods_are_bounded(void)
 			 i);
 		must(weir_ahead_note(&a, weir_str_of(text)) == 0, "note");
 	}
-	ok(count(&a) == WEIR_AHEAD_PODS_MAX, "so many wait, others as ever");
+	ok(a.n_pods == WEIR_AHEAD_PODS_MAX, "so many wait, others as ever");
 	weir_ahead_forget_all(&a);
-	ok(count(&a) == 0 && a.n_pods == 0, "none");
+	ok(a.n_pods == 0 && a.n_pods == 0, "none");
 }
 
 TAP_MAIN(TEST(files_of_libcni_are_read), TEST(any_beginning_of_a_file_is_safe),
 	 TEST(a_pod_has_the_address_of_its_last_network),
 	 TEST(networks_are_bounded), TEST(pods_wait_while_they_have_no_address),
-	 TEST(pods_are_bounded), TEST(agents_tell_each_other))
+	 TEST(pods_are_bounded), TEST(agents_tell_each_other),
+	 TEST(an_address_is_the_last_pods_that_got_it),
+	 TEST(changes_are_told_once))

@@ -378,11 +378,62 @@ static void a_pod_that_starts_here_is_known_before_the_server_tells(void)
 	weir_ahead_drop(&s.held.ahead, WEIR_STR("net"));
 	must(weir_held_apply_ahead(&s.held) == 0, "apply");
 	same(starting_at(&s), "nowhere", "its network is gone");
+	told(&s, 5, "10.0.0.9");
+	same(starting_at(&s), "10.0.0.9", "and back");
+	forget(&s, WEIR_KIND_KINGRESS, "i", 16);
+	starting_pod(&s, 17, "");
+	same(starting_at(&s), "nowhere", "nothing names its revision");
+	ok(s.held.ahead.n_pods == 0, "it is not waited for");
+	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
+			     WEIR_STR("networking.internal.knative.dev/"
+				      "v1alpha1"),
+			     weir_str_of(ingress), false) == 0,
+	     "apply");
+	starting_pod(&s, 18, "");
+	same(starting_at(&s), "10.0.0.9", "it is named again");
 	weir_held_list_begin(&s.held, WEIR_KIND_REVISION_POD);
 	must(weir_held_list_end(&s.held, WEIR_KIND_REVISION_POD) == 0, "end");
-	told(&s, 5, "10.0.0.9");
+	told(&s, 6, "10.0.0.10");
 	same(starting_at(&s), "nowhere", "a list has it no more");
 	ok(s.held.counts[WEIR_KIND_ENDPOINT_SLICE].kept == 0, "none is left");
+	end(&s);
+}
+
+/* What an agent acknowledges at once; all else it does with its next renewal.
+ */
+static void what_a_status_waits_for_is_significant(void)
+{
+	uint64_t before;
+	struct site s;
+
+	begin(&s);
+	route(&s, "r", "web", 40, "");
+	service(&s, "web", 20, 80, false);
+	before = weir_held_significant(&s.held);
+	route(&s, "r", "web", 41, ",\"status\":{\"x\":1}");
+	ok(weir_held_significant(&s.held) == before, "a status is not");
+	must(weir_held_apply(
+		     &s.held, WEIR_KIND_ENDPOINT_SLICE,
+		     WEIR_STR("discovery.k8s.io/v1"),
+		     WEIR_STR("{\"metadata\":{\"name\":\"e\","
+			      "\"namespace\":\"d\","
+			      "\"resourceVersion\":\"42\",\"labels\":"
+			      "{\"kubernetes.io/service-name\":\"web\"}},"
+			      "\"addressType\":\"IPv4\","
+			      "\"endpoints\":[]}"),
+		     false) == 0,
+	     "apply");
+	must(find(&s, WEIR_KIND_ENDPOINT_SLICE, "e"), "kept");
+	ok(weir_held_significant(&s.held) == before, "nor are endpoints");
+	forget(&s, WEIR_KIND_SERVICE, "stranger", 43);
+	ok(weir_held_significant(&s.held) == before,
+	   "nor the end of what was never kept");
+	service(&s, "web", 21, 81, false);
+	ok(weir_held_significant(&s.held) != before,
+	   "an object is, whatever newer ones of other kinds there are");
+	before = weir_held_significant(&s.held);
+	forget(&s, WEIR_KIND_SERVICE, "web", 44);
+	ok(weir_held_significant(&s.held) != before, "so is its end");
 	end(&s);
 }
 
@@ -667,6 +718,7 @@ TAP_MAIN(TEST(only_content_is_news_to_the_store),
 	 TEST(pods_are_kept_for_consumer_routes),
 	 TEST(pods_of_revisions_are_kept_while_they_start),
 	 TEST(a_pod_that_starts_here_is_known_before_the_server_tells),
+	 TEST(what_a_status_waits_for_is_significant),
 	 TEST(of_placeholders_no_slices_are_wanted),
 	 TEST(what_nothing_names_is_not_kept),
 	 TEST(what_is_asked_for_is_kept_though_nothing_names_it),
