@@ -42,7 +42,14 @@ def relay(client):
                         time.sleep(0.01)
                 up.sendall(data)
             if up in ready:
-                data = up.recv(65536)
+                # What came may be of TLS alone: a ticket.
+                up.settimeout(0)
+                try:
+                    data = up.recv(65536)
+                except ssl.SSLWantReadError:
+                    continue
+                finally:
+                    up.settimeout(None)
                 client.sendall(data)
                 if is_held:
                     note("answered")
