@@ -506,7 +506,10 @@ ssize_t weir_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf,
 	}
 	if (n == 0) {
 		s->is_deferred = true;
-		weir_block_put(&s->w->blocks, &s->tx);
+		/* Trailers that have come in part wait in it for the rest. */
+		if (!s->trailer_n) {
+			weir_block_put(&s->w->blocks, &s->tx);
+		}
 		return NGHTTP2_ERR_DEFERRED;
 	}
 	return (ssize_t)n;
