@@ -99,6 +99,7 @@ struct weir_h2 {
 	uint64_t sweep_ms;  /* when ended streams are looked at; 0: none */
 	uint64_t goaway_ms; /* when the last GOAWAY is due; 0: not yet */
 	bool is_dirty;
+	bool has_left; /* an endpoint's: bytes that its event did not read */
 	bool is_abusive;
 	bool is_going; /* takes no new streams */
 	bool is_last;  /* the last GOAWAY was sent or received */

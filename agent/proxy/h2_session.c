@@ -383,6 +383,15 @@ static void close_carrier(struct weir_h2 *h2)
 	}
 }
 
+/* False: it has ended. */
+static bool receive_left(struct weir_h2 *h2)
+{
+	bool is_open = receive(h2);
+
+	h2->has_left = h2->end->is_readable;
+	return is_open;
+}
+
 bool weir_h2_flush(struct weir_worker *w)
 {
 	struct weir_h2_worker *shared = w->h2;
@@ -396,7 +405,11 @@ bool weir_h2_flush(struct weir_worker *w)
 		 * sent here. */
 		shared->dirty = h2->next_dirty;
 		h2->next_dirty = NULL;
-		is_done = flush_one(h2);
+		if (h2->has_left && !receive_left(h2)) {
+			close_carrier(h2);
+			continue;
+		}
+		is_done = flush_one(h2) && !h2->has_left;
 		h2->is_dirty = false;
 		if (is_over(h2)) {
 			close_carrier(h2);
@@ -551,9 +564,7 @@ void weir_h2_carrier_event(struct weir_worker *w, struct weir_upstream *carrier)
 		return;
 	}
 	/* An event is an edge: what is left must be asked for again. */
-	if (h2->end->is_readable) {
-		weir_h2_mark(h2);
-	}
+	h2->has_left = h2->end->is_readable;
 	drive_active(h2);
 	weir_h2_mark(h2);
 }

@@ -265,6 +265,33 @@ func checkMany(conn *grpc.ClientConn) {
 	}
 	wg.Wait()
 	ok(bad == 0, "4000 calls on one connection, 200 at a time", bad)
+
+	// More waits of a backend than is read in a turn; nothing else comes of it.
+	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<12)
+	for range 16 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 10 {
+				if out, _, _, err := call(conn, "Unary", big); err != nil || !bytes.Equal(out, big) {
+					mu.Lock()
+					bad++
+					mu.Unlock()
+					return
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	ok(bad == 0, "160 calls of 64 KiB on one connection, 16 at a time", bad)
+
+	// Each end of a body against the end of a buffer, and the trailers behind it.
+	for n := 32600; n < 32800; n++ {
+		if out, _, end, err := call(conn, "Unary", bytes.Repeat([]byte("x"), n)); err != nil || len(out) != n || one(end, "end") == "" {
+			bad++
+		}
+	}
+	ok(bad == 0, "bodies about as long as a buffer", bad)
 }
 
 func client(addr string, args []string) error {
