@@ -418,8 +418,9 @@ static bool make_room(struct weir_h2_stream *s)
 		tx->end -= tx->start;
 		tx->start = 0;
 	}
-	/* A head that is larger than a block has no end. */
-	return s->has_sent_head || tx->end < w->blocks.size;
+	/* A head that is larger than a block has no end, nor have trailers. */
+	return tx->end < w->blocks.size ||
+	       (s->has_sent_head && s->trailer_n < w->blocks.size);
 }
 
 static ssize_t send_broken(struct weir_end *end)
@@ -443,6 +444,9 @@ static ssize_t stream_send(struct weir_end *end, const struct iovec *iov,
 		size_t room;
 
 		if (!make_room(s)) {
+			if (s->tx) { /* too large, not for want of memory */
+				weir_h2_reset_stream(s, NGHTTP2_INTERNAL_ERROR);
+			}
 			return send_broken(end);
 		}
 		room = s->w->blocks.size - s->tx->end;
@@ -472,6 +476,18 @@ static ssize_t stream_send(struct weir_end *end, const struct iovec *iov,
 	}
 	end->has_moved = true;
 	return (ssize_t)taken;
+}
+
+/* No data waits.  What has come of trailers does, for its rest: that may need
+ * the room of bytes that are sent. */
+static void keep_trailer(struct weir_h2_stream *s)
+{
+	if (!weir_block_len(s->tx)) {
+		weir_block_put(&s->w->blocks, &s->tx);
+	} else if (s->end && !s->end->is_writable) {
+		s->end->is_writable = true;
+		weir_h2_activate(s);
+	}
 }
 
 ssize_t weir_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf,
@@ -506,10 +522,7 @@ ssize_t weir_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf,
 	}
 	if (n == 0) {
 		s->is_deferred = true;
-		/* Trailers that have come in part wait in it for the rest. */
-		if (!s->trailer_n) {
-			weir_block_put(&s->w->blocks, &s->tx);
-		}
+		keep_trailer(s);
 		return NGHTTP2_ERR_DEFERRED;
 	}
 	return (ssize_t)n;
