@@ -11,6 +11,17 @@ static struct weir_h2_stream *find(struct weir_h2 *h2, int32_t id)
 	return nghttp2_session_get_stream_user_data(h2->session, id);
 }
 
+/* Whoever measures a path answers DATA with PINGs, one at a time: grpc-go as
+ * long as a stream has data (internal/transport/bdp_estimator.go), which is a
+ * thousand a second where a round trip takes a millisecond.  So each frame with
+ * data, in either direction, is good for one that has none. */
+static void note_data(struct weir_h2 *h2, const nghttp2_frame_hd *hd)
+{
+	if (hd->type == NGHTTP2_DATA && hd->length && h2->controls.n) {
+		h2->controls.n--;
+	}
+}
+
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd,
 			  void *user)
 {
@@ -25,6 +36,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd,
 		return 0;
 	}
 	h2->continuations = 0;
+	note_data(h2, hd);
 	/* Frames that cost work here and nothing there; windows are moved by
 	 * what we send. */
 	if ((hd->type == NGHTTP2_DATA && hd->length == 0 &&
@@ -228,6 +240,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
 	struct weir_h2_stream *s;
 
 	(void)session;
+	note_data(h2, &frame->hd);
 	if ((frame->hd.type != NGHTTP2_DATA &&
 	     frame->hd.type != NGHTTP2_HEADERS) ||
 	    !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
