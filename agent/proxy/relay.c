@@ -37,8 +37,8 @@ static int drain_block(struct pump *p)
 			return -EAGAIN;
 		}
 		n = weir_end_send(p->to, &iov, 1, 0);
-		if (n < 0) {
-			return (int)n;
+		if (n <= 0) {
+			return n < 0 ? (int)n : -EPIPE;
 		}
 		weir_count(p->count, (uint64_t)n);
 		b->start += (uint32_t)n;
@@ -129,8 +129,8 @@ enum weir_step weir_tunnel_step(struct weir_worker *w, struct weir_client *c)
 		s = pump(w, &forth);
 	}
 	if ((r < 0 && r != -EAGAIN) || s < 0 ||
-	    (c->end.is_broken && !c->in_eof) ||
-	    (up->end.is_broken && !c->up_eof)) {
+	    (c->end.is_broken && !(c->in_eof && c->up_shut)) ||
+	    (up->end.is_broken && !(c->up_eof && c->in_shut))) {
 		weir_client_close(w, c, true);
 		return WEIR_STEP_WAIT;
 	}

@@ -339,7 +339,7 @@ static bool received(struct weir_ring *ring, struct weir_end *end,
 	end->is_readable = true;
 	if (cqe->res > 0) {
 		hold(ring, end, id, (uint16_t)cqe->res);
-		if (cqe->res == BUFFER_BYTES || end->n_held == HELD_MAX) {
+		if (cqe->res == BUFFER_BYTES || end->n_held >= HELD_MAX) {
 			end->is_bulk = true;
 			end->n_small = 0;
 			cancel_read(ring, end);

@@ -56,9 +56,14 @@ static ssize_t outcome(struct weir_end *end, int r, bool is_read)
 		t->wants_write |= is_read;
 		return -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN:
-		end->is_hup = true;
-		end->is_readable = false;
-		return 0;
+		if (is_read) {
+			end->is_hup = true;
+			end->is_readable = false;
+			return 0;
+		}
+		/* A write that failed behind the peer's close_notify: OpenSSL
+		 * 3.0 says of it only that this was received. */
+		__attribute__((fallthrough));
 	default:
 		t->is_over = true;
 		end->is_readable = false;

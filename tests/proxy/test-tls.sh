@@ -39,6 +39,7 @@ open_site
 	  - {name: shop, port: 8443, protocol: HTTPS, hostname: shop.example.com, tls: {certificateRefs: [{name: shop}]}}
 	  - {name: pass, port: 8443, protocol: TLS, hostname: pass.example.org, tls: {mode: Passthrough}}
 	  - {name: raw, port: 8443, protocol: TLS, hostname: raw.example.net, tls: {mode: Terminate, certificateRefs: [{name: web}]}}
+	  - {name: late, port: 8443, protocol: TLS, hostname: late.example.net, tls: {mode: Terminate, certificateRefs: [{name: web}]}}
 	  - {name: only, port: 8445, protocol: HTTPS, hostname: only.example.com, tls: {certificateRefs: [{name: web}]}}
 	  - {name: known, port: 8444, protocol: HTTPS, tls: {certificateRefs: [{name: web}]}}
 	  - {name: any, port: 8446, protocol: HTTPS, tls: {certificateRefs: [{name: shop}, {name: web}]}}
@@ -71,6 +72,14 @@ open_site
 	  hostnames: [raw.example.net]
 	  rules: [{backendRefs: [{name: one, port: 80}]}]
 	---
+	apiVersion: gateway.networking.k8s.io/v1
+	kind: TLSRoute
+	metadata: {name: late, namespace: default}
+	spec:
+	  parentRefs: [{name: tls, sectionName: late}]
+	  hostnames: [late.example.net]
+	  rules: [{backendRefs: [{name: late, port: 80}]}]
+	---
 	apiVersion: v1
 	kind: ConfigMap
 	metadata: {name: clients, namespace: default}
@@ -80,6 +89,7 @@ open_site
 	YAML
 	service grpc 9111 127.0.1.1 kubernetes.io/h2c
 	service pass 9443
+	service late 9190
 } >"$dir/site/tls.yaml"
 { secret web web; secret shop shop; } >"$dir/site/secrets.yaml"
 proxy "$dir/site" workers=2
@@ -127,6 +137,16 @@ ok "TLS 1.1 is refused" grep -q 'alert protocol version\|no protocols available'
 ok "sessions are resumed" grep -q '^Reused' <(hello a.example.com -tls1_2 -reconnect)
 ok "Host of another listener: 421" [ "$(tls web a.example.com / -H 'Host: shop.example.com')" = "421 2 0" ]
 ok "Host of the same: 200" [ "$(tls web a.example.com / -H 'Host: b.example.com')" = "200 2 0" ]
+if python3 -c 'import socket' 2>/dev/null; then
+	ok "a client says good-bye and is gone while its backend sends" python3 "$here/clients/tls_gone.py" $gw 8443 late.example.net 127.0.1.1 9190
+	bad=0
+	for _ in $(seq 10); do
+		[ "$(tls web a.example.com /bytes/100 -m 2)" = "200 2 0" ] || bad=$((bad + 1))
+	done
+	ok "which holds up nobody" [ $bad = 0 ]
+else
+	skip "a client is gone" "Python is not installed"
+fi
 tls web a.example.com /x >/dev/null
 ok "the backend is told: https" grep -q '"X-Forwarded-Proto","https"' "$dir/got"
 ok "redirects stay with https" [ "$(curl -s -m 5 --cacert "$dir/certs/web.crt" --resolve "a.example.com:8443:$gw" -o /dev/null -w '%{redirect_url}' https://a.example.com:8443/moved)" = https://a.example.com:8443/new ]
