@@ -127,6 +127,8 @@ void weir_h2_abuse(struct weir_h2 *h2, enum weir_proxy_reason reason);
 bool weir_h2_is_over(const struct weir_h2 *h2, struct weir_h2_rate *rate,
 		     uint32_t max);
 
+bool weir_h2_is_clogged(const struct weir_h2 *h2);
+
 /* h2_frames.c */
 void weir_h2_set_callbacks(nghttp2_session_callbacks *cb);
 

@@ -167,6 +167,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 		    weir_h2_fields_end(h2, s, is_eof) < 0) {
 			weir_h2_reset_stream(s, NGHTTP2_PROTOCOL_ERROR);
 			weir_h2_fields_drop(h2);
+			/* The backend may have the request (CVE-2025-8671). */
+			if (h2->client &&
+			    weir_h2_is_over(h2, &h2->resets,
+					    h2->w->limits->h2_resets)) {
+				weir_h2_abuse(h2, WEIR_PROXY_H2_RESETS);
+			}
 			return 0;
 		}
 		weir_h2_fields_drop(h2);

@@ -499,6 +499,9 @@ static int send_response(struct sending *o, struct weir_str line, char *p,
 		return -EBADMSG;
 	}
 	if (status.p[0] == '1') {
+		if (weir_h2_is_clogged(s->h2)) {
+			return -EBADMSG; /* a backend that has no end of them */
+		}
 		r = nghttp2_submit_headers(s->h2->session, NGHTTP2_FLAG_NONE,
 					   s->id, NULL, o->nv, o->n, NULL);
 		return r < 0 ? -EPIPE : 0;

@@ -203,6 +203,18 @@ void weir_h2_free(struct weir_worker *w, struct weir_h2 **h2p)
 }
 
 /* n bytes of the peer. */
+/* Frames of ours that nghttp2 keeps because the client takes none: what it
+ * answers by itself (a stream too many, before our SETTINGS are acknowledged)
+ * is not told to anybody here. */
+bool weir_h2_is_clogged(const struct weir_h2 *h2)
+{
+	const struct weir_proxy_limits *l = h2->w->limits;
+
+	return h2->client &&
+	       nghttp2_session_get_outbound_queue_size(h2->session) >
+		       (size_t)l->h2_controls + (size_t)l->h2_streams * 8;
+}
+
 static void feed(struct weir_h2 *h2, const char *p, size_t n)
 {
 	ssize_t r = nghttp2_session_mem_recv(h2->session, (const uint8_t *)p,
@@ -216,6 +228,10 @@ static void feed(struct weir_h2 *h2, const char *p, size_t n)
 							NGHTTP2_PROTOCOL_ERROR);
 	} else if (r < 0) {
 		weir_h2_abuse(h2, WEIR_PROXY_H2_FLOOD);
+	} else if (weir_h2_is_clogged(h2)) {
+		/* A GOAWAY could not leave, either. */
+		weir_count_reason(&h2->w->counters, WEIR_PROXY_H2_FLOOD);
+		h2->is_dead = true;
 	}
 }
 
@@ -527,8 +543,10 @@ void weir_h2_expire(struct weir_worker *w, struct weir_client *c)
 		return;
 	}
 	if (!h2->n_streams && !h2->is_last) {
-		/* Idle: a last word, and the end behind it. */
+		/* Idle: a last word, and the end behind it, by the next
+		 * deadline if the client does not take the word. */
 		last_goaway(h2);
+		weir_due_arm(&w->wheel, &c->due, w->now_ms + GOAWAY_MS);
 		return;
 	}
 	weir_client_close(w, c, h2->n_streams > 0);

@@ -444,9 +444,8 @@ static ssize_t stream_send(struct weir_end *end, const struct iovec *iov,
 		size_t room;
 
 		if (!make_room(s)) {
-			if (s->tx) { /* too large, not for want of memory */
-				weir_h2_reset_stream(s, NGHTTP2_INTERNAL_ERROR);
-			}
+			/* What was sent is not to pass for the whole. */
+			weir_h2_reset_stream(s, NGHTTP2_INTERNAL_ERROR);
 			return send_broken(end);
 		}
 		room = s->w->blocks.size - s->tx->end;

@@ -216,6 +216,21 @@ for i in range(200):
 f = c.until(lambda f: f[0] in (RST, GOAWAY))
 ok(f is not None, "more streams than allowed", f)
 
+# Streams too many for good, by a client that neither acknowledges nor reads: what answers them is not kept.
+c = Conn()
+c.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+for i in range(128):
+    c.send(HEADERS, END_HEADERS, 2 * i + 1, head(path=b"/hold", method=b"POST", authority=b"timeouts"))
+ended = None
+try:
+    for first in range(257, 2000001, 2000):
+        c.s.sendall(b"".join(b"\0\0\0" + bytes([HEADERS, END_HEADERS | END_STREAM]) + struct.pack(">I", i)
+                             for i in range(first, first + 2000, 2)))
+except OSError as e:
+    ended = e
+ok(isinstance(ended, ConnectionError), "streams too many without end", ended)
+c.s.close()
+
 # A client that takes nothing, and one that is slow to: others are served.
 c = Conn()
 c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
