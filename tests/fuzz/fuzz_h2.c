@@ -30,7 +30,7 @@ static uint64_t fuzz_now_us(void)
 #include "conn_site.h"
 #include "strict.h"
 
-#define TURNS_MAX 200 /* until all is quiet */
+#define TURNS_MAX 5000 /* until all is quiet */
 #define BACKENDS 8
 #define BUFFERS_MAX 1024
 #define CLIENTS_MAX 64
