@@ -17,13 +17,6 @@
 #define LOOK_MS 10000u
 #define NS 1000000000u
 
-static void close_dir(DIR **dir)
-{
-	if (*dir) {
-		closedir(*dir);
-	}
-}
-
 /* When the node began to run; what is older is of sandboxes that are gone. */
 static uint64_t boot_ns(void)
 {
@@ -63,7 +56,7 @@ static void read_one(struct weir_ahead *ahead, int dir_fd, const char *name)
 static void read_all(struct weir_kube_feed *f)
 {
 	struct weir_ahead *ahead = weir_kube_source_ahead(f->source);
-	_cleanup_(close_dir) DIR *dir = opendir(f->options->cni_results);
+	_cleanup_(weir_close_dir) DIR *dir = opendir(f->options->cni_results);
 	const struct dirent *entry;
 
 	weir_ahead_drop_all(ahead);

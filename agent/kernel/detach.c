@@ -15,13 +15,6 @@
 #include "log.h"
 #include "private.h"
 
-static void close_dir(DIR **dir)
-{
-	if (*dir) {
-		closedir(*dir);
-	}
-}
-
 /* Was it made in the calling thread's network namespace?  Yes, if the kernel
  * has no cookies or nothing is left that tells. */
 static bool is_of_here(const char *pin_path)
@@ -113,7 +106,7 @@ static int detach_versions(const struct weir_kernel_config *config, DIR *dir,
 
 int weir_kernel_detach(const struct weir_kernel_config *config)
 {
-	_cleanup_(close_dir) DIR *dir = NULL;
+	_cleanup_(weir_close_dir) DIR *dir = NULL;
 	_cleanup_close_ int alone = -1;
 	pid_t holder = 0;
 	size_t n = 0;

@@ -208,16 +208,9 @@ int weir_pin_remove(const char *pin_path, const char *name)
 	return 0;
 }
 
-static void close_dir(DIR **dir)
-{
-	if (*dir) {
-		closedir(*dir);
-	}
-}
-
 int weir_pin_remove_all(const char *pin_path)
 {
-	_cleanup_(close_dir) DIR *dir = opendir(pin_path);
+	_cleanup_(weir_close_dir) DIR *dir = opendir(pin_path);
 	const struct dirent *entry;
 
 	if (!dir) {

@@ -327,13 +327,6 @@ int weir_clsact_detach(const char *pin_path, uint32_t ifindex)
 
 /* ------------------------------------------------------------------ all */
 
-static void close_dir(DIR **dir)
-{
-	if (*dir) {
-		closedir(*dir);
-	}
-}
-
 static uint32_t ifindex_of(const char *name)
 {
 	static const char *const heads[] = {"tc-", "xdp-", "clsact-", "qdisc-"};
@@ -351,7 +344,7 @@ static uint32_t ifindex_of(const char *name)
 int weir_attached_each(const char *pin_path,
 		       void (*fn)(void *arg, uint32_t ifindex), void *arg)
 {
-	_cleanup_(close_dir) DIR *dir = opendir(pin_path);
+	_cleanup_(weir_close_dir) DIR *dir = opendir(pin_path);
 	const struct dirent *entry;
 	_cleanup_free_ uint32_t *seen = NULL;
 	size_t n = 0, cap = 0;

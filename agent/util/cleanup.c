@@ -26,3 +26,11 @@ void weir_close(int *fd)
 	*fd = -1;
 	errno = saved;
 }
+
+void weir_close_dir(DIR **dir)
+{
+	if (*dir) {
+		closedir(*dir);
+		*dir = NULL;
+	}
+}

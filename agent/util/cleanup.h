@@ -7,6 +7,7 @@
 #ifndef WEIR_UTIL_CLEANUP_H
 #define WEIR_UTIL_CLEANUP_H
 
+#include <dirent.h>
 #include <stddef.h>
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
@@ -32,5 +33,7 @@
 void weir_free_ptr(void *pp);
 /* Close *fd if it is open and set it to -1.  Keeps errno. */
 void weir_close(int *fd);
+/* Close *dir if it is open. */
+void weir_close_dir(DIR **dir);
 
 #endif

@@ -238,8 +238,8 @@ static void revision_pod(struct site *s, const char *name, const char *revision,
 	     "apply");
 }
 
-/* Before EndpointSlices tell of them, and no longer than they may be of use. */
-static void pods_of_revisions_are_kept_while_they_start(void)
+/* A KIngress that names revision r-1. */
+static void name_revision(struct site *s)
 {
 	static const char ingress[] =
 		"{\"metadata\":{\"name\":\"i\",\"namespace\":\"d\","
@@ -247,17 +247,24 @@ static void pods_of_revisions_are_kept_while_they_start(void)
 		"\"a.b\"],\"http\":{\"paths\":[{\"splits\":[{"
 		"\"serviceNamespace\":\"d\",\"serviceName\":\"r-1\","
 		"\"servicePort\":80}]}]}}]}}";
+
+	must(weir_held_apply(&s->held, WEIR_KIND_KINGRESS,
+			     WEIR_STR("networking.internal.knative.dev/"
+				      "v1alpha1"),
+			     weir_str_of(ingress), false) == 0,
+	     "apply");
+}
+
+/* Before EndpointSlices tell of them, and no longer than they may be of use. */
+static void pods_of_revisions_are_kept_while_they_start(void)
+{
 	const struct weir_object *o;
 	struct site s;
 
 	begin(&s);
 	revision_pod(&s, "p", "r-1", "False");
 	ok(!find(&s, WEIR_KIND_ENDPOINT_SLICE, "p"), "nothing names it");
-	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
-			     WEIR_STR("networking.internal.knative.dev/"
-				      "v1alpha1"),
-			     weir_str_of(ingress), false) == 0,
-	     "apply");
+	name_revision(&s);
 	ok(strstr(s.wanted, "RevisionPod/d/r-1 "), "%s", s.wanted);
 	revision_pod(&s, "p", "r-1", "False");
 	revision_pod(&s, "q", "r-2", "False");
@@ -336,12 +343,6 @@ static void same(const char *got, const char *want, const char *what)
 /* The node's word counts until the server says something. */
 static void a_pod_that_starts_here_is_known_before_the_server_tells(void)
 {
-	static const char ingress[] =
-		"{\"metadata\":{\"name\":\"i\",\"namespace\":\"d\","
-		"\"resourceVersion\":\"5\"},\"spec\":{\"rules\":[{\"hosts\":["
-		"\"a.b\"],\"http\":{\"paths\":[{\"splits\":[{"
-		"\"serviceNamespace\":\"d\",\"serviceName\":\"r-1\","
-		"\"servicePort\":80}]}]}}]}}";
 	const struct weir_held_count *count;
 	uint64_t version;
 	struct site s;
@@ -349,11 +350,7 @@ static void a_pod_that_starts_here_is_known_before_the_server_tells(void)
 	begin(&s);
 	s.held.ahead.node = "here";
 	count = &s.held.counts[WEIR_KIND_REVISION_POD];
-	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
-			     WEIR_STR("networking.internal.knative.dev/"
-				      "v1alpha1"),
-			     weir_str_of(ingress), false) == 0,
-	     "apply");
+	name_revision(&s);
 	starting_pod(&s, 10, "\"phase\":\"Pending\"");
 	same(starting_at(&s), "nowhere", "nobody knows");
 	told(&s, 1, "10.0.0.5");
@@ -384,11 +381,7 @@ static void a_pod_that_starts_here_is_known_before_the_server_tells(void)
 	starting_pod(&s, 17, "");
 	same(starting_at(&s), "nowhere", "nothing names its revision");
 	ok(s.held.ahead.n_pods == 0, "it is not waited for");
-	must(weir_held_apply(&s.held, WEIR_KIND_KINGRESS,
-			     WEIR_STR("networking.internal.knative.dev/"
-				      "v1alpha1"),
-			     weir_str_of(ingress), false) == 0,
-	     "apply");
+	name_revision(&s);
 	starting_pod(&s, 18, "");
 	same(starting_at(&s), "10.0.0.9", "it is named again");
 	weir_held_list_begin(&s.held, WEIR_KIND_REVISION_POD);
