@@ -13,18 +13,6 @@ go_program h2spec github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible 2>
 . "$here/clients/lib.sh"
 
 open_site
-{
-	cat <<-YAML
-	apiVersion: gateway.networking.k8s.io/v1
-	kind: HTTPRoute
-	metadata: {name: trailers, namespace: default}
-	spec:
-	  parentRefs: [{name: gw, sectionName: http}]
-	  hostnames: [trailers]
-	  rules: [{backendRefs: [{name: trailers, port: 80}]}]
-	YAML
-	service trailers 9188
-} >"$dir/site/trailers.yaml"
 proxy "$dir/site" workers=2 drain_ms=5000 stall_timeout_ms=4000
 backend A=http:127.0.1.1:9101
 h1=(curl -s -m 20 --http1.1)
@@ -39,17 +27,6 @@ if client_is nghttp "command -v nghttp"; then
 	mapfile -t urls < <(for i in $(seq 50); do echo "$url/bytes/$((100000 + i))"; done)
 	nghttp -ns "${urls[@]}" | awk '$5 == 200 && $6 == "97K"' >"$dir/many"
 	ok "nghttp: 50 at a time on a connection" [ "$(wc -l <"$dir/many")" = 50 ]
-fi
-if client_is nghttp "command -v nghttp" && python3 -c 'import socket' 2>/dev/null; then
-	python3 "$here/clients/slow_trailers.py" 127.0.1.1 9188 "$dir/listens" 3>&- &
-	others+=("$!")
-	for _ in $(seq 100); do
-		[ -e "$dir/listens" ] && break
-		sleep 0.02
-	done
-	nghttp -v -H ':authority: trailers' -H 'te: trailers' "$url/" >"$dir/trailers" 2>&1
-	ok "nghttp: trailers that come byte by byte" [ "$(sed -n 's/.*recv (stream_id=[0-9]*) \(grpc-status: .*\|x-last: .*\)/\1/p' "$dir/trailers" | tr '\n' '|')" = "grpc-status: 0|x-last: behind all the others|" ]
-	ok "nghttp: and nothing of them is body" [ "$(sed -n 's/.*recv DATA frame <length=\([0-9]*\),.*/\1/p' "$dir/trailers" | paste -sd+ | bc)" = 5 ]
 fi
 ok "curl: a response cut short is an error" [ "$("${h2[@]}" "$url/bytes/100000/truncate" -o /dev/null; echo $?)" != 0 ]
 ok "curl: an upload" [ "$("${h2[@]}" -T "$dir/up" "$url/up" | grep -o '"body_bytes":3000000,"body_is_chunked":false')" ]
