@@ -20,12 +20,6 @@ static uint64_t path_hash(struct weir_str s)
 	return h;
 }
 
-/* FNV leaves the low bits weak; the table uses only those. */
-static uint32_t fold(uint64_t h)
-{
-	return weir_mix32((uint32_t)h, (uint32_t)(h >> 32));
-}
-
 /* "*.x" hashes as ".x" in a space of its own, so that looking up a wildcard
  * needs no copy of the host. */
 static uint64_t host_hash(struct weir_str name)
@@ -104,7 +98,7 @@ static struct weir_span index_hosts(struct weir_writer *w, struct weir_span v,
 	for (uint32_t i = 0; i < v.n; i++) {
 		struct weir_str name = weir_writer_str(
 			w, hostname_at(w, v, stride, at, i));
-		uint32_t hash = fold(host_hash(name));
+		uint32_t hash = weir_index_fold(host_hash(name));
 		uint32_t p = hash & (span.n - 1);
 
 		while (slots[p] &&
@@ -152,7 +146,7 @@ int weir_index_insert_vhost(struct weir_plan *plan,
 	for (uint32_t i = 0; i < span.n; i++) {
 		slots[i] += slots[i] && element_of(slots[i]) >= at;
 	}
-	hash = fold(host_hash(weir_plan_str(plan, v[at].hostname)));
+	hash = weir_index_fold(host_hash(weir_plan_str(plan, v[at].hostname)));
 	p = hash & (span.n - 1);
 	while (slots[p]) {
 		p = (p + 1) & (span.n - 1);
@@ -206,7 +200,7 @@ static struct weir_span index_paths(struct weir_writer *w, struct weir_span v,
 			continue;
 		}
 		key = key_of(w, &m[i]);
-		hash = fold(path_hash(key));
+		hash = weir_index_fold(path_hash(key));
 		p = hash & (span.n - 1);
 		while (slots[p] &&
 		       !weir_str_eq(key_of(w, &m[element_of(slots[p])]), key)) {
@@ -339,7 +333,7 @@ static bool covers(struct weir_str name, struct weir_str host)
 static uint32_t probe_host(const struct hosts *h, bool is_wild,
 			   struct weir_str tail)
 {
-	uint32_t hash = fold(
+	uint32_t hash = weir_index_fold(
 		weir_str_hash(tail, is_wild ? SEED_WILD : SEED_NAME));
 	uint32_t p = hash;
 
@@ -425,6 +419,30 @@ static uint32_t find_wider(const struct hosts *h, struct weir_str host,
 	return find_wild(h, host, name.p[0] == '*' ? host.n - name.n + 2 : 1);
 }
 
+uint32_t weir_index_host_hash(struct weir_str name)
+{
+	return weir_index_fold(weir_str_hash(name, SEED_NAME));
+}
+
+uint32_t weir_index_peek(const struct weir_plan *plan, struct weir_span table,
+			 uint32_t hash)
+{
+	const uint32_t *slots = weir_plan_at(plan, table);
+	uint32_t p = hash;
+
+	for (uint32_t k = 0; k < table.n; k++, p++) {
+		uint32_t entry = slots[p & (table.n - 1)];
+
+		if (entry == 0) {
+			return WEIR_NONE;
+		}
+		if (may_be(entry, hash)) {
+			return element_of(entry);
+		}
+	}
+	return WEIR_NONE;
+}
+
 uint32_t weir_index_find_listener(const struct weir_plan *plan,
 				  const struct weir_frontend *frontend,
 				  struct weir_str host)
@@ -486,7 +504,7 @@ uint32_t weir_index_find_path(const struct weir_plan *plan,
 	struct weir_span span = is_prefix ? table->prefix : table->exact;
 	const struct weir_match *m = weir_plan_at(plan, table->matches);
 	const uint32_t *slots = weir_plan_at(plan, span);
-	uint32_t folded = fold(hash);
+	uint32_t folded = weir_index_fold(hash);
 	uint32_t p = folded;
 
 	for (uint32_t k = 0; k < span.n; k++, p++) {

@@ -53,6 +53,29 @@ static inline uint64_t weir_index_path_step(uint64_t h, char c)
 	return (h ^ (unsigned char)c) * 0x100000001B3u;
 }
 
+/* FNV leaves the low bits weak; the tables use only those. */
+static inline uint32_t weir_index_fold(uint64_t h)
+{
+	return weir_mix32((uint32_t)h, (uint32_t)(h >> 32));
+}
+
+/* Hash of a hostname that is no wildcard, folded. */
+uint32_t weir_index_host_hash(struct weir_str name);
+
+/* Where an element of this (folded) hash is first looked for; the table is not
+ * empty. */
+static inline const uint32_t *weir_index_place(const struct weir_plan *plan,
+					       struct weir_span table,
+					       uint32_t hash)
+{
+	return WEIR_PLAN_ELEM(plan, uint32_t, table, hash & (table.n - 1));
+}
+
+/* The first element that may have this (folded) hash, its name unseen; or
+ * WEIR_NONE. */
+uint32_t weir_index_peek(const struct weir_plan *plan, struct weir_span table,
+			 uint32_t hash);
+
 /* Index of the most specific listener or vhost for host (lower case, no port):
  * the same name, then the longest wildcard, then the one without hostname.
  * WEIR_NONE if none covers it. */

@@ -289,6 +289,20 @@ ssize_t weir_ring_recv(struct weir_end *end, char *p, size_t n)
 	return 0;
 }
 
+bool weir_ring_peek(const struct weir_end *end, struct weir_str *ret_bytes)
+{
+	struct weir_ring *ring = end->ring;
+	uint16_t id = (uint16_t)(end->held - 1);
+
+	if (!end->held) {
+		return false;
+	}
+	*ret_bytes = (struct weir_str){
+		bytes_held(ring, id) + end->held_at,
+		(size_t)(ring->held[id].n - end->held_at)};
+	return true;
+}
+
 bool weir_ring_is_quiet(const struct weir_end *end)
 {
 	const struct weir_ring_queue *q = &end->ring->q;

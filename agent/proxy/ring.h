@@ -24,6 +24,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "str.h"
+
 struct epoll_event;
 struct iovec;
 struct weir_end;
@@ -80,6 +82,8 @@ void weir_ring_mind(struct weir_end *end);
 /* Bytes of reads that have ended: n > 0, or -EAGAIN if one is still armed, or
  * an error; 0: there is none, use recv(). */
 ssize_t weir_ring_recv(struct weir_end *end, char *p, size_t n);
+/* The first bytes that weir_ring_recv() will give; false: none are here. */
+bool weir_ring_peek(const struct weir_end *end, struct weir_str *ret_bytes);
 /* Takes all of size bytes to be sent by the end of the turn.  False: not now,
  * use send(). */
 bool weir_ring_send(struct weir_end *end, const struct iovec *iov,

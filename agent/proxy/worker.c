@@ -21,6 +21,7 @@
 #include "log.h"
 #include "loop.h"
 #include "ring.h"
+#include "upcoming.h"
 
 #define EVENTS_MAX 256
 #define TRIM_MS 1000
@@ -200,6 +201,7 @@ static void follow_plan(struct weir_worker *w)
 	}
 	weir_plan_use_retire(&w->plan);
 	w->plan = use;
+	w->looks_ahead = w->ring && ref->rules_size > WEIR_UPCOMING_PLAN;
 	weir_pool_follow_plan(w);
 	weir_hold_drive_all(w);
 	weir_udp_follow_plan(w);
@@ -435,6 +437,11 @@ static void turn(struct weir_worker *w, int ms)
 	hear_idle(w, events, n);
 	run_queue(w);
 	for (int i = 0; i < n; i++) {
+		if (w->looks_ahead && i % WEIR_UPCOMING == 0) {
+			weir_upcoming_fetch(
+				w, &events[i],
+				n - i < WEIR_UPCOMING ? n - i : WEIR_UPCOMING);
+		}
 		dispatch(w, events[i].data.ptr, events[i].events);
 	}
 	weir_wheel_run(w, &w->wheel, w->now_ms);

@@ -55,6 +55,7 @@ struct weir_worker {
 	struct weir_due trim;
 	struct weir_due retry_accept;
 	struct weir_plan_use *plan; /* NULL until the first */
+	bool looks_ahead;           /* weir_upcoming_fetch() pays with it */
 	struct weir_pool pool;
 	struct weir_h2_worker *h2; /* what its HTTP/2 connections share */
 	bool has_unsent;           /* some of them go on without an event */

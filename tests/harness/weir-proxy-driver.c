@@ -439,12 +439,16 @@ static void on_child(int signal_number)
 
 static void start(struct driver *d)
 {
+	/* A proxy that a test stops for a while has not died. */
+	struct sigaction died = {.sa_handler = on_child,
+				 .sa_flags = SA_NOCLDSTOP};
+
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, d->ipc) < 0) {
 		fail("socketpair", -errno);
 	}
 	d->config.ipc_fd = d->ipc[1];
 	d->config.stats_fd = d->stats_fd;
-	signal(SIGCHLD, on_child);
+	sigaction(SIGCHLD, &died, NULL);
 	d->child = fork();
 	if (d->child == 0) {
 		int r;
