@@ -140,6 +140,7 @@ $(TEST_BIN): $(B)/%: $(B)/%.o $(B)/libweir.a $(B)/libharness.a
 
 $(DRIVER_BIN): $(B)/libweir.a
 $(DRIVER_BIN): TOOL_LIBS = $(AGENT_LIBS)
+$(B)/tests/weir-tls-peer: TOOL_LIBS = -lssl -lcrypto
 $(TOOL_BIN): $(B)/tests/%: $(B)/tests/harness/%.o
 	$(call msg,TOOL,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(TOOL_LIBS) -lm -o $@

@@ -48,6 +48,7 @@ struct weir_end {
 	bool is_hup;       /* the peer has sent its last byte */
 	bool is_broken;    /* error or reset */
 	bool is_urgent;    /* reads may stop short of what is there */
+	bool wants_room;   /* a read waits until it takes bytes */
 	bool has_moved;    /* some byte went either way: the driver clears it */
 	uint64_t received; /* bytes so far, for the access log */
 	uint64_t sent;

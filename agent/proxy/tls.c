@@ -19,6 +19,11 @@
 
 #define RECORD 16384 /* most that goes into one record */
 
+/* Key updates, tickets and the like, in a row without data.  OpenSSL 3.0 has no
+ * bound, and works through them within one read for as long as more come; this
+ * is BoringSSL's (kMaxKeyUpdates). */
+#define MESSAGES_MAX 32
+
 /* A wildcard is the whole left-most label, and names are where names belong
  * (RFC 9525 6.3, 6.4.4). */
 #define NAME_RULES                                                             \
@@ -30,14 +35,122 @@
 
 struct tls_end {
 	struct weir_layer layer; /* first */
+	struct weir_end *end;
 	SSL *ssl;
-	bool wants_write; /* a read waits for that (a key update) */
-	bool is_over;     /* after an error OpenSSL must not be used again */
+	uint32_t n_messages; /* of the handshake protocol, since data */
+	bool is_up;          /* the handshake is done */
+	bool is_raw;         /* what is inside is not HTTP */
+	bool is_over;        /* after an error OpenSSL must not be used again */
 };
 
 static struct tls_end *tls_of(const struct weir_end *end)
 {
 	return (struct tls_end *)(void *)end->layer;
+}
+
+/* ------------------------------------------------------------ the socket */
+
+static int socket_read(BIO *bio, char *p, int n)
+{
+	struct tls_end *t = BIO_get_data(bio);
+	ssize_t r;
+
+	BIO_clear_retry_flags(bio);
+	if (t->n_messages > MESSAGES_MAX) {
+		return -1;
+	}
+	do {
+		r = recv(t->end->fd, p, (size_t)n, 0);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+		BIO_set_retry_read(bio);
+	}
+	return (int)r;
+}
+
+static int socket_write(BIO *bio, const char *p, int n)
+{
+	struct tls_end *t = BIO_get_data(bio);
+	ssize_t r;
+
+	BIO_clear_retry_flags(bio);
+	do {
+		r = send(t->end->fd, p, (size_t)n, MSG_NOSIGNAL);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+		BIO_set_retry_write(bio);
+	}
+	return (int)r;
+}
+
+static long socket_ctrl(BIO *bio, int command, long n, void *p)
+{
+	(void)bio;
+	(void)n;
+	(void)p;
+	return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *socket_method;
+
+static void make_socket_method(void)
+{
+	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
+				     "socket of weir");
+
+	if (m && BIO_meth_set_read(m, socket_read) == 1 &&
+	    BIO_meth_set_write(m, socket_write) == 1 &&
+	    BIO_meth_set_ctrl(m, socket_ctrl) == 1) {
+		socket_method = m;
+	}
+}
+
+/* NULL without memory. */
+static BIO *new_socket(struct tls_end *t)
+{
+	static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+	BIO *bio;
+
+	(void)CRYPTO_THREAD_run_once(&once, make_socket_method);
+	bio = socket_method ? BIO_new(socket_method) : NULL;
+	if (bio) {
+		BIO_set_data(bio, t);
+	}
+	return bio;
+}
+
+static void on_message(int is_write, int version, int type, const void *p,
+		       size_t n, SSL *ssl, void *arg)
+{
+	struct tls_end *t = arg;
+
+	(void)version;
+	(void)p;
+	(void)n;
+	(void)ssl;
+	if (!is_write && type == SSL3_RT_HANDSHAKE && t->is_up) {
+		t->n_messages++;
+	}
+}
+
+/* A client of TLS 1.2 begins a second handshake.  OpenSSL refuses a whole hello
+ * and goes on, but makes room for 128 KiB when its first bytes say so. */
+static bool renegotiates(const struct tls_end *t)
+{
+	return t->is_up && SSL_is_server(t->ssl) &&
+	       SSL_version(t->ssl) < TLS1_3_VERSION &&
+	       (t->n_messages || SSL_in_init(t->ssl));
+}
+
+/* ------------------------------------------------------------ the layer */
+
+static ssize_t break_off(struct weir_end *end)
+{
+	tls_of(end)->is_over = true;
+	end->is_readable = false;
+	end->is_writable = false;
+	end->is_broken = true;
+	return -ECONNRESET;
 }
 
 /* What r of an operation means for the end. */
@@ -53,7 +166,11 @@ static ssize_t outcome(struct weir_end *end, int r, bool is_read)
 		return -EAGAIN;
 	case SSL_ERROR_WANT_WRITE:
 		end->is_writable = false;
-		t->wants_write |= is_read;
+		if (is_read) {
+			/* Of a key update that a write began to send. */
+			end->is_readable = false;
+			end->wants_room = true;
+		}
 		return -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN:
 		if (is_read) {
@@ -65,11 +182,7 @@ static ssize_t outcome(struct weir_end *end, int r, bool is_read)
 		 * 3.0 says of it only that this was received. */
 		__attribute__((fallthrough));
 	default:
-		t->is_over = true;
-		end->is_readable = false;
-		end->is_writable = false;
-		end->is_broken = true;
-		return -ECONNRESET;
+		return break_off(end);
 	}
 }
 
@@ -84,7 +197,11 @@ static ssize_t tls_recv(struct weir_end *end, char *p, size_t n)
 	}
 	ERR_clear_error();
 	r = SSL_read(t->ssl, p, n < INT32_MAX ? (int)n : INT32_MAX);
+	if (renegotiates(t)) {
+		return break_off(end);
+	}
 	if (r > 0) {
+		t->n_messages = 0;
 		end->has_moved = true;
 		return r;
 	}
@@ -131,8 +248,8 @@ static ssize_t tls_send(struct weir_end *end, const struct iovec *iov,
 	/* Partial writes are on: a record at a time.  One that did not fit is
 	 * kept by OpenSSL and must be offered again, which is what comes. */
 	r = SSL_write(t->ssl, p, n < INT32_MAX ? (int)n : INT32_MAX);
-	if (t->wants_write) {
-		t->wants_write = false;
+	if (end->wants_room) {
+		end->wants_room = false;
 		end->is_readable = true;
 	}
 	if (r > 0) {
@@ -180,7 +297,8 @@ static bool tls_is_quiet(struct weir_end *end)
 	/* Tickets come after the handshake and are no data. */
 	ERR_clear_error();
 	r = SSL_peek(t->ssl, &byte, 1);
-	return r <= 0 && SSL_get_error(t->ssl, r) == SSL_ERROR_WANT_READ;
+	return r <= 0 && SSL_get_error(t->ssl, r) == SSL_ERROR_WANT_READ &&
+	       !SSL_has_pending(t->ssl);
 }
 
 static const struct weir_layer_ops tls_ops = {
@@ -193,7 +311,7 @@ static const struct weir_layer_ops tls_ops = {
 
 /* ------------------------------------------------------------ contexts */
 
-/* HTTP/2 if the client has it; arg: what of SSL says that it must not. */
+/* HTTP/2 if the client has it, and the bytes are ours. */
 static int choose_alpn(SSL *ssl, const unsigned char **out,
 		       unsigned char *out_n, const unsigned char *in,
 		       unsigned int n, void *arg)
@@ -201,9 +319,11 @@ static int choose_alpn(SSL *ssl, const unsigned char **out,
 	static const unsigned char ours[] = "\x02h2\x08http/1.1";
 	unsigned char *chosen;
 
+	const struct tls_end *t = SSL_get_app_data(ssl);
+
 	(void)arg;
-	if (SSL_get_app_data(ssl)) {
-		return SSL_TLSEXT_ERR_NOACK; /* the bytes are not ours */
+	if (t->is_raw) {
+		return SSL_TLSEXT_ERR_NOACK;
 	}
 	if (SSL_select_next_proto(&chosen, out_n, ours, sizeof(ours) - 1, in,
 				  n) != OPENSSL_NPN_NEGOTIATED) {
@@ -397,17 +517,24 @@ SSL_CTX *weir_tls_client_ctx(const struct weir_certs *certs,
 static int attach(struct weir_end *end, SSL_CTX *ctx, struct tls_end **ret_tls)
 {
 	struct tls_end *t = calloc(1, sizeof(*t));
+	BIO *bio;
 
 	if (!t) {
 		return -ENOMEM;
 	}
+	t->end = end;
 	ERR_clear_error();
-	t->ssl = SSL_new(ctx);
-	if (!t->ssl || SSL_set_fd(t->ssl, end->fd) != 1) {
+	bio = new_socket(t);
+	t->ssl = bio ? SSL_new(ctx) : NULL;
+	if (!t->ssl || SSL_set_app_data(t->ssl, t) != 1) {
 		SSL_free(t->ssl);
+		BIO_free(bio);
 		weir_free_ptr(&t);
 		return -ENOMEM;
 	}
+	SSL_set_bio(t->ssl, bio, bio);
+	SSL_set_msg_callback(t->ssl, on_message);
+	SSL_set_msg_callback_arg(t->ssl, t);
 	t->layer.ops = &tls_ops;
 	end->layer = &t->layer;
 	*ret_tls = t;
@@ -499,9 +626,7 @@ int weir_tls_accept(struct weir_client *c, const struct weir_certs *certs,
 		return r;
 	}
 	SSL_set_accept_state(t->ssl);
-	if (listener->flags & WEIR_LISTENER_RAW) {
-		SSL_set_app_data(t->ssl, t);
-	}
+	t->is_raw = listener->flags & WEIR_LISTENER_RAW;
 	if (!use_certs(t->ssl, certs, plan, listener, sni)) {
 		r = -ENOENT;
 	} else if (listener->client_cas.n) {
@@ -561,6 +686,7 @@ int weir_tls_handshake(struct weir_end *end)
 		return -EACCES;
 	}
 	if (r == 1) {
+		t->is_up = true;
 		end->is_readable = true; /* data may have come along */
 		end->is_writable = true;
 		return 0;
@@ -586,7 +712,7 @@ const char *weir_tls_name(const struct weir_end *end)
 
 bool weir_tls_is_raw(const struct weir_end *end)
 {
-	return SSL_get_app_data(tls_of(end)->ssl) != NULL;
+	return tls_of(end)->is_raw;
 }
 
 bool weir_tls_is_end(const struct weir_end *end)

@@ -229,6 +229,8 @@ static void note(struct weir_end *end, uint32_t events)
 	}
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
 		end->is_writable = true;
+		end->is_readable |= end->wants_room;
+		end->wants_room = false;
 	}
 	if (events & (EPOLLRDHUP | EPOLLHUP)) {
 		end->is_hup = true;

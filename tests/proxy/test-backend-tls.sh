@@ -71,6 +71,8 @@ open_site
 	policy subject-san bare.example.com 'hostname: sni.example.com, subjectAltNames: [{type: Hostname, hostname: bare.example.com}]' 9445
 	policy asking good 'hostname: good.example.com' 9446
 	policy clear good 'hostname: good.example.com' 9101
+	policy busy good 'hostname: good.example.com' 9447
+	policy busy-after good 'hostname: good.example.com' 9448
 	policy grpc good 'hostname: good.example.com' 9444 kubernetes.io/h2c
 	policy grpc-name good 'hostname: bad.example.com' 9444 kubernetes.io/h2c
 	bundle good
@@ -107,6 +109,10 @@ others+=($!)
 openssl s_server -accept 127.0.1.1:9445 -cert "$dir/certs/bare.example.com.crt" \
 	-key "$dir/certs/bare.example.com.key" -www </dev/null >/dev/null 2>&1 3>&- &
 others+=($!)
+"$bin/weir-tls-peer" updates 127.0.1.1 9447 "$dir/certs/good.crt" "$dir/certs/good.key" >"$dir/busy" 3>&- &
+others+=($!)
+"$bin/weir-tls-peer" answers 127.0.1.1 9448 "$dir/certs/good.crt" "$dir/certs/good.key" >"$dir/busy-after" 3>&- &
+others+=($!)
 # Asks who is there, says it, and keeps its connections.
 python3 - "$dir/certs" >"$dir/asking" 2>&1 3>&- <<-'PY' &
 	import http.server, ssl, sys
@@ -138,6 +144,8 @@ fi
 listening 127.0.1.1 9443
 listening 127.0.1.1 9445
 listening 127.0.1.1 9446
+listening 127.0.1.1 9447
+listening 127.0.1.1 9448
 [ ! -x "$programs/weir-test-grpc" ] || listening 127.0.1.1 9444
 
 # get HOST: the status of a request to it
@@ -157,6 +165,10 @@ ok "a part of a label is no wildcard: 503" [ "$(get partial)" = 503 ]
 ok "nor for the hostname: 503" [ "$(get partial-host)" = 503 ]
 ok "the subject is no name: 503" [ "$(get subject)$(get subject-san)" = 503503 ]
 ok "a backend without TLS: 503" [ "$(get clear)" = 503 ]
+ok "key updates without end for an answer: 502" [ "$(get busy)" = 502 ]
+ok "its connection is closed" await '^closed' "$dir/busy"
+ok "key updates behind an answer: 200" [ "$(get busy-after)" = 200 ]
+ok "its connection is closed, too" await '^closed' "$dir/busy-after"
 
 # Connections on which a certificate is shown are kept like others, also when
 # plans come; not when the certificate is another one.

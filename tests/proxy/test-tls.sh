@@ -147,6 +147,16 @@ if python3 -c 'import socket' 2>/dev/null; then
 else
 	skip "a client is gone" "Python is not installed"
 fi
+# ended MODE [HOST]: what became of a peer that is busy with nothing (weir-tls-peer)
+ended() { timeout 20 "$bin/weir-tls-peer" "$1" $gw 8443 "${2-a.example.com}" | tail -n 1; }
+for host in a.example.com raw.example.net; do
+	got=$(ended updates $host)
+	ok "key updates without end, $host: closed ($got)" [ "${got% *}" = closed ]
+	got=$(ended requests $host)
+	ok "key updates that ask for ours, $host: closed ($got)" [ "${got% *}" = closed ]
+	ok "a second hello in TLS 1.2, $host: closed" [ "$(ended hello $host)" = "closed 1" ]
+	ok "the first record of a long one, $host: closed" [ "$(ended half $host)" = "closed 1" ]
+done
 tls web a.example.com /x >/dev/null
 ok "the backend is told: https" grep -q '"X-Forwarded-Proto","https"' "$dir/got"
 ok "redirects stay with https" [ "$(curl -s -m 5 --cacert "$dir/certs/web.crt" --resolve "a.example.com:8443:$gw" -o /dev/null -w '%{redirect_url}' https://a.example.com:8443/moved)" = https://a.example.com:8443/new ]
