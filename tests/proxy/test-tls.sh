@@ -224,6 +224,21 @@ else
 	skip gRPC "Go is not installed, or cannot fetch grpc-go"
 fi
 
+# What OpenSSL reads ahead of is given back: an idle connection has no buffer (17 KiB).
+anonymous() { awk '/^Anonymous/ {n += $2} END {print n}' "/proc/$pid/smaps_rollup"; }
+if python3 -c 'import socket' 2>/dev/null; then
+	before=$(anonymous)
+	coproc python3 "$here/clients/tls_idle.py" $gw 8443 a.example.com 500
+	read -r -u "${COPROC[0]}" _
+	sleep 0.2
+	grown=$((($(anonymous) - before) * 1024 / 500))
+	ok "an idle connection costs at most 16 KiB ($grown bytes)" [ $grown -le 16384 ]
+	kill "$COPROC_PID"
+	wait "$COPROC_PID" 2>/dev/null
+else
+	skip "idle connections" "Python is not installed"
+fi
+
 # Rotation: requests on new and on standing connections, while the certificate
 # changes ten times; then the last one is shown.
 if client_is h2load "command -v h2load"; then

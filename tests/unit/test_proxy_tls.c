@@ -140,6 +140,16 @@ static void begin(int version)
 	must(hear() == -EAGAIN && !c.end.is_readable, "nothing yet");
 }
 
+static void empty_after_a_record(void)
+{
+	begin(TLS1_3_VERSION);
+	say("hello");
+	carry();
+	ok(hear() == 5, "a record");
+	ok(!c.end.is_readable, "and no read that finds nothing");
+	end();
+}
+
 static void what_openssl_holds_is_readable(void)
 {
 	begin(TLS1_3_VERSION);
@@ -262,7 +272,7 @@ static void no_second_handshake(void)
 	}
 }
 
-TAP_MAIN(TEST(what_openssl_holds_is_readable), TEST(half_a_record),
-	 TEST(good_bye_behind_data), TEST(end_without_good_bye),
-	 TEST(key_updates), TEST(read_that_waits_for_room),
-	 TEST(no_second_handshake))
+TAP_MAIN(TEST(empty_after_a_record), TEST(what_openssl_holds_is_readable),
+	 TEST(half_a_record), TEST(good_bye_behind_data),
+	 TEST(end_without_good_bye), TEST(key_updates),
+	 TEST(read_that_waits_for_room), TEST(no_second_handshake))
