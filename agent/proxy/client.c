@@ -328,8 +328,15 @@ enum weir_step weir_client_done(struct weir_worker *w, struct weir_client *c)
 	}
 	/* Unread bytes would turn the close into a reset, which can take the
 	 * response with it (RFC 9112 9.6). */
-	if (has_more && !c->end.is_broken && !c->is_stream) {
-		weir_end_shut(&c->end);
+	has_more = has_more && !c->end.is_broken && !c->is_stream;
+	/* In TLS what ends with its connection is whole if that is said. */
+	if ((has_more || weir_tls_is_end(&c->end)) &&
+	    weir_end_shut(&c->end) == -EAGAIN) {
+		c->wants_close = true;
+		c->phase = WEIR_PHASE_FLUSH;
+		return WEIR_STEP_WAIT;
+	}
+	if (has_more) {
 		c->phase = WEIR_PHASE_LINGER;
 		c->head_ms = w->now_ms;
 		c->body_sent = 0; /* from here on: read away */

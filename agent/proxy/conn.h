@@ -227,8 +227,9 @@ static inline bool weir_end_is_awaited(const struct weir_end *end)
 void weir_end_mind(struct weir_end *end, bool is_within);
 /* What comes next is in the socket itself. */
 bool weir_end_is_bare(const struct weir_end *end);
-/* No more will be sent. */
-void weir_end_shut(struct weir_end *end);
+/* No more will be sent.  0; -EAGAIN: there is no room to say so (TLS), to be
+ * called again when it is writable. */
+int weir_end_shut(struct weir_end *end);
 /* Closes it; is_reset: the peer sees a reset. */
 void weir_end_close(struct weir_end *end, bool is_reset);
 /* What became of a connect(): 0 or an errno. */

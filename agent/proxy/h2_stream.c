@@ -527,7 +527,7 @@ ssize_t weir_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf,
 	return (ssize_t)n;
 }
 
-static void stream_shut(struct weir_end *end)
+static int stream_shut(struct weir_end *end)
 {
 	struct weir_h2_stream *s = stream_of(end);
 
@@ -542,6 +542,7 @@ static void stream_shut(struct weir_end *end)
 		}
 		weir_h2_mark(s->h2);
 	}
+	return 0;
 }
 
 static void stream_close(struct weir_end *end, bool is_reset)
@@ -550,7 +551,7 @@ static void stream_close(struct weir_end *end, bool is_reset)
 	struct weir_h2 *h2 = s->h2;
 
 	if (!is_reset) {
-		stream_shut(end);
+		(void)stream_shut(end);
 	}
 	s->end = NULL;
 	end->layer = NULL;

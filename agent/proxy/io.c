@@ -173,14 +173,14 @@ ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
 	return n;
 }
 
-void weir_end_shut(struct weir_end *end)
+int weir_end_shut(struct weir_end *end)
 {
 	if (end->layer) {
-		end->layer->ops->shut(end);
-		return;
+		return end->layer->ops->shut(end);
 	}
 	(void)weir_end_settle(end);
 	(void)shutdown(end->fd, SHUT_WR);
+	return 0;
 }
 
 void weir_end_close(struct weir_end *end, bool is_reset)

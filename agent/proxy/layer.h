@@ -19,8 +19,8 @@ struct weir_layer_ops {
 	ssize_t (*recv)(struct weir_end *end, char *p, size_t n);
 	ssize_t (*send)(struct weir_end *end, const struct iovec *iov,
 			uint32_t n_iov, int flags);
-	/* No more will be sent. */
-	void (*shut)(struct weir_end *end);
+	/* As weir_end_shut(). */
+	int (*shut)(struct weir_end *end);
 	/* Lets the end go; end->layer is not touched afterwards. */
 	void (*close)(struct weir_end *end, bool is_reset);
 	/* Nothing is there to be read, and the peer is. */

@@ -60,11 +60,10 @@ static int pump(struct weir_worker *w, struct pump *p)
 			return r;
 		}
 		if (*p->eof) {
-			if (!*p->shut) {
-				weir_end_shut(p->to);
-				*p->shut = true;
-			}
 			weir_block_put(&w->blocks, p->block);
+			if (!*p->shut) {
+				*p->shut = weir_end_shut(p->to) == 0;
+			}
 			return 0;
 		}
 		if (!p->from->is_readable) {

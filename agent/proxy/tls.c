@@ -40,8 +40,9 @@ struct tls_end {
 	uint32_t n_messages; /* of the handshake protocol, since data */
 	bool is_up;          /* the handshake is done */
 	bool is_raw;         /* what is inside is not HTTP */
-	bool is_drained;     /* the last read of the socket took all of it */
-	bool is_over;        /* after an error OpenSSL must not be used again */
+	bool has_said_goodbye;
+	bool is_drained; /* the last read of the socket took all of it */
+	bool is_over;    /* after an error OpenSSL must not be used again */
 };
 
 static struct tls_end *tls_of(const struct weir_end *end)
@@ -265,25 +266,40 @@ static ssize_t tls_send(struct weir_end *end, const struct iovec *iov,
 	return outcome(end, r, false);
 }
 
-static void tls_shut(struct weir_end *end)
+/* Says that nothing was cut off (RFC 8446 6.1).  False: there is no room. */
+static bool say_goodbye(struct tls_end *t)
 {
-	struct tls_end *t = tls_of(end);
+	int r;
 
-	if (!t->is_over) {
-		ERR_clear_error();
-		(void)SSL_shutdown(t->ssl);
+	if (t->is_over || t->has_said_goodbye) {
+		return true;
+	}
+	ERR_clear_error();
+	r = SSL_shutdown(t->ssl);
+	if (r < 0 && SSL_get_error(t->ssl, r) == SSL_ERROR_WANT_WRITE) {
+		return false;
+	}
+	/* Once more, and it would read. */
+	t->has_said_goodbye = true;
+	return true;
+}
+
+static int tls_shut(struct weir_end *end)
+{
+	if (!say_goodbye(tls_of(end))) {
+		end->is_writable = false;
+		return -EAGAIN;
 	}
 	(void)shutdown(end->fd, SHUT_WR);
+	return 0;
 }
 
 static void tls_close(struct weir_end *end, bool is_reset)
 {
 	struct tls_end *t = tls_of(end);
 
-	/* Says that nothing was cut off (RFC 8446 6.1). */
-	if (!is_reset && !t->is_over && SSL_is_init_finished(t->ssl)) {
-		ERR_clear_error();
-		(void)SSL_shutdown(t->ssl);
+	if (!is_reset && SSL_is_init_finished(t->ssl)) {
+		(void)say_goodbye(t);
 	}
 	SSL_free(t->ssl);
 	ERR_clear_error();

@@ -30,7 +30,7 @@ static enum weir_step refuse(struct weir_worker *w, struct weir_client *c,
 			   MSG_NOSIGNAL | MSG_DONTWAIT);
 		/* Unread bytes would turn the close into a reset, which can
 		 * take the alert with it. */
-		weir_end_shut(&c->end);
+		(void)weir_end_shut(&c->end);
 		c->phase = WEIR_PHASE_LINGER;
 		c->head_ms = w->now_ms;
 		return WEIR_STEP_AGAIN;

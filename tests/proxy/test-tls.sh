@@ -239,6 +239,17 @@ else
 	skip "idle connections" "Python is not installed"
 fi
 
+# With little room in the socket it is full, now and then, when the last byte goes into it.
+if [ -n "${WEIR_OWN_NET:-}" ] && python3 -c 'import socket' 2>/dev/null; then
+	wmem=$(sysctl -n net.ipv4.tcp_wmem)
+	sysctl -qw net.ipv4.tcp_wmem='4096 16384 40000'
+	ok "bodies that end with the connection, to slow readers: all of them whole" python3 "$here/clients/tls_whole.py" $gw 8443 a.example.com 150
+	ok "likewise where bytes are passed on" python3 "$here/clients/tls_whole.py" $gw 8443 raw.example.net 150 raw
+	sysctl -qw net.ipv4.tcp_wmem="$wmem"
+else
+	skip "slow readers" "no network namespace of its own, or Python is not installed"
+fi
+
 # Rotation: requests on new and on standing connections, while the certificate
 # changes ten times; then the last one is shown.
 if client_is h2load "command -v h2load"; then

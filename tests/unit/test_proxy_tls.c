@@ -254,6 +254,34 @@ static void read_that_waits_for_room(void)
 	}
 }
 
+static void end_that_waits_for_room(void)
+{
+	char bytes[65536];
+	size_t n = 0;
+	ssize_t r;
+
+	begin(TLS1_3_VERSION);
+	memset(bytes, 0, sizeof(bytes));
+	while (send(c.end.fd, bytes, 1000, MSG_DONTWAIT) > 0) {
+		n += 1000;
+	}
+	for (int i = 0; i < 2; i++) {
+		ok(weir_end_shut(&c.end) == -EAGAIN, "there is no room");
+		ok(!c.end.is_writable, "an edge will say when there is");
+	}
+	while (n && (r = recv(fd, bytes, sizeof(bytes), 0)) > 0) {
+		n -= (size_t)r;
+	}
+	for (int i = 0; i < 2; i++) {
+		ok(weir_end_shut(&c.end) == 0, "it is said, and once");
+	}
+	ok(take(65536) && SSL_read(peer, bytes, 1) == 0 &&
+		   SSL_get_shutdown(peer) & SSL_RECEIVED_SHUTDOWN,
+	   "close_notify");
+	ok(recv(fd, bytes, 1, 0) == 0, "and the end");
+	end();
+}
+
 static void no_second_handshake(void)
 {
 	for (int is_half = 0; is_half < 2; is_half++) {
@@ -275,4 +303,5 @@ static void no_second_handshake(void)
 TAP_MAIN(TEST(empty_after_a_record), TEST(what_openssl_holds_is_readable),
 	 TEST(half_a_record), TEST(good_bye_behind_data),
 	 TEST(end_without_good_bye), TEST(key_updates),
-	 TEST(read_that_waits_for_room), TEST(no_second_handshake))
+	 TEST(read_that_waits_for_room), TEST(end_that_waits_for_room),
+	 TEST(no_second_handshake))
