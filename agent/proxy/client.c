@@ -272,7 +272,10 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 uint32_t weir_client_listener_id(const struct weir_plan *plan,
 				 const struct weir_listener *listener)
 {
-	uint64_t h = weir_keyed_str(weir_plan_str(plan, listener->name), 0);
+	bool must_show = listener->client_cas.n &&
+			 !(listener->flags & WEIR_LISTENER_CLIENT_OPTIONAL);
+	uint64_t h = weir_keyed_str(weir_plan_str(plan, listener->name),
+				    must_show);
 
 	h = weir_keyed_str(weir_plan_str(plan, listener->hostname), h);
 	return (uint32_t)(h ^ h >> 32) | 1;

@@ -252,7 +252,9 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 enum weir_step weir_client_done(struct weir_worker *w, struct weir_client *c);
 /* Ends the accounting of a request and lets its plan go. */
 void weir_client_end_request(struct weir_worker *w, struct weir_client *c);
-/* The same for the same listener in any plan, and not 0. */
+/* The same for the same listener in any plan, and not 0; another one when
+ * clients need a certificate there that did not before: a connection that came
+ * without does not go on. */
 uint32_t weir_client_listener_id(const struct weir_plan *plan,
 				 const struct weir_listener *listener);
 /* Looks for body bytes among what was received; ready grows.  Returns as

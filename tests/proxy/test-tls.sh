@@ -204,6 +204,24 @@ ok "another's passes, too" [ "$(tls web a.example.com:8446 / "${other[@]}")" = "
 ok "and none" [ "$(tls web a.example.com:8446 /)" = "200 2 0" ]
 ok "of a listener's two certificates the first with the name" [ "$(tls shop shop.example.com:8446 /)" = "200 2 0" ]
 
+# Connections that stand while their listener begins to ask for certificates.
+if python3 -c 'import socket' 2>/dev/null; then
+	coproc python3 "$here/clients/tls_standing.py" $gw 8446 a.example.com
+	read -r -u "${COPROC[0]}" first
+	sed -i 's/mode: AllowInsecureFallback, //' "$dir/site/tls.yaml"
+	: >"$dir/out"
+	echo reload >&3
+	await 'acked'
+	echo >&"${COPROC[1]}"
+	read -r -u "${COPROC[0]}" second
+	wait "$COPROC_PID"
+	ok "a connection from before a certificate was asked for: 421 ($first, $second)" [ "$first $second" = "200 421" ]
+	ok "with one: 200" [ "$(tls web a.example.com:8446 / "${known[@]}")" = "200 2 0" ]
+else
+	skip "standing connections" "Python is not installed"
+	skip "with a certificate" "Python is not installed"
+fi
+
 # One that goes before it has said anything, or half of it, is not kept.
 for said in '' '\x16\x03\x01'; do
 	python3 - "$(printf '%b' "$said" | base64)" <<-'PY'
