@@ -676,7 +676,8 @@ int weir_tls_connect(struct weir_end *end, SSL_CTX *ctx,
 		return r;
 	}
 	SSL_set_connect_state(t->ssl);
-	if (host.n >= sizeof(name)) {
+	/* An empty name would be anybody's. */
+	if (!host.n || host.n >= sizeof(name)) {
 		return -EINVAL;
 	}
 	memcpy(name, host.p, host.n);

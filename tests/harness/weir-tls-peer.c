@@ -12,6 +12,8 @@
  *	updates   key updates (RFC 8446 4.6.3)
  *	requests  likewise, each of which asks for one, and nothing is read
  *	answers   a server, as updates, after an answer to a request
+ *	whole     a server that ends its answer with the connection
+ *	cut       likewise, and does not say that it was all (close_notify)
  *	hello     a client of TLS 1.2: a second handshake
  *	half      likewise; of its hello, of 60 000 bytes, the first record
  *
@@ -35,6 +37,8 @@
 #define SECONDS 5
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+static const char endless[] = "HTTP/1.1 200 OK\r\n\r\nendless";
 
 static bool is_second; /* hello */
 
@@ -136,6 +140,13 @@ static int run(SSL *ssl, int fd, const char *mode)
 	    SSL_read(ssl, request, sizeof(request)) <= 0) {
 		printf("no request\n");
 		return 2;
+	}
+	if (is(mode, "whole") || is(mode, "cut")) {
+		(void)SSL_write(ssl, endless, sizeof(endless) - 1);
+		if (is(mode, "whole")) {
+			(void)SSL_shutdown(ssl);
+		}
+		return 0;
 	}
 	if (is(mode, "answers")) {
 		(void)SSL_write(ssl, answer, sizeof(answer) - 1);

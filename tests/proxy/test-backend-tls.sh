@@ -71,6 +71,8 @@ open_site
 	policy subject-san bare.example.com 'hostname: sni.example.com, subjectAltNames: [{type: Hostname, hostname: bare.example.com}]' 9445
 	policy asking good 'hostname: good.example.com' 9446
 	policy clear good 'hostname: good.example.com' 9101
+	policy whole good 'hostname: good.example.com' 9449
+	policy cut good 'hostname: good.example.com' 9450
 	policy busy good 'hostname: good.example.com' 9447
 	policy busy-after good 'hostname: good.example.com' 9448
 	policy grpc good 'hostname: good.example.com' 9444 kubernetes.io/h2c
@@ -109,6 +111,10 @@ others+=($!)
 openssl s_server -accept 127.0.1.1:9445 -cert "$dir/certs/bare.example.com.crt" \
 	-key "$dir/certs/bare.example.com.key" -www </dev/null >/dev/null 2>&1 3>&- &
 others+=($!)
+"$bin/weir-tls-peer" whole 127.0.1.1 9449 "$dir/certs/good.crt" "$dir/certs/good.key" 3>&- &
+others+=($!)
+"$bin/weir-tls-peer" cut 127.0.1.1 9450 "$dir/certs/good.crt" "$dir/certs/good.key" 3>&- &
+others+=($!)
 "$bin/weir-tls-peer" updates 127.0.1.1 9447 "$dir/certs/good.crt" "$dir/certs/good.key" >"$dir/busy" 3>&- &
 others+=($!)
 "$bin/weir-tls-peer" answers 127.0.1.1 9448 "$dir/certs/good.crt" "$dir/certs/good.key" >"$dir/busy-after" 3>&- &
@@ -145,6 +151,8 @@ listening 127.0.1.1 9443
 listening 127.0.1.1 9445
 listening 127.0.1.1 9446
 listening 127.0.1.1 9447
+listening 127.0.1.1 9449
+listening 127.0.1.1 9450
 listening 127.0.1.1 9448
 [ ! -x "$programs/weir-test-grpc" ] || listening 127.0.1.1 9444
 
@@ -165,6 +173,10 @@ ok "a part of a label is no wildcard: 503" [ "$(get partial)" = 503 ]
 ok "nor for the hostname: 503" [ "$(get partial-host)" = 503 ]
 ok "the subject is no name: 503" [ "$(get subject)$(get subject-san)" = 503503 ]
 ok "a backend without TLS: 503" [ "$(get clear)" = 503 ]
+get whole >/dev/null
+ok "a body that ends with its connection, and says so: whole" [ $? = 0 ]
+get cut >/dev/null
+ok "one that does not: the client sees that it is not all" [ $? = 56 ]
 ok "key updates without end for an answer: 502" [ "$(get busy)" = 502 ]
 ok "its connection is closed" await '^closed' "$dir/busy"
 ok "key updates behind an answer: 200" [ "$(get busy-after)" = 200 ]

@@ -282,6 +282,19 @@ static void end_that_waits_for_room(void)
 	end();
 }
 
+static void no_backend_without_a_name(void)
+{
+	struct weir_backend_tls nobody = {0};
+	SSL_CTX *to_backends = SSL_CTX_new(TLS_client_method());
+	struct weir_end to = {.fd = -1};
+
+	ok(weir_tls_connect(&to, to_backends, &block.plan, &nobody, false,
+			    NULL) == -EINVAL,
+	   "would be anybody");
+	weir_end_close(&to, false);
+	SSL_CTX_free(to_backends);
+}
+
 static void no_second_handshake(void)
 {
 	for (int is_half = 0; is_half < 2; is_half++) {
@@ -304,4 +317,4 @@ TAP_MAIN(TEST(empty_after_a_record), TEST(what_openssl_holds_is_readable),
 	 TEST(half_a_record), TEST(good_bye_behind_data),
 	 TEST(end_without_good_bye), TEST(key_updates),
 	 TEST(read_that_waits_for_room), TEST(end_that_waits_for_room),
-	 TEST(no_second_handshake))
+	 TEST(no_backend_without_a_name), TEST(no_second_handshake))
