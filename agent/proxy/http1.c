@@ -83,6 +83,11 @@ enum weir_http1_error weir_http1_find_end(const char *p, size_t n, size_t *pos,
 		if (at == 0 || p[at - 1] != '\r') {
 			return WEIR_HTTP1_BARE_LF;
 		}
+		/* To some the first CR has ended the line, and what follows
+		 * the head. */
+		if (at >= 2 && p[at - 2] == '\r') {
+			return WEIR_HTTP1_BARE_CR;
+		}
 		/* An empty line; one before the first line is not the end. */
 		if (at >= 3 && p[at - 2] == '\n') {
 			*ret_size = at + 1;

@@ -110,7 +110,8 @@ struct weir_http1_head {
  * Looks for the end of a head in p[0..n), going on from *pos (0 at first),
  * which it advances: every byte is looked at once however it arrives.
  * WEIR_HTTP1_OK with *ret_size = bytes of the head with its empty line, or 0
- * when it is not complete; WEIR_HTTP1_BARE_LF as soon as a line ends so.
+ * when it is not complete; WEIR_HTTP1_BARE_LF, or WEIR_HTTP1_BARE_CR, as soon
+ * as a line ends without CR, or with two.
  */
 enum weir_http1_error weir_http1_find_end(const char *p, size_t n, size_t *pos,
 					  size_t *ret_size);

@@ -46,7 +46,7 @@ static void end_is_found_at_any_segmentation(void)
 	}
 }
 
-static void bare_lf_is_seen_at_once(void)
+static void bare_lf_and_cr_are_seen_at_once(void)
 {
 	size_t pos = 0;
 	size_t size = 0;
@@ -59,6 +59,12 @@ static void bare_lf_is_seen_at_once(void)
 	/* The CR came with the segment before. */
 	pos = 2;
 	ok(weir_http1_find_end("G\r\n", 3, &pos, &size) == 0, "CR before");
+	pos = 0;
+	ok(weir_http1_find_end("G\r\r\n", 4, &pos, &size) == WEIR_HTTP1_BARE_CR,
+	   "two CRs");
+	pos = 3;
+	ok(weir_http1_find_end("G\r\r\n", 4, &pos, &size) == WEIR_HTTP1_BARE_CR,
+	   "which came before");
 }
 
 static void request_is_taken_apart(void)
@@ -298,8 +304,9 @@ static void writer_is_bounded(void)
 	ok(o.is_full && o.p - room == 7, "no part of what does not fit");
 }
 
-TAP_MAIN(TEST(end_is_found_at_any_segmentation), TEST(bare_lf_is_seen_at_once),
-	 TEST(request_is_taken_apart), TEST(every_error_has_status_and_text),
+TAP_MAIN(TEST(end_is_found_at_any_segmentation),
+	 TEST(bare_lf_and_cr_are_seen_at_once), TEST(request_is_taken_apart),
+	 TEST(every_error_has_status_and_text),
 	 TEST(value_bytes_are_checked_in_every_lane), TEST(hosts_are_judged),
 	 TEST(chunked_is_the_same_at_any_segmentation),
 	 TEST(chunk_extensions_are_bounded),
