@@ -184,6 +184,10 @@ static enum weir_step refuse(struct weir_worker *w, struct weir_client *c,
 	weir_access_begin(w, c, NULL, weir_block_len(c->in));
 	c->wants_close = true;
 	c->is_http10 = false;
+	if (c->in && weir_http1_asks_head(c->in->data + c->in->start,
+					  weir_block_len(c->in))) {
+		c->request_flags = WEIR_HEAD_IS_HEAD;
+	}
 	weir_body_init(&c->request_body, WEIR_FRAMING_CLOSE, 0);
 	return weir_answer(w, c, status, reason, text);
 }

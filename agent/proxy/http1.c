@@ -32,6 +32,15 @@ bool weir_http1_may_start(char c)
 	return is_tchar(c) || c == '\r';
 }
 
+bool weir_http1_asks_head(const char *p, size_t n)
+{
+	if (n >= 2 && p[0] == '\r' && p[1] == '\n') {
+		p += 2; /* RFC 9112 2.2 */
+		n -= 2;
+	}
+	return n >= 5 && memcmp(p, "HEAD ", 5) == 0;
+}
+
 bool weir_http1_is_token(struct weir_str s)
 {
 	for (size_t i = 0; i < s.n; i++) {

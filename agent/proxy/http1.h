@@ -131,6 +131,9 @@ bool weir_http1_list_next(struct weir_str *list, struct weir_str *ret_element);
 bool weir_http1_is_token(struct weir_str s);
 /* Bytes that may start a request: a method's first letter or a CR. */
 bool weir_http1_may_start(char c);
+/* What is there of a request, right or wrong, asks with HEAD: no answer to it
+ * has a body (RFC 9110 9.3.2). */
+bool weir_http1_asks_head(const char *p, size_t n);
 
 /* target.c */
 /* Splits and checks the request target: fills path, query and, in

@@ -272,8 +272,13 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->ready = 0;
 	c->body_sent = 0;
 	c->status = 0;
-	/* An answer to HEAD has no body, whatever else was wrong. */
-	c->request_flags = e ? h.flags & WEIR_HEAD_IS_HEAD : h.flags;
+	c->request_flags = h.flags;
+	if (e) {
+		c->request_flags = weir_http1_asks_head(
+					   c->in->data + c->in->start, size)
+					   ? WEIR_HEAD_IS_HEAD
+					   : 0;
+	}
 	c->is_http10 = !e && h.minor == 0;
 	c->is_grpc = false;
 	c->wants_close = e || h.flags & WEIR_HEAD_CLOSE || w->is_draining ||
