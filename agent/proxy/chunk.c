@@ -258,6 +258,10 @@ static int scan_chunked(struct weir_body *b, char *p, size_t n,
 		    ++b->extra > WEIR_CHUNK_EXTRA_MAX) {
 			return -EMSGSIZE;
 		}
+		if (before == CHUNK_TRAILER && after == CHUNK_TRAILER_NAME &&
+		    ++b->lines > WEIR_CHUNK_LINES_MAX) {
+			return -E2BIG;
+		}
 		b->state = (uint8_t)after;
 		if (is_kept(b, before, after)) {
 			p[out++] = p[in];
@@ -298,8 +302,14 @@ int weir_body_scan(struct weir_body *b, char *p, size_t n, size_t *ret_used,
 
 const char *weir_body_error_text(int error)
 {
-	return error == -EMSGSIZE ? "chunk extensions or trailers too long"
-				  : "malformed chunked body";
+	switch (error) {
+	case -EMSGSIZE:
+		return "chunk extensions or trailers too long";
+	case -E2BIG:
+		return "too many trailer lines";
+	default:
+		return "malformed chunked body";
+	}
 }
 
 uint64_t weir_body_opaque(const struct weir_body *b)

@@ -24,22 +24,25 @@ struct weir_body {
 	uint16_t trailer_n; /* bytes of them so far */
 	uint8_t digits;     /* of the chunk size so far */
 	uint8_t name_n;     /* of the trailer field name so far */
+	uint16_t lines;     /* of trailers so far */
 	uint16_t extra;     /* bytes of extensions and trailers so far */
 	char name[20];      /* lower case, as far as it fits */
 };
 
 #define WEIR_CHUNK_EXTRA_MAX 16384 /* extensions and trailers of one body */
+#define WEIR_CHUNK_LINES_MAX 512   /* of its trailers */
 
 void weir_body_init(struct weir_body *b, uint8_t framing, uint64_t length);
 /*
  * Takes bytes of the body from p[0..n).  *ret_used of them were taken, and
  * *ret_kept bytes are now at p to be forwarded (fewer where something was
- * removed).  b->is_done is set with the last byte.  0, -EBADMSG, or
- * -EMSGSIZE: more than WEIR_CHUNK_EXTRA_MAX that is no data.
+ * removed).  b->is_done is set with the last byte.  0, -EBADMSG, -EMSGSIZE:
+ * more than WEIR_CHUNK_EXTRA_MAX that is no data, or -E2BIG: more trailers than
+ * WEIR_CHUNK_LINES_MAX.
  */
 int weir_body_scan(struct weir_body *b, char *p, size_t n, size_t *ret_used,
 		   size_t *ret_kept);
-/* What is said of either. */
+/* What is said of them. */
 const char *weir_body_error_text(int error);
 /* Bytes from here on that are data and need not be looked at; UINT64_MAX: all
  * until the connection ends. */

@@ -154,6 +154,19 @@ static int push_request(struct weir_client *c)
 	return 1;
 }
 
+static enum weir_step refuse_body(struct weir_worker *w, struct weir_client *c,
+				  int error)
+{
+	bool is_large = error == -E2BIG;
+
+	c->wants_close = true;
+	c->up_closing = true;
+	return weir_answer(w, c, is_large ? 431 : 400,
+			   is_large ? WEIR_PROXY_HEAD_TOO_LARGE
+				    : WEIR_PROXY_BAD_REQUEST,
+			   weir_body_error_text(error));
+}
+
 /* The request's direction.  WAIT: nothing more to do for now; AGAIN: there may
  * be more, but the response has its turn, too. */
 static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
@@ -163,10 +176,7 @@ static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 		ssize_t n;
 
 		if (r < 0) {
-			c->wants_close = true;
-			c->up_closing = true;
-			return weir_answer(w, c, 400, WEIR_PROXY_BAD_REQUEST,
-					   weir_body_error_text(r));
+			return refuse_body(w, c, r);
 		}
 		if (weir_body_is_too_long(w, c->body_sent + c->ready)) {
 			c->wants_close = true;

@@ -16,7 +16,10 @@
 #define READ_ROUNDS 8
 #define FLUSH_ROUNDS 16
 #define GOAWAY_MS 500 /* from the notice to the last stream that counts */
+#define NV_COST 16    /* bytes of HPACK beside a field's line, at most */
 #define NV_SPARE 600  /* fields that filters and the proxy may add */
+
+_Static_assert(WEIR_CHUNK_LINES_MAX <= NV_SPARE, "all trailers of a body");
 
 void weir_h2_mark(struct weir_h2 *h2)
 {

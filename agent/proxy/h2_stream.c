@@ -511,10 +511,15 @@ ssize_t weir_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf,
 	}
 	if (n == data && s->tx_eof) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
-		if (tx && s->trailer_n &&
-		    weir_h2_send_trailer(s, tx->data + tx->start,
-					 s->trailer_n) == 0) {
+		if (tx && s->trailer_n) {
 			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+			if (weir_h2_send_trailer(s, tx->data + tx->start,
+						 s->trailer_n) < 0) {
+				/* Not the whole message: the stream is reset.
+				 */
+				s->is_ours = true;
+				return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+			}
 		}
 		weir_block_put(&s->w->blocks, &s->tx);
 		return (ssize_t)n;

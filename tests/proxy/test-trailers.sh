@@ -41,6 +41,8 @@ for v in h1 h2; do
 	await ready "$dir/$v"
 done
 numbered python3 "$here/clients/trailers.py" call 127.0.0.30 8080 8192
+ok "too many lines are counted" \
+	[ "$(stat_of HEAD_TOO_LARGE) $(stat_of BAD_RESPONSE)" = "2 2" ]
 ok "nothing is left in flight" settles in_flight 0
 exec 3>&-
 wait "$driver"

@@ -229,6 +229,26 @@ static void chunk_extensions_are_bounded(void)
 	ok(r == -EMSGSIZE && i > 1000, "%d after %zu chunks", r, i);
 }
 
+static void trailer_lines_are_bounded(void)
+{
+	static const char line[4] = "a:\r\n"; /* no NUL */
+	struct weir_body b;
+	char text[8] = "0\r\n";
+	size_t used;
+	size_t kept;
+	size_t i = 0;
+	int r;
+
+	weir_body_init(&b, WEIR_FRAMING_CHUNKED, 0);
+	r = weir_body_scan(&b, text, 3, &used, &kept);
+	for (; i < WEIR_CHUNK_EXTRA_MAX && r == 0; i++) {
+		memcpy(text, line, sizeof(line));
+		r = weir_body_scan(&b, text, sizeof(line), &used, &kept);
+	}
+	ok(r == -E2BIG && i == WEIR_CHUNK_LINES_MAX + 1, "%d after %zu lines",
+	   r, i);
+}
+
 static void length_takes_no_byte_too_many(void)
 {
 	struct weir_body b;
@@ -309,6 +329,6 @@ TAP_MAIN(TEST(end_is_found_at_any_segmentation),
 	 TEST(every_error_has_status_and_text),
 	 TEST(value_bytes_are_checked_in_every_lane), TEST(hosts_are_judged),
 	 TEST(chunked_is_the_same_at_any_segmentation),
-	 TEST(chunk_extensions_are_bounded),
+	 TEST(chunk_extensions_are_bounded), TEST(trailer_lines_are_bounded),
 	 TEST(length_takes_no_byte_too_many), TEST(what_need_not_be_looked_at),
 	 TEST(location_without_a_host), TEST(writer_is_bounded))

@@ -6,7 +6,8 @@
     trailers.py h1 ADDR PORT            a backend of HTTP/1.1; prints "ready"
     trailers.py h2 ADDR PORT            one of HTTP/2, which answers with what came
 
-A path says which body, and which pieces of trailers: /BODY/TRAILER/PIECE, in bytes.
+A path says which body, and which pieces of trailers: /BODY/TRAILER/PIECE, in bytes,
+and how long a line is, if not a hundred bytes: /BODY/TRAILER/PIECE/LINE.
 BUFFER: of the proxy; more lines than it holds are not passed on.
 """
 import socket
@@ -18,6 +19,8 @@ DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, PADDED, PRIORITY = 1, 4, 8, 32
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 LINES = 100
+SHORT = 4  # a line of no more than a name
+MANY = 800  # lines: more than a body may have, and than a head ever has
 
 
 def field(name, value):
@@ -29,19 +32,19 @@ def body(n):
     return (b"0123456789abcdef" * (n // 16 + 1))[:n]
 
 
-def chunked(n_body, n_trailer):
+def chunked(n_body, n_trailer, line):
     """A body and, apart, its last chunk with lines of trailers."""
     lines, left = b"", n_trailer
     while left > 0:
-        n = min(left, LINES)
-        lines += b"x-%d: " % (len(lines) // LINES % 10) + b"t" * max(n - 7, 1) + b"\r\n"
+        n = min(left, line)
+        lines += b"a:\r\n" if line == SHORT else b"x-%d: " % (len(lines) // line % 10) + b"t" * max(n - 7, 1) + b"\r\n"
         left -= n
     return (b"%x\r\n" % n_body + body(n_body) + b"\r\n" if n_body else b""), b"0\r\n" + lines + b"\r\n"
 
 
 def send(s, path):
-    n_body, n_trailer, piece = (int(x) for x in path.split("/")[1:4])
-    data, end = chunked(n_body, n_trailer)
+    n_body, n_trailer, piece, line = [*(int(x) for x in path.split("/")[1:]), LINES][:4]
+    data, end = chunked(n_body, n_trailer, line)
     s.sendall(data)
     for i in range(0, len(end), piece):
         # A piece that the proxy reads alone.
@@ -183,6 +186,19 @@ def to_h2_backend(addr, port, path):
         return got
 
 
+def from_h2_client(addr, port, n_lines):
+    """What answers a request of HTTP/2 with so many trailers."""
+    with socket.create_connection((addr, port), 10) as s:
+        s.sendall(PREFACE)
+        f = Frames(s)
+        f.send(SETTINGS)
+        f.send(HEADERS, END_HEADERS, 1, field(b":method", b"POST") + field(b":scheme", b"http") +
+               field(b":path", b"/") + field(b":authority", b"trailers-h2"))
+        f.send(DATA, 0, 1, b"body")
+        f.send(HEADERS, END_HEADERS | END_STREAM, 1, field(b"a", b"") * n_lines)
+        return f.message()[1:]
+
+
 def call(addr, port, buffer):
     bodies = (0, 1, 10000, buffer - 60, 10 * buffer)
     for n_body in bodies:
@@ -198,6 +214,18 @@ def call(addr, port, buffer):
     ok(not isinstance(got, OSError) and got[0] is None, "more lines than a buffer: a client's stream is reset", got)
     got = attempt(to_h2_backend, addr, port, path)
     ok(isinstance(got, bytes) and got.startswith(b"HTTP/1.1 5"), "more lines than a buffer: a backend does not get them", got)
+    few = f"/1/{SHORT * 500}/1000/{SHORT}"
+    many = f"/1/{SHORT * MANY}/1000/{SHORT}"
+    got = [attempt(from_h1_backend, addr, port, path) for path in (few, many)]
+    ok(got[0] == (body(1), 2), "500 lines: to a client of HTTP/2", got)
+    ok(not isinstance(got[1], OSError) and got[1][0] is None, f"{MANY} lines: a client's stream is reset", got)
+    got = [attempt(to_h2_backend, addr, port, path) for path in (few, many)]
+    ok(isinstance(got[0], bytes) and b"\r\n1 2 1" in got[0], "500 lines: to a backend of HTTP/2", got)
+    ok(isinstance(got[1], bytes) and got[1].startswith(b"HTTP/1.1 431 "), f"{MANY} lines: 431", got)
+    got = [attempt(from_h2_client, addr, port, n) for n in (500, MANY)]
+    ok(got[0] == (b"4 2 0", 1), "500 lines: from a client of HTTP/2", got)
+    ok(not isinstance(got[1], OSError) and got[1][0] and got[1][0].startswith(b"431 "),
+       f"{MANY} lines: 431 to a client of HTTP/2", got)
 
 
 if sys.argv[1] == "h1":
