@@ -228,8 +228,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code,
 	(void)session;
 	/* What a client gives up, and what it makes us give up, before it is
 	 * answered: CVE-2023-44487, CVE-2025-8671. */
-	if (h2->client && s && code != NGHTTP2_NO_ERROR && !s->is_ended &&
-	    !s->is_ours &&
+	if (h2->client && s && !s->is_ended && !s->is_ours &&
 	    weir_h2_is_over(h2, &h2->resets, h2->w->limits->h2_resets)) {
 		weir_h2_abuse(h2, WEIR_PROXY_H2_RESETS);
 	}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 by hand, to say what libraries do not: h2_hostile.py ADDR PORT HOST [STALL]
+"""HTTP/2 by hand, to say what libraries do not: h2_hostile.py ADDR PORT [STALL]
 
 Prints TAP lines; each case is a connection of its own.  STALL: streams end after four
 seconds without progress.
@@ -9,115 +9,20 @@ import socket
 import struct
 import sys
 
-addr, port, host = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode()
-DATA, HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = \
-    0, 1, 2, 3, 4, 6, 7, 8, 9
-END_STREAM, END_HEADERS = 1, 4
-NO_ERROR, PROTOCOL_ERROR, CALM = 0, 1, 11
-n = 0
+import h2_hand
+from h2_hand import (CALM, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY,
+                     PROTOCOL_ERROR, RST, SETTINGS, field, head, ok)
+
+addr, port, host = sys.argv[1], int(sys.argv[2]), b"t"
 
 
-def field(name, value):
-    """A literal without indexing, without Huffman (RFC 7541 6.2.2)."""
-    def string(s):
-        if len(s) < 127:
-            return bytes([len(s)]) + s
-        out, k = b"\x7f", len(s) - 127
-        while k >= 128:
-            out += bytes([k % 128 + 128])
-            k //= 128
-        return out + bytes([k]) + s
-    return b"\0" + string(name) + string(value)
-
-
-def head(path=b"/bytes/10", method=b"GET", authority=host, scheme=b"http", more=()):
-    out = field(b":method", method) + field(b":scheme", scheme)
-    out += field(b":path", path)
-    if authority is not None:
-        out += field(b":authority", authority)
-    for name, value in more:
-        out += field(name, value)
-    return out
-
-
-class Conn:
-    def __init__(self):
-        self.s = socket.create_connection((addr, port), 10)
-        self.s.settimeout(10)
-        self.buf = b""
-        self.s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        self.send(SETTINGS)
-
-    def send(self, kind, flags=0, stream=0, payload=b""):
-        self.s.sendall(struct.pack(">I", len(payload))[1:] +
-                       bytes([kind, flags]) + struct.pack(">I", stream) + payload)
-
-    def frame(self):
-        """(kind, flags, stream, payload), or None at the end."""
-        try:
-            while len(self.buf) < 9 or len(self.buf) < 9 + int.from_bytes(self.buf[:3], "big"):
-                got = self.s.recv(65536)
-                if not got:
-                    return None
-                self.buf += got
-        except ConnectionError:
-            return None
-        size = int.from_bytes(self.buf[:3], "big")
-        f = (self.buf[3], self.buf[4], int.from_bytes(self.buf[5:9], "big"), self.buf[9:9 + size])
-        self.buf = self.buf[9 + size:]
-        return f
-
-    def until(self, want):
-        while (f := self.frame()):
-            if want(f):
-                return f
-        return None
-
-    def goaway(self):
-        f = self.until(lambda f: f[0] == GOAWAY)
-        return f and int.from_bytes(f[3][4:8], "big")
-
-    def answer(self, stream):
-        """The status of a stream's response, or ("reset", code)."""
-        f = self.until(lambda f: f[2] == stream and f[0] in (HEADERS, RST) or f[0] == GOAWAY)
-        if not f:
-            return None
-        if f[0] == RST:
-            return ("reset", int.from_bytes(f[3], "big"))
-        if f[0] == GOAWAY:
-            return ("goaway", int.from_bytes(f[3][4:8], "big"))
-        # Statuses of the static table, or a literal of three digits.
-        table = {0x88: 200, 0x89: 204, 0x8A: 206, 0x8B: 304, 0x8C: 400, 0x8D: 404, 0x8E: 500}
-        b = f[3].lstrip(b"\x20") if f[3][:1] == b"\x20" else f[3]
-        if b[0] in table:
-            return table[b[0]]
-        size = b[1] & 0x7F
-        return int(b[2:2 + size]) if not b[1] & 0x80 else huffman_digits(b[2:2 + size])
-
-
-def huffman_digits(data):
-    codes = {"00000": "0", "00001": "1", "00010": "2", "011001": "3", "011010": "4",
-             "011011": "5", "011100": "6", "011101": "7", "011110": "8", "011111": "9"}
-    bits, out = "".join(f"{b:08b}" for b in data), ""
-    while len(out) < 3:
-        for size in (5, 6):
-            if bits[:size] in codes:
-                out, bits = out + codes[bits[:size]], bits[size:]
-                break
-    return int(out)
-
-
-def ok(is_so, text, detail=None):
-    global n
-    n += 1
-    print(("ok" if is_so else "not ok") + f" - {text}")
-    if not is_so:
-        print(f"# {detail!r}")
+def connect():
+    return h2_hand.Conn(addr, port)
 
 
 def one(text, want, payload, flags=END_HEADERS | END_STREAM, body=None):
-    c = Conn()
-    c.send(HEADERS, flags, 1, payload)
+    c = connect()
+    c.send_head(1, payload, flags)
     if body is not None:
         c.send(DATA, END_STREAM, 1, body)
     got = c.answer(1)
@@ -145,19 +50,21 @@ one("a length that is none", REFUSED, head(more=[(b"content-length", b"+1")]), E
 one("two lengths", REFUSED, head(more=[(b"content-length", b"1"), (b"content-length", b"1")]), END_HEADERS, b"x")
 one("more body than its length", REFUSED, head(method=b"POST", more=[(b"content-length", b"1")]), END_HEADERS, b"xx")
 one("a target that is too long", 414, head(path=b"/" + b"a" * 9000))
+one("HEAD of a target that is too long", 414, head(method=b"HEAD", path=b"/" + b"a" * 9000))
+one("HEAD of one that is as long as a head", 414, head(method=b"HEAD", path=b"/" + b"a" * 16400))
+one("HEAD with too many fields", 431, head(method=b"HEAD", more=[(b"x%d" % i, b"") for i in range(200)]))
+one("HEAD with a head that is too large", 431, head(method=b"HEAD", more=[(b"x", b"y" * 12000), (b"z", b"y" * 12000)]))
 one("too many fields", 431, head(more=[(b"x%d" % i, b"") for i in range(200)]))
 
-c = Conn()
-big = head(more=[(b"x", b"y" * 12000), (b"z", b"y" * 12000)])
-c.send(HEADERS, END_STREAM, 1, big[:16000])
-c.send(CONTINUATION, END_HEADERS, 1, big[16000:])
+c = connect()
+c.send_head(1, head(more=[(b"x", b"y" * 12000), (b"z", b"y" * 12000)]))
 got = c.answer(1)
 ok(got == 431, "a head that is too large", got)
 c.send(HEADERS, END_HEADERS | END_STREAM, 3, head())
 got = c.answer(3)
 ok(got == 200, "and the connection goes on", got)
 
-c = Conn()
+c = connect()
 c.send(HEADERS, 0, 1, head())
 try:
     for _ in range(2000):
@@ -167,19 +74,20 @@ except ConnectionError:
 got = c.goaway()
 ok(got in (CALM, None), "CONTINUATION without end", got)
 
-c = Conn()
-try:
-    for i in range(20000):
-        c.send(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, head())
-        c.send(RST, 0, 2 * i + 1, struct.pack(">I", 8))
-except ConnectionError:
-    pass
-got = c.goaway()
-ok(got in (CALM, None), "rapid reset", got)
+for name, code in (("CANCEL", 8), ("NO_ERROR", 0)):
+    c = connect()
+    try:
+        for i in range(20000):
+            c.send(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, head())
+            c.send(RST, 0, 2 * i + 1, struct.pack(">I", code))
+    except ConnectionError:
+        pass
+    got = c.goaway()
+    ok(got in (CALM, None), f"rapid reset, {name}", got)
 
 for name, kind, stream, payload in (("PING", PING, 0, b"12345678"), ("SETTINGS", SETTINGS, 0, b""),
                                     ("PRIORITY", PRIORITY, 1, b"\0\0\0\0\x10")):
-    c = Conn()
+    c = connect()
     try:
         for _ in range(20000):
             c.send(kind, 0, stream, payload)
@@ -188,7 +96,7 @@ for name, kind, stream, payload in (("PING", PING, 0, b"12345678"), ("SETTINGS",
     got = c.goaway()
     ok(got in (CALM, None), f"{name} without end", got)
 
-c = Conn()
+c = connect()
 c.send(HEADERS, END_HEADERS, 1, head(method=b"POST"))
 try:
     for _ in range(20000):
@@ -199,7 +107,7 @@ got = c.goaway()
 ok(got in (CALM, None), "empty DATA without end", got)
 
 # One entry of 4000 bytes in the dynamic table, then one byte for each use.
-c = Conn()
+c = connect()
 bomb = head() + b"\x40" + field(b"x", b"y" * 3900)[1:]
 c.send(HEADERS, END_STREAM, 1, bomb)
 try:
@@ -210,14 +118,14 @@ except ConnectionError:
 got = c.goaway()
 ok(got in (CALM, None), "an HPACK bomb", got)
 
-c = Conn()
+c = connect()
 for i in range(200):
     c.send(HEADERS, END_HEADERS, 2 * i + 1, head(method=b"POST"))
 f = c.until(lambda f: f[0] in (RST, GOAWAY))
 ok(f is not None, "more streams than allowed", f)
 
 # Streams too many for good, by a client that neither acknowledges nor reads: what answers them is not kept.
-c = Conn()
+c = connect()
 c.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 for i in range(128):
     c.send(HEADERS, END_HEADERS, 2 * i + 1, head(path=b"/hold", method=b"POST", authority=b"timeouts"))
@@ -232,7 +140,7 @@ ok(isinstance(ended, ConnectionError), "streams too many without end", ended)
 c.s.close()
 
 # A client that takes nothing, and one that is slow to: others are served.
-c = Conn()
+c = connect()
 c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
 for i in range(50):
     c.send(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, head(path=b"/bytes/1000000"))
@@ -242,7 +150,7 @@ ok(got == 200, "who got a head", got)
 c.s.close()
 
 # Body bytes beyond the window.
-c = Conn()
+c = connect()
 c.send(HEADERS, END_HEADERS, 1, head(path=b"/hold", method=b"POST", authority=b"timeouts"))
 try:
     for _ in range(64):
@@ -253,9 +161,9 @@ except ConnectionError:
 ok(f is not None, "a body beyond the window", f)
 
 # Responses that nobody takes, on a connection that PING keeps alive.
-if len(sys.argv) > 4:
+if len(sys.argv) > 3:
     import time
-    c = Conn()
+    c = connect()
     c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
     c.send(HEADERS, END_HEADERS | END_STREAM, 1, head())
     got, until = None, time.time() + 8
