@@ -288,14 +288,25 @@ bool weir_h2_fields_add(struct weir_h2 *h2, struct weir_h2_stream *s,
 	return true;
 }
 
-/* Some bytes of a head without its end: 414 or 431. */
-static void end_large(struct weir_h2 *h2, struct weir_h2_stream *s)
+/* As many bytes of a head as it may have, without its end: 414 or 431, of a
+ * backend 502.  What fitted behind the first line is not part of it: fields
+ * are missing there, and it may have an end.  0, or -EBADMSG: interim responses
+ * have left less room than that, and its body would go on with it. */
+static int end_large(struct weir_h2 *h2, struct weir_h2_stream *s)
 {
 	struct weir_h2_fields *f = &h2->fields;
+	char *p = s->text->data + s->text->end;
+	size_t n = (size_t)(f->out.end - p);
+	char *lf = memchr(p, '\n', (size_t)(f->out.p - p));
 
-	memset(f->out.p, 'x', (size_t)(f->out.end - f->out.p));
-	s->text->end = (uint32_t)(f->out.end - s->text->data);
+	if (n < h2->w->limits->max_head_bytes) {
+		return -EBADMSG;
+	}
+	p = lf ? lf + 1 : f->out.p;
+	memset(p, 'x', (size_t)(f->out.end - p));
+	s->text->end += (uint32_t)n;
 	s->has_head = true;
+	return 0;
 }
 
 static void put_framing(struct weir_h2_fields *f, struct weir_h2_stream *s,
@@ -356,8 +367,7 @@ int weir_h2_fields_end(struct weir_h2 *h2, struct weir_h2_stream *s,
 	put(f, WEIR_STR("\r\n"));
 	s->is_grpc = f->is_grpc;
 	if (f->is_large) {
-		end_large(h2, s);
-		return 0;
+		return end_large(h2, s);
 	}
 	s->text->end = (uint32_t)(f->out.p - s->text->data);
 	s->has_head = is_final;

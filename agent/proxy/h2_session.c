@@ -93,6 +93,12 @@ int weir_h2_init(struct weir_worker *w)
 	nghttp2_option_set_no_auto_window_update(shared->option, 1);
 	nghttp2_option_set_max_outbound_ack(shared->option,
 					    w->limits->h2_controls);
+	/* A head that does not pass would be left out, and what follows it wait
+	 * for ever: no less than a buffer of lines, as
+	 * nghttp2_hd_deflate_bound() reckons. */
+	nghttp2_option_set_max_send_header_block_length(
+		shared->option,
+		w->limits->buffer_bytes + (size_t)NV_COST * shared->max_nv);
 	return 0;
 }
 
