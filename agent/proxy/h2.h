@@ -44,7 +44,7 @@ int weir_h2_open(struct weir_worker *w, struct weir_upstream *carrier,
 int weir_h2_connect(struct weir_worker *w, struct weir_upstream *carrier);
 /* The connection stands: streams that waited for it may begin. */
 void weir_h2_connected(struct weir_upstream *carrier);
-/* Carries nothing now. */
+/* Carries nothing now that anybody waits for. */
 bool weir_h2_is_idle(const struct weir_upstream *carrier);
 /* No new streams; it closes with the last one. */
 void weir_h2_retire(struct weir_upstream *carrier);

@@ -16,6 +16,8 @@
 struct weir_h2_fields {
 	struct weir_out out;            /* into the stream's text */
 	const struct weir_block *block; /* that; NULL: none is under way */
+	int32_t id;                     /* of the stream */
+	uint64_t begun_ms;
 	struct weir_block *cookies;
 	nghttp2_rcbuf *method; /* pseudo-header fields until the first line */
 	nghttp2_rcbuf *path;
@@ -158,6 +160,8 @@ bool weir_h2_fields_add(struct weir_h2 *h2, struct weir_h2_stream *s,
 int weir_h2_fields_end(struct weir_h2 *h2, struct weir_h2_stream *s,
 		       bool is_eof);
 void weir_h2_fields_drop(struct weir_h2 *h2);
+/* What has come of one, if it is of s, is not wanted any more. */
+void weir_h2_fields_drop_of(struct weir_h2_stream *s);
 /* A head of n bytes, complete, to nghttp2; what follows it: s->body.  0 or
  * -errno. */
 int weir_h2_send_head(struct weir_h2_stream *s, char *p, size_t n);

@@ -101,7 +101,8 @@ static int on_begin_headers(nghttp2_session *session,
 		return begin_request(h2, id);
 	}
 	s = find(h2, id);
-	if (s && weir_h2_fields_begin(h2, s, s->has_head) < 0) {
+	/* Without an owner nobody reads it. */
+	if (s && s->end && weir_h2_fields_begin(h2, s, s->has_head) < 0) {
 		weir_count_reason(&h2->w->counters, WEIR_PROXY_OVERLOAD);
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
@@ -117,7 +118,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
 
 	(void)session;
 	(void)flags;
-	if (!s || frame->hd.type != NGHTTP2_HEADERS || h2->is_abusive) {
+	if (!s || !s->end || frame->hd.type != NGHTTP2_HEADERS ||
+	    h2->is_abusive) {
 		return 0;
 	}
 	/* The block goes on: its other fields may change HPACK's table. */
@@ -163,6 +165,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 		if (!s || h2->is_abusive) {
 			return 0;
 		}
+		if (!s->end) {
+			break;
+		}
 		if (h2->fields.is_bad ||
 		    weir_h2_fields_end(h2, s, is_eof) < 0) {
 			weir_h2_reset_stream(s, NGHTTP2_PROTOCOL_ERROR);
@@ -176,10 +181,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 			return 0;
 		}
 		weir_h2_fields_drop(h2);
-		if (s->end) {
-			s->end->is_readable = true;
-			weir_h2_activate(s);
-		}
+		s->end->is_readable = true;
+		weir_h2_activate(s);
 		break;
 	case NGHTTP2_DATA:
 		s = find(h2, frame->hd.stream_id);
@@ -233,6 +236,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code,
 		weir_h2_abuse(h2, WEIR_PROXY_H2_RESETS);
 	}
 	if (s) {
+		weir_h2_fields_drop_of(s);
 		weir_h2_stream_closed(s, code);
 	}
 	return 0;

@@ -86,7 +86,9 @@ int weir_h2_fields_begin(struct weir_h2 *h2, struct weir_h2_stream *s,
 	uint32_t room;
 
 	weir_h2_fields_drop(h2);
-	*f = (struct weir_h2_fields){.is_trailer = is_trailer};
+	*f = (struct weir_h2_fields){.id = s->id,
+				     .begun_ms = h2->w->now_ms,
+				     .is_trailer = is_trailer};
 	if (!*block) {
 		*block = weir_worker_block(h2->w);
 	}
@@ -108,6 +110,16 @@ void weir_h2_fields_drop(struct weir_h2 *h2)
 	let_go(&h2->fields.authority);
 	weir_block_put(&h2->w->blocks, &h2->fields.cookies);
 	h2->fields.block = NULL;
+}
+
+void weir_h2_fields_drop_of(struct weir_h2_stream *s)
+{
+	struct weir_h2_fields *f = &s->h2->fields;
+
+	if (f->block && f->id == s->id) {
+		weir_h2_fields_drop(s->h2);
+		f->is_bad = true;
+	}
 }
 
 static void begin_request(struct weir_h2_fields *f)

@@ -48,6 +48,9 @@ void weir_h2_reset_stream(struct weir_h2_stream *s, uint32_t code)
 		s->is_ours = true;
 		(void)nghttp2_submit_rst_stream(s->h2->session,
 						NGHTTP2_FLAG_NONE, s->id, code);
+		/* No DATA comes before that, and it may have to wait. */
+		weir_block_put(&s->w->blocks, &s->tx);
+		s->trailer_n = 0;
 		weir_h2_mark(s->h2);
 	}
 }
@@ -56,6 +59,7 @@ void weir_h2_abuse(struct weir_h2 *h2, enum weir_proxy_reason reason)
 {
 	if (!h2->is_abusive) {
 		h2->is_abusive = true;
+		weir_h2_fields_drop(h2);
 		weir_count_reason(&h2->w->counters, reason);
 		(void)nghttp2_session_terminate_session(
 			h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -295,6 +299,10 @@ static bool receive(struct weir_h2 *h2)
 		is_open = n == -EAGAIN;
 		break;
 	}
+	/* What a client sends is no progress where it takes nothing. */
+	if (h2->client && weir_block_len(h2->out) && !h2->end->is_writable) {
+		h2->end->has_moved = false;
+	}
 	weir_block_put(&w->blocks, &b);
 	return is_open;
 }
@@ -481,13 +489,15 @@ static void sweep(struct weir_h2 *h2)
 	}
 	h2->sweep_ms = 0;
 	for (struct weir_h2_stream *s = h2->streams; s; s = s->next) {
+		uint64_t at = s->since_ms + stall;
+
 		if (s->end) {
 			continue;
 		}
-		if (now - s->since_ms >= stall) {
+		if (at <= now) {
 			weir_h2_reset_stream(s, NGHTTP2_CANCEL);
-		} else {
-			h2->sweep_ms = now + stall;
+		} else if (!h2->sweep_ms || at < h2->sweep_ms) {
+			h2->sweep_ms = at;
 		}
 	}
 }
@@ -506,14 +516,27 @@ enum weir_step weir_h2_step(struct weir_worker *w, struct weir_client *c)
 	return h2->end->is_readable ? WEIR_STEP_AGAIN : WEIR_STEP_WAIT;
 }
 
+/* When the header block that is under way must be complete; UINT64_MAX: there
+ * is none, or a backend's. */
+static uint64_t head_until(const struct weir_h2 *h2)
+{
+	return h2->fields.block
+		       ? h2->fields.begun_ms + h2->w->limits->head_timeout_ms
+		       : UINT64_MAX;
+}
+
 uint64_t weir_h2_deadline(const struct weir_worker *w,
 			  const struct weir_client *c)
 {
 	const struct weir_h2 *h2 = c->h2;
 	uint64_t at = c->last_ms + (h2->n_streams ? w->limits->stall_timeout_ms
 						  : w->limits->idle_timeout_ms);
+	uint64_t head_at = head_until(h2);
 
-	return h2->goaway_ms && h2->goaway_ms < at ? h2->goaway_ms : at;
+	if (h2->goaway_ms && h2->goaway_ms < at) {
+		at = h2->goaway_ms;
+	}
+	return head_at < at ? head_at : at;
 }
 
 /* RFC 9113 6.8: first a notice, so that what is on its way still counts, then
@@ -542,10 +565,29 @@ static void last_goaway(struct weir_h2 *h2)
 	weir_h2_mark(h2);
 }
 
+/* Until a header block is complete nothing else can come (RFC 9113 4.3), no
+ * window either: what has its answer may end, and the connection with it. */
+static void head_is_late(struct weir_h2 *h2)
+{
+	struct weir_h2_stream *s = nghttp2_session_get_stream_user_data(
+		h2->session, h2->fields.id);
+
+	weir_count_reason(&h2->w->counters, WEIR_PROXY_HEAD_TIMEOUT);
+	weir_h2_fields_drop_of(s);
+	weir_h2_reset_stream(s, NGHTTP2_CANCEL);
+	h2->is_going = true;
+	last_goaway(h2);
+}
+
 void weir_h2_expire(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_h2 *h2 = c->h2;
 
+	if (head_until(h2) <= w->now_ms) {
+		head_is_late(h2);
+		weir_due_arm(&w->wheel, &c->due, weir_h2_deadline(w, c));
+		return;
+	}
 	if (h2->goaway_ms && h2->goaway_ms <= w->now_ms) {
 		last_goaway(h2);
 		weir_due_arm(&w->wheel, &c->due, weir_h2_deadline(w, c));
@@ -629,7 +671,13 @@ void weir_h2_retire(struct weir_upstream *carrier)
 
 bool weir_h2_is_idle(const struct weir_upstream *carrier)
 {
-	return carrier->h2->n_streams == 0;
+	for (const struct weir_h2_stream *s = carrier->h2->streams; s;
+	     s = s->next) {
+		if (s->end) {
+			return false;
+		}
+	}
+	return true;
 }
 
 bool weir_h2_is_unprocessed(const struct weir_upstream *u)

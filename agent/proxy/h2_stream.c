@@ -565,7 +565,13 @@ static void stream_close(struct weir_end *end, bool is_reset)
 		return;
 	}
 	drop_rx(s);
+	weir_h2_fields_drop_of(s);
+	weir_block_put(&s->w->blocks, &s->text);
+	weir_block_put(&s->w->blocks, &s->trailer);
 	s->since_ms = h2->w->now_ms;
+	if (h2->upstream) {
+		h2->upstream->idle_ms = s->since_ms;
+	}
 	if (!h2->sweep_ms) {
 		h2->sweep_ms = s->since_ms + h2->w->limits->stall_timeout_ms;
 	}
