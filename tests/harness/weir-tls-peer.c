@@ -34,6 +34,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cleanup.h"
+
 #define SECONDS 5
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -185,7 +187,7 @@ static void serve(SSL_CTX *ctx, char **argv, struct sockaddr_in *sa)
 		SSL_set_accept_state(ssl);
 		(void)run(ssl, fd, argv[1]);
 		SSL_free(ssl);
-		close(fd);
+		weir_close(&fd);
 	}
 }
 
@@ -194,6 +196,7 @@ int main(int argc, char **argv)
 	struct sockaddr_in sa = {.sin_family = AF_INET};
 	SSL_CTX *ctx;
 	SSL *ssl;
+	int status;
 	int fd;
 
 	if (argc < 5 || argc > 6 ||
@@ -223,5 +226,9 @@ int main(int argc, char **argv)
 	must(ssl, "OpenSSL");
 	SSL_set_tlsext_host_name(ssl, argv[4]);
 	SSL_set_connect_state(ssl);
-	return run(ssl, fd, argv[1]);
+	status = run(ssl, fd, argv[1]);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	weir_close(&fd);
+	return status;
 }
