@@ -6,7 +6,8 @@
  * in order, so that what follows them gets far.
  *
  * Properties: what an HTTP/1.1 backend sees is well-formed, whatever the
- * frames; the worker does not turn for nothing; and in the end nothing is left.
+ * frames, and a request near the limit of heads has its body; the worker does
+ * not turn for nothing; and in the end nothing is left.
  */
 #include "loop.h"
 
@@ -82,6 +83,9 @@ static void say_frame(struct peer *p, uint8_t type, uint8_t flags,
 	say(p, payload, n);
 }
 
+#define PADDED "/1?padded" /* a request that has a body of so many bytes */
+#define PADDED_BODY 100
+
 /* Requests as an HTTP/1.1 backend reads them. */
 static void check_requests(struct peer *b)
 {
@@ -96,6 +100,10 @@ static void check_requests(struct peer *b)
 		}
 		if (m.message == STRICT_PART) {
 			return;
+		}
+		if (strict_is(m.target, PADDED) &&
+		    (!m.has_length || m.length != PADDED_BODY)) {
+			die("a request has lost its body");
 		}
 		at += m.n;
 	}
@@ -249,6 +257,27 @@ static void ask_at_length(uint8_t how, bool is_trailer)
 	next_stream += 2;
 }
 
+/* A head of 1008 to 1023 bytes without the line of its length, and its body. */
+static void ask_padded(uint8_t how)
+{
+	_cleanup_buf_ struct weir_buf out = {0};
+	char pad[121] = "";
+	char body[PADDED_BODY];
+
+	put_field(&out, ":method", "POST");
+	put_field(&out, ":scheme", "http");
+	put_field(&out, ":path", PADDED);
+	put_field(&out, ":authority", "t");
+	put_field(&out, "content-length", "100");
+	put_many(&out, "x", 7);
+	memset(pad, 'p', 94u + how);
+	put_field(&out, "x", pad);
+	memset(body, 'b', sizeof(body));
+	say_frame(&client, 1, 4, next_stream, out.p, out.n);
+	say_frame(&client, 0, 1, next_stream, body, sizeof(body));
+	next_stream += 2;
+}
+
 /* One response of an h2c backend on its newest stream. */
 static void answer_h2(struct peer *b, uint8_t how, uint32_t stream)
 {
@@ -366,6 +395,9 @@ static void play_one(uint8_t op)
 	case 12:
 	case 13:
 		ask_at_length(k, op >> 4 == 13);
+		break;
+	case 14:
+		ask_padded(k);
 		break;
 	default:
 		break;
