@@ -158,7 +158,6 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 	bool is_eof = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 	struct weir_h2_stream *s;
 
-	(void)session;
 	switch (frame->hd.type) {
 	case NGHTTP2_HEADERS:
 		s = find(h2, frame->hd.stream_id);
@@ -187,6 +186,15 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 	case NGHTTP2_DATA:
 		s = find(h2, frame->hd.stream_id);
 		break;
+	case NGHTTP2_SETTINGS:
+		/* For now it takes no streams at all (RFC 9113 6.5.2): a
+		 * connection for each request would stay in the pool. */
+		if (h2->client ||
+		    nghttp2_session_get_remote_settings(
+			    session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)) {
+			return 0;
+		}
+		__attribute__((fallthrough));
 	case NGHTTP2_GOAWAY:
 		h2->is_going = true;
 		h2->is_last = true;

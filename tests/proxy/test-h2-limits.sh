@@ -32,11 +32,12 @@ route() { # NAME PORT [APPPROTOCOL]
 	route limits-heads 9141 kubernetes.io/h2c
 	route limits-size 9142 kubernetes.io/h2c
 	route limits-deaf 9143 kubernetes.io/h2c
-	route limits-large 9144
+	route limits-zero 9144 kubernetes.io/h2c
+	route limits-large 9145
 } >"$dir/site/limits.yaml"
 client=$here/clients/h2_limits.py
 port=9141
-for kind in heads size deaf large-h1; do
+for kind in heads size deaf zero large-h1; do
 	: >"$dir/$kind"
 	python3 "$client" $kind 127.0.1.1 $port >"$dir/$kind" 2>&1 &
 	others+=($!)
@@ -62,6 +63,11 @@ ok "and the proxy ends well" [ $? = 0 ]
 rm "$dir/in" "$dir/out"
 proxy "$dir/site" workers=1 max_head_bytes=140000 buffer_bytes=262144 stall_timeout_ms=2000
 numbered timeout 60 python3 "$client" large 127.0.0.30 8080
+# Their pool keeps unused ones for 30 seconds.
+before=$(stat_of upstreams)
+numbered timeout 60 python3 "$client" none 127.0.0.30 8080
+after=$(stat_of upstreams)
+ok "its connections do not stay ($before, $after)" [ $((after - before)) -le 2 ]
 exec 3>&-
 wait "$driver"
 ok "the proxy with large heads ends well" [ $? = 0 ]

@@ -3,8 +3,9 @@
 """Limits of HTTP/2 streams and connections, from both sides of the proxy.
 
     h2_limits.py CASE ADDR PORT   prints TAP lines
-    h2_limits.py heads|size|deaf ADDR PORT  a backend of HTTP/2, whose responses'
-                 heads grow; which says how large a head was; or reads no more
+    h2_limits.py heads|size|deaf|zero ADDR PORT  a backend of HTTP/2: whose responses'
+                 heads grow; which says how large a head was; reads no more; or,
+                 asked for the first time, takes no streams
     h2_limits.py large-h1 ADDR PORT   one of HTTP/1.1: /N has a head of N bytes
 
 CASE lengths and slow: of a proxy with max_head_bytes=4096 buffer_bytes=8192
@@ -203,6 +204,17 @@ def ignored():
     ok(got == [b"504"] * len(asked), "requests to a backend that reads nothing end", got)
 
 
+def none():
+    """One after the other, to a backend that takes none on the same connection."""
+    got = []
+    for _ in range(40):
+        c = connect()
+        c.send_head(1, head(b"/", authority=b"limits-zero"))
+        got.append(message(c, 1))
+        c.s.close()
+    ok(got == [(200, b"0")] * len(got), "40 requests to a backend that takes no streams", got)
+
+
 # ---------------------------------------------------------------- backends
 
 def serve(one):
@@ -231,6 +243,11 @@ def serve_h2(s):
     # As much as anybody sends.
     c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0x7fffffff))
     c.send(WINDOW, 0, 0, struct.pack(">I", 0x7fff0000))
+    if sys.argv[1] == "zero":
+        c.until(lambda f: f[0] == HEADERS)
+        c.send(SETTINGS, 0, 0, struct.pack(">HI", 3, 0))
+        c.send(SETTINGS, 1)
+        answer(c, 1, 0)
     s.settimeout(60)
     n = 0  # bytes of a head, as it came
     while (f := c.frame()):
@@ -247,7 +264,7 @@ def serve_h2(s):
 def answer(c, stream, n):
     if sys.argv[1] == "deaf":
         time.sleep(60)
-    elif sys.argv[1] == "size":
+    elif sys.argv[1] in ("size", "zero"):
         c.send(HEADERS, END_HEADERS, stream, field(b":status", b"200"))
         c.send(DATA, END_STREAM, stream, b"%d" % n)
     else:
@@ -270,9 +287,9 @@ def serve_large(s):
                   b"".join(b"x%d: " % i + b"y" * (n // 10) + b"\r\n" for i in range(10)) + b"\r\nok")
 
 
-if sys.argv[1] in ("heads", "size", "deaf"):
+if sys.argv[1] in ("heads", "size", "deaf", "zero"):
     serve(serve_h2)
 elif sys.argv[1] == "large-h1":
     serve(serve_large)
 else:
-    {"lengths": lengths, "slow": slow, "large": large, "ignored": ignored}[sys.argv[1]]()
+    {"lengths": lengths, "slow": slow, "large": large, "ignored": ignored, "none": none}[sys.argv[1]]()
