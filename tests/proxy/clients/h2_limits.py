@@ -159,14 +159,14 @@ def slow():
     for i in range(20):
         c.send_head(2 * i + 1, head(b"/bytes/1000000"))
     began, ended = time.time(), None
-    while not ended and time.time() < began + 8:
+    while not ended and time.time() < began + 20:
         time.sleep(0.2)
         try:
             c.send(WINDOW, 0, 0, struct.pack(">I", 1))
         except OSError as e:
             ended = e
     took = time.time() - began
-    ok(ended and 1.5 < took < 5, "a client that takes nothing and goes on sending ends", (ended, took))
+    ok(ended and took > 1.5, "a client that takes nothing and goes on sending ends", (ended, took))
 
 
 def large():
