@@ -126,13 +126,22 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 	}
 }
 
+/* It has sent none of its body, as the backend has not asked for it yet
+ * (RFC 9110 10.1.1). */
+static bool is_to_be_asked(const struct weir_client *c)
+{
+	return c->request_flags & WEIR_HEAD_CONTINUE && !c->is_http10 &&
+	       !c->body_sent && !weir_block_len(c->in);
+}
+
 /* The backend has all that came of the request, and nothing to say yet: it is
  * the client's turn.  A call of gRPC may wait for long. */
 static bool waits_for_body(const struct weir_client *c)
 {
 	return c->phase == WEIR_PHASE_EXCHANGE && !c->request_body.is_done &&
 	       !c->is_answered && !c->is_grpc && !c->ready && c->up &&
-	       !c->up->is_connecting && c->head && c->head_sent == c->head->end;
+	       !c->up->is_connecting && c->head &&
+	       c->head_sent == c->head->end && !is_to_be_asked(c);
 }
 
 /* The time at which something must happen, as things stand; 0: none. */

@@ -404,6 +404,9 @@ static enum weir_step take_response(struct weir_worker *w,
 	if (h->status < 200 && h->status != 101) {
 		/* Not stale then: if it ends now, it is not asked again. */
 		up->is_reused = false;
+		if (h->status == 100) {
+			c->request_flags &= ~WEIR_HEAD_CONTINUE;
+		}
 		return WEIR_STEP_AGAIN;
 	}
 	c->is_answered = true;

@@ -151,6 +151,43 @@ print(first(s))
 PY
 ))
 ok "a body that goes on takes its time ($got)" [ "$got" = '200' ]
+# Whose turn it is after Expect: the backend's, until it has said 100 or bytes
+# come without that.
+cat >>"$dir/client.py" <<-'PY'
+	EXPECT = b'POST /dead HTTP/1.1\r\nHost: errors\r\nExpect: 100-continue\r\n'
+	def backend():
+	    l = socket.create_server(('127.0.1.9', 9109))
+	    l.settimeout(10)
+	    return l
+PY
+for body in 'Content-Length: 9' 'Transfer-Encoding: chunked'; do
+	limit "time for a backend that does not ask for the body ($body)" '504 True' TIMEOUT <<-PY
+	l, began = backend(), time.time()
+	print(ask(EXPECT + b'$body\r\n\r\n'), time.time() - began > 0.6)
+	PY
+done
+limit "and 102 does not ask for it" '102 504' TIMEOUT <<'PY'
+l, s = backend(), connect()
+s.sendall(EXPECT + b'Content-Length: 9\r\n\r\n')
+b = l.accept()[0]
+b.sendall(b'HTTP/1.1 102 Processing\r\n\r\n')
+print(first(s), first(s))
+PY
+limit "time for a body that was asked for" '100 408' BODY_TIMEOUT <<'PY'
+l, s = backend(), connect()
+s.sendall(EXPECT + b'Content-Length: 9\r\n\r\n')
+b = l.accept()[0]
+b.sendall(b'HTTP/1.1 100 Continue\r\n\r\n')
+print(first(s), first(s))
+PY
+limit "time for a body that came unasked" '408' BODY_TIMEOUT <<'PY'
+l = backend()
+print(ask(EXPECT + b'Content-Length: 9\r\n\r\nabc'))
+PY
+limit "and of HTTP/1.0, which knows no Expect" '408' BODY_TIMEOUT <<'PY'
+l = backend()
+print(ask(EXPECT.replace(b'1.1', b'1.0') + b'Content-Length: 9\r\n\r\n'))
+PY
 limit "length of a body" '413' BODY_TOO_LARGE <<'PY'
 print(ask(POST + b'Content-Length: 1048577\r\n\r\n'))
 PY
