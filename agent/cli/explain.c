@@ -156,6 +156,7 @@ struct request {
 	char host[256]; /* lower case */
 	enum weir_http1_error error;
 	bool is_last_hop; /* Max-Forwards: 0 */
+	bool is_https;    /* the line says so: absolute-form */
 };
 
 /* "shop", "shop:81", "[fd00::1]:81": what clients send as the Host. */
@@ -268,6 +269,7 @@ static void parse_head(struct request *r)
 	}
 	r->is_last_hop = h.flags & WEIR_HEAD_MAX_FORWARDS &&
 			 h.max_forwards == 0;
+	r->is_https = h.flags & WEIR_HEAD_HTTPS;
 	r->request.path = h.path;
 	r->request.query = h.query;
 	r->request.headers = h.fields;
@@ -293,6 +295,16 @@ static int parse_url(const char *text, struct request *r)
 					"http://");
 	}
 	return error;
+}
+
+static bool has_port(struct weir_str authority)
+{
+	size_t n = authority.n;
+
+	while (n && authority.p[n - 1] >= '0' && authority.p[n - 1] <= '9') {
+		n--;
+	}
+	return n && authority.p[n - 1] == ':';
 }
 
 /* The line and the headers as they are, with nothing added. */
@@ -325,6 +337,9 @@ static int parse_line(const struct weir_ctl *ctl, struct request *r)
 	parse_head(r);
 	/* Which port is asked, unless --to says it. */
 	(void)weir_url_parse(r->authority.p ? r->authority : host, &r->url);
+	if (r->is_https && !has_port(r->authority)) {
+		r->url.port = 443;
+	}
 	return 0;
 }
 
@@ -463,6 +478,10 @@ static int explain_request(const struct weir_ctl *ctl)
 		} else if (r.is_last_hop) {
 			e.status = 200; /* the proxy's own answer */
 			e.refusal = "Max-Forwards is 0";
+		} else if (r.is_https) {
+			/* Of no address with TLS: weir_explain_is_refused(). */
+			e.status = 421;
+			e.refusal = "https on a connection without TLS";
 		}
 		put_question(&r, &e.question);
 		result = answer(ctl, &e, &t);

@@ -165,7 +165,9 @@ static bool add_pseudo(struct weir_h2 *h2, struct weir_str name,
 			keep(&f->authority, value);
 			return is_word(v);
 		}
-		/* Which one is the connection's affair, not the client's. */
+		/* Which one is the connection's affair, not the client's:
+		 * https comes without TLS from balancers that ended it and
+		 * look no further (RFC 9110 7.4, "trusted gateway"). */
 		return weir_str_is(name, ":scheme") &&
 		       (weir_str_is(v, "http") || weir_str_is(v, "https"));
 	}

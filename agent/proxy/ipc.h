@@ -83,7 +83,7 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(CLIENT_GONE, "client closed before the response was complete")       \
 	X(RETRIED, "requests sent again after a stale pooled connection")      \
 	X(MISDIRECTED, "421: Host is of another listener than the TLS "        \
-		       "connection")                                           \
+		       "connection, or https:// without TLS")                  \
 	X(TLS_HANDSHAKE, "TLS: no hello, or no agreement with the client")     \
 	X(TLS_NAME, "TLS: no listener, or no route, for the server name")      \
 	X(TLS_CERTIFICATE, "TLS: no certificate of the listener can be used")  \

@@ -201,6 +201,13 @@ static enum weir_step route(struct weir_worker *w, struct weir_client *c,
 	struct weir_proxy_rulestat *stat;
 
 	c->is_grpc = c->is_stream && weir_request_is_grpc(&request);
+	/* RFC 9110 7.4: what is meant for https is not given away without.
+	 * http within TLS is: it is no less safe (RFC 8164). */
+	if (h->flags & WEIR_HEAD_HTTPS && !c->is_https) {
+		c->in->start += (uint32_t)size;
+		return weir_answer(w, c, 421, WEIR_PROXY_MISDIRECTED,
+				   "https on a connection without TLS");
+	}
 	weir_decide(plan, c->plan->ref->regexes, c->frontend, &request, &d);
 	if (c->is_https && d.listener) {
 		bool is_other = weir_client_listener_id(plan, d.listener) !=

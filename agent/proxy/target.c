@@ -113,18 +113,29 @@ static enum weir_http1_error split_origin(struct weir_str target,
 	return is_plain(h->path) ? WEIR_HTTP1_OK : check_path(h->path);
 }
 
+static bool has_scheme(struct weir_str target, struct weir_str scheme)
+{
+	return target.n > scheme.n &&
+	       weir_str_eq_nocase((struct weir_str){target.p, scheme.n},
+				  scheme);
+}
+
 /* RFC 9112 3.2.2: the target's authority replaces Host. */
 static enum weir_http1_error split_absolute(struct weir_str target,
 					    struct weir_http1_head *h)
 {
+	struct weir_str scheme = WEIR_STR("http://");
 	struct weir_str rest;
 	size_t n = 0;
 
-	if (target.n < 8 || !weir_str_eq_nocase((struct weir_str){target.p, 7},
-						WEIR_STR("http://"))) {
-		return WEIR_HTTP1_TARGET;
+	if (!has_scheme(target, scheme)) {
+		scheme = WEIR_STR("https://");
+		if (!has_scheme(target, scheme)) {
+			return WEIR_HTTP1_TARGET;
+		}
+		h->flags |= WEIR_HEAD_HTTPS;
 	}
-	rest = weir_str_skip(target, 7);
+	rest = weir_str_skip(target, scheme.n);
 	while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?') {
 		n++;
 	}

@@ -137,6 +137,10 @@ ok "TLS 1.1 is refused" grep -q 'alert protocol version\|no protocols available'
 ok "sessions are resumed" grep -q '^Reused' <(hello a.example.com -tls1_2 -reconnect)
 ok "Host of another listener: 421" [ "$(tls web a.example.com / -H 'Host: shop.example.com')" = "421 2 0" ]
 ok "Host of the same: 200" [ "$(tls web a.example.com / -H 'Host: b.example.com')" = "200 2 0" ]
+absolute=(--http1.1 --request-target)
+ok "absolute-form of https" [ "$(tls web a.example.com / "${absolute[@]}" https://a.example.com/bytes/100)" = "200 1.1 0" ]
+ok "its authority is the host" [ "$(tls web a.example.com / "${absolute[@]}" https://shop.example.com/)" = "421 1.1 0" ]
+ok "absolute-form of http, within TLS" [ "$(tls web a.example.com / "${absolute[@]}" http://a.example.com/bytes/100)" = "200 1.1 0" ]
 if python3 -c 'import socket' 2>/dev/null; then
 	ok "a client says good-bye and is gone while its backend sends" python3 "$here/clients/tls_gone.py" $gw 8443 late.example.net 127.0.1.1 9190
 	bad=0
