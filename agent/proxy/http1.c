@@ -423,6 +423,21 @@ static enum weir_http1_error read_max_forwards(struct weir_http1_head *h,
 	return WEIR_HTTP1_OK;
 }
 
+/* HTTP/1.0 has no expectations, and nobody who would send 100: it goes no
+ * further (RFC 9110 10.1.1). */
+static enum weir_http1_error read_expect(struct weir_http1_head *h, uint32_t i)
+{
+	if (h->minor == 0) {
+		h->ids[i] = WEIR_FIELD_HOP;
+		return WEIR_HTTP1_OK;
+	}
+	if (!element_is(h->fields[i].value, "100-continue")) {
+		return WEIR_HTTP1_EXPECT;
+	}
+	h->flags |= WEIR_HEAD_CONTINUE;
+	return WEIR_HTTP1_OK;
+}
+
 /* What the fields say about the message.  is_request: Host and Expect too. */
 static enum weir_http1_error read_fields(struct weir_http1_head *h,
 					 bool is_request)
@@ -449,10 +464,7 @@ static enum weir_http1_error read_fields(struct weir_http1_head *h,
 			e = is_request ? read_host(h, value, &seen_host) : e;
 			break;
 		case WEIR_FIELD_EXPECT:
-			if (is_request && !element_is(value, "100-continue")) {
-				e = WEIR_HTTP1_EXPECT;
-			}
-			h->flags |= WEIR_HEAD_CONTINUE;
+			e = is_request ? read_expect(h, i) : e;
 			break;
 		case WEIR_FIELD_MAX_FORWARDS:
 			e = is_request ? read_max_forwards(h, value) : e;
