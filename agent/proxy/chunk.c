@@ -44,8 +44,8 @@ static int hex_of(uint8_t c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* A trailer field that speaks about framing, routing or the connection must
- * not come after the body (RFC 9110 6.5.1). */
+/* A trailer field that speaks about framing, routing, the connection or who
+ * asks must not come after the body (RFC 9110 6.5.1). */
 bool weir_body_may_trail(struct weir_str name)
 {
 	static const char *const names[] = {"transfer-encoding",
@@ -60,7 +60,11 @@ bool weir_body_may_trail(struct weir_str name)
 					    "content-type",
 					    "content-range",
 					    "expect",
+					    "max-forwards",
+					    "http2-settings",
+					    "proxy-connection",
 					    "authorization",
+					    "proxy-authorization",
 					    "cookie",
 					    "set-cookie",
 					    "x-forwarded-for",
@@ -215,9 +219,14 @@ static int step(struct weir_body *b, uint8_t c)
 /* Bytes of extensions go; in data mode, everything does. */
 static bool is_kept(const struct weir_body *b, uint8_t before, int after)
 {
+	bool is_trailer = before >= CHUNK_TRAILER &&
+			  before <= CHUNK_TRAILER_LF && after != CHUNK_END_LF;
+
 	if (b->wants_data) {
-		return b->wants_trailer && before >= CHUNK_TRAILER &&
-		       before <= CHUNK_TRAILER_LF && after != CHUNK_END_LF;
+		return b->wants_trailer && is_trailer;
+	}
+	if (is_trailer && b->no_trailers) {
+		return false;
 	}
 	return !(after >= CHUNK_SIZE_BLANK && after <= CHUNK_EXT_ESCAPE) &&
 	       !(before >= CHUNK_SIZE_BLANK && before <= CHUNK_EXT_ESCAPE &&

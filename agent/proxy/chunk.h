@@ -21,6 +21,7 @@ struct weir_body {
 	bool is_done;
 	bool wants_data;    /* chunked: keep only the data */
 	bool wants_trailer; /* and behind it the lines of trailers */
+	bool no_trailers;   /* chunked: drop them */
 	uint16_t trailer_n; /* bytes of them so far */
 	uint8_t digits;     /* of the chunk size so far */
 	uint8_t name_n;     /* of the trailer field name so far */

@@ -347,6 +347,7 @@ static uint8_t begin_response_body(const struct weir_worker *w,
 		}
 	} else {
 		weir_body_init(&c->response_body, framing, h->length);
+		c->response_body.no_trailers = h->flags & WEIR_HEAD_NO_TRAILERS;
 	}
 	if (c->is_http10 && framing == WEIR_FRAMING_CHUNKED) {
 		c->response_body.wants_data = true;

@@ -323,11 +323,22 @@ static void drop_named(struct weir_http1_head *h, struct weir_str name)
 	for (uint32_t i = 0; i < h->n_fields; i++) {
 		uint8_t id = h->ids[i];
 
-		if ((id == WEIR_FIELD_OTHER || id == WEIR_FIELD_EXPECT ||
-		     id >= WEIR_FIELD_FORWARDED_FOR) &&
+		if ((id == WEIR_FIELD_OTHER || id >= WEIR_FIELD_EXPECT) &&
 		    weir_str_eq_nocase(h->fields[i].name, name)) {
 			h->ids[i] = WEIR_FIELD_HOP;
+			if (id == WEIR_FIELD_DATE) {
+				h->flags &= ~WEIR_HEAD_DATE;
+			}
+			/* At 0 this was the last hop. */
+			if (id == WEIR_FIELD_MAX_FORWARDS && h->max_forwards) {
+				h->flags &= ~WEIR_HEAD_MAX_FORWARDS;
+			}
 		}
+	}
+	/* Trailers of that name, too, and by then the list is gone: all go,
+	 * as trailers may (RFC 9110 6.5.1).  TE is what asks for them. */
+	if (!element_is(name, "te")) {
+		h->flags |= WEIR_HEAD_NO_TRAILERS;
 	}
 }
 

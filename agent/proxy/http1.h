@@ -106,6 +106,7 @@ struct weir_http1_head {
 #define WEIR_HEAD_FORWARDED 256u    /* has some X-Forwarded-* */
 #define WEIR_HEAD_MAX_FORWARDS 512u /* of an OPTIONS (RFC 9110 7.6.2) */
 #define WEIR_HEAD_HTTPS 1024u       /* absolute-form of https */
+#define WEIR_HEAD_NO_TRAILERS 2048u /* Connection names a field */
 
 /*
  * Looks for the end of a head in p[0..n), going on from *pos (0 at first),

@@ -291,6 +291,7 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->wants_close = e || h.flags & WEIR_HEAD_CLOSE || w->is_draining ||
 			 c->is_stream;
 	weir_body_init(&c->request_body, h.framing, h.length);
+	c->request_body.no_trailers = h.flags & WEIR_HEAD_NO_TRAILERS;
 	weir_access_begin(w, c, e ? NULL : &h, size);
 	if (e) {
 		/* Where the next request would begin is unknown. */
