@@ -242,7 +242,7 @@ static void write_proxy(const struct weir_control *c, struct weir_buf *b)
 	labelled(b, name, "event", "closed", t->clients_closed);
 	labelled(b, name, "event", "refused", t->clients_refused);
 	single(b, "weir_proxy_requests_total", "counter",
-	       "HTTP requests the proxy decided.", (double)t->requests);
+	       "HTTP requests, refused heads among them.", (double)t->requests);
 	single(b, "weir_proxy_requests_in_flight", "gauge",
 	       "Of these, not ended yet.", (double)weir_proxy_in_flight(t));
 	name = "weir_proxy_responses_total";

@@ -185,17 +185,25 @@ static uint64_t deadline(const struct weir_worker *w,
 	return at;
 }
 
-/* An answer to something that is not a request yet: the connection's last. */
+/* An answer to something that is not a request yet, and is counted as one: the
+ * connection's last. */
 static enum weir_step refuse(struct weir_worker *w, struct weir_client *c,
 			     uint16_t status, uint32_t reason, const char *text)
 {
-	c->started_us = c->head_ms * 1000;
-	weir_access_begin(w, c, NULL, weir_block_len(c->in));
+	uint32_t n = weir_block_len(c->in);
+
+	weir_count(&w->counters.shared->totals.requests, 1);
+	c->started_us = n ? c->head_ms * 1000 : w->now_us;
+	c->is_in_request = true;
+	c->status = 0;
+	weir_access_begin(w, c, NULL, n);
 	c->wants_close = true;
 	c->is_http10 = false;
-	if (c->in && weir_http1_asks_head(c->in->data + c->in->start,
-					  weir_block_len(c->in))) {
-		c->request_flags = WEIR_HEAD_IS_HEAD;
+	if (n) {
+		if (weir_http1_asks_head(c->in->data + c->in->start, n)) {
+			c->request_flags = WEIR_HEAD_IS_HEAD;
+		}
+		c->in->start += n;
 	}
 	weir_body_init(&c->request_body, WEIR_FRAMING_CLOSE, 0);
 	return weir_answer(w, c, status, reason, text);

@@ -58,7 +58,7 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(HEAD_TIMEOUT, "408: request head not complete in time")              \
 	X(HEAD_TOO_LARGE, "431: request head over the limit")                  \
 	X(URI_TOO_LONG, "414: request target over the limit")                  \
-	X(NOT_IMPLEMENTED, "501: transfer coding or method not understood")    \
+	X(NOT_IMPLEMENTED, "501: transfer coding; 405: method not served")     \
 	X(VERSION, "505: HTTP version not supported")                          \
 	X(INVALID_BACKEND, "500: the chosen share is invalid")                 \
 	X(NO_ENDPOINT, "503: the chosen share has no ready endpoint")          \

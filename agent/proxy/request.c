@@ -294,6 +294,7 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->request_body.no_trailers = h.flags & WEIR_HEAD_NO_TRAILERS;
 	weir_access_begin(w, c, e ? NULL : &h, size);
 	if (e) {
+		c->in->start += (uint32_t)size;
 		/* Where the next request would begin is unknown. */
 		c->request_body.is_done = false;
 		c->request_body.framing = WEIR_FRAMING_CLOSE;

@@ -303,8 +303,12 @@ static void print_stats(const struct driver *d)
 	const struct weir_proxy_refstat *refs = weir_proxy_refstats(d->stats);
 	const struct weir_proxy_epstat *eps = weir_proxy_epstats(d->stats);
 	uint64_t in_flight = 0;
+	uint64_t durations = 0;
 	uint64_t open = 0;
 
+	for (uint32_t i = 0; i <= WEIR_PROXY_BUCKETS; i++) {
+		durations += t->bucket[i];
+	}
 	for (uint32_t i = 0; i < MAX_IDS; i++) {
 		in_flight += rules[i].in_flight + refs[i].in_flight +
 			     eps[i].in_flight;
@@ -338,7 +342,12 @@ static void print_stats(const struct driver *d)
 	       (unsigned long long)t->reason[WEIR_PROXY_##name]);
 	WEIR_PROXY_REASONS(PRINT_REASON)
 #undef PRINT_REASON
-	printf("\n");
+	for (int i = 0; i < 6; i++) {
+		printf(" status_%d=%llu", i, (unsigned long long)t->status[i]);
+	}
+	printf(" durations=%llu under_way=%llu\n",
+	       (unsigned long long)durations,
+	       (unsigned long long)weir_proxy_in_flight(t));
 }
 
 static int open_log(const char *path)

@@ -66,14 +66,19 @@ logged "a dead endpoint" "l['status'] == 503 and l['reason'] == 'connect_failed'
 raw 'GET /"<\x27 HTTP/1.0\r\nHost: t\r\n\r\n'
 logged "quotes in a path" "l['path'] == '/\"<\\'' and l['protocol'] == 'HTTP/1.0'"
 raw 'GE"T\x00\\\x1b\xff\xc3\x28 / HTTP/1.1\r\nHost: t\r\n\r\n'
-logged "bytes that are no request, as they came" "l['status'] == 400 and l['reason'] == 'bad_request' and l['raw'].encode('latin-1') == b'GE\"T\\0\\\\\\x1b\\xff\\xc3( / HTTP/1.1' and 'method' not in l"
+logged "bytes that are no request, as they came" "l['status'] == 400 and l['reason'] == 'bad_request' and l['raw'].encode('latin-1') == b'GE\"T\\0\\\\\\x1b\\xff\\xc3( / HTTP/1.1' and 'method' not in l and l['bytes_in'] == 34"
 ok "pure ASCII in the file" bash -c "! LC_ALL=C grep -qP '[^\\x20-\\x7e]' '$log'"
 raw 'GET /%s?%s HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n' "$(printf '"%.0s' $(seq 3000))" "$(printf '"%.0s' $(seq 3000))"
 logged "what is long is cut, and said to be" "l['cut'] is True and 500 <= len(l['path']) < 1024 and l['status'] == 200"
 raw 'GET /%s HTTP/1.1\r\nHost: t\r\n\r\n' "$(head -c 9000 /dev/zero | tr '\0' a)"
-logged "over a limit" "l['status'] == 414 and l['reason'] == 'uri_too_long' and l['cut'] is True"
+logged "over a limit" "l['status'] == 414 and l['reason'] == 'uri_too_long' and l['cut'] is True and 8192 < l['bytes_in'] <= 9027"
 (printf 'GET / HT'; sleep 1.5) | socat -t 2 - "TCP:$gw:8080" >/dev/null 2>&1
-logged "not complete in time" "l['status'] == 408 and l['reason'] == 'head_timeout' and l['raw'] == 'GET / HT'"
+logged "not complete in time" "l['status'] == 408 and l['reason'] == 'head_timeout' and l['raw'] == 'GET / HT' and l['bytes_in'] == 8"
+raw 'GET / HTTP/1.1\nHost: t\n\n'
+logged "refused at its first line" "l['status'] == 400 and l['raw'] == 'GET / HTTP/1.1' and l['bytes_in'] == 24"
+raw 'GET /a HTTP/1.1\r\nHost: t\r\n\r\nGET /../x HTTP/1.1\r\nHost: t\r\n\r\nmore'
+count=$((count + 1))
+logged "the head that was refused, of what came" "l['status'] == 400 and l['raw'] == 'GET /../x HTTP/1.1' and l['bytes_in'] == 31"
 echo hello | socat -t 1 - "TCP:$gw:8081" >"$dir/answer" 2>/dev/null
 logged "a raw connection" "l['protocol'] == 'TCP' and l['bytes_in'] == 6 and l['route'] == 'TCPRoute default/tcp' and l['endpoint'] == '127.0.1.1:9101' and 'method' not in l and 'status' not in l"
 printf 'GET /a HTTP/1.1\r\nHost: t\r\n\r\nGET /b HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n' | socat -t 2 - "TCP:$gw:8080" >"$dir/answer" 2>/dev/null

@@ -74,6 +74,22 @@ limit() {
 		ok "$text: $want, and $reason" true
 	fi
 }
+# counted TEXT ANSWERS N CLASS: the client prints ANSWERS, to N requests,
+# each of them counted once, with its class of status and its duration; nothing
+# stays under way.
+counted() {
+	local text=$1 want=$2 class=$4 before got is
+	quiet
+	before="$(stat_of requests) $(stat_of "status_$class") $(stat_of durations)"
+	got=$(timeout 20 python3 <(cat "$dir/client.py" -) 2>&1)
+	quiet
+	is="$(stat_of requests) $(stat_of "status_$class") $(stat_of durations) $(stat_of under_way)"
+	# shellcheck disable=SC2046,SC2086 # numbers
+	before=$(printf '%s %s %s 0' $(for i in $before; do echo $((i + $3)); done))
+	[ "$got, $is" = "$want, $before" ] ||
+		echo "# answered: $got; requests, status_$class, durations, under way: $is, not $before"
+	ok "$text: $want, counted once" [ "$got, $is" = "$want, $before" ]
+}
 cat >"$dir/client.py" <<-'PY'
 	import socket, sys, time
 	def connect(port=8080, source='127.0.0.1'):
@@ -119,6 +135,27 @@ PY
 limit "time for a head" '408' HEAD_TIMEOUT <<'PY'
 print(ask(HEAD))
 PY
+counted "refused before its head is known" '400 400 400 414 431 431 405 408 408' 9 4 <<'PY'
+print(ask(b'GET / HTTP/1.1\nHost: t\n\n'), ask(b'\x16\x03\x01'), ask(HEAD + b'X : y\r\n\r\n'),
+      ask(b'GET /' + b'a' * 600), ask(HEAD + b'X: ' + b'y' * 3000), ask(HEAD + b'X: y\r\n' * 20 + b'\r\n'),
+      ask(b'TRACE / HTTP/1.1\r\nHost: t\r\n\r\n'),
+      ask(HEAD), ask(b'HEAD / HTTP/1.1\r\nHost: t\r\n'))
+PY
+counted "what follows an answer on its connection" '404 400' 2 4 <<'PY'
+s = connect()
+s.sendall(b'GET / HTTP/1.1\r\nHost: nobody\r\n\r\n')
+data = s.recv(4096)
+while b'no route' not in data: data += s.recv(4096)
+s.sendall(b'GET / HTTP/1.1\n')
+print(data[9:12].decode(), first(s))
+PY
+if command -v curl >/dev/null && curl -V | grep -q HTTP2; then
+	counted "on a stream of HTTP/2" '431' 1 4 <<'PY'
+import subprocess
+print(subprocess.run(['curl', '-s', '--http2-prior-knowledge', '-o', '/dev/null', '-w', '%{http_code}', '-H',
+                      'X: ' + 'y' * 3000, 'http://127.0.0.30:8080/'], capture_output=True, text=True).stdout)
+PY
+fi
 limit "time for a head that begins as HTTP/2 does, byte by byte" '408 True' HEAD_TIMEOUT <<'PY'
 s = connect()
 began = time.time()
@@ -230,6 +267,10 @@ again workers=2 max_client_connections=10
 limit "connections of a client" '429' CLIENT_LIMIT <<'PY'
 held = [connect() for i in range(10)]; time.sleep(0.3)
 print(first(connect()))
+PY
+counted "each of them" '429 429' 2 4 <<'PY'
+held = [connect() for i in range(10)]; time.sleep(0.3)
+print(first(connect()), first(connect()))
 PY
 limit "of them raw ones" 'reset' CLIENT_LIMIT <<'PY'
 held = [connect() for i in range(10)]; time.sleep(0.3)
