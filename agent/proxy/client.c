@@ -130,8 +130,8 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
  * (RFC 9110 10.1.1). */
 static bool is_to_be_asked(const struct weir_client *c)
 {
-	return c->request_flags & WEIR_HEAD_CONTINUE && !c->is_http10 &&
-	       !c->body_sent && !weir_block_len(c->in);
+	return c->request_flags & WEIR_HEAD_CONTINUE && !c->body_sent &&
+	       !weir_block_len(c->in);
 }
 
 /* The backend has all that came of the request, and nothing to say yet: it is
