@@ -13,7 +13,9 @@
 #define WEIR_CTL_NO 1     /* asked and answered: no route, errors found */
 #define WEIR_CTL_FAILED 2 /* usage, no agent, unreadable file */
 
-#define WEIR_CTL_LIST_MAX 64
+/* More than the header lines that the proxy takes by default (max_headers): it
+ * is explain that says 431. */
+#define WEIR_CTL_LIST_MAX 128
 
 struct weir_ctl_list {
 	const char *v[WEIR_CTL_LIST_MAX];

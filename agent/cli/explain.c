@@ -92,26 +92,48 @@ static void add_answer(struct weir_explanation *e,
 	e->answer[e->n++] = *d;
 }
 
+/* A client names the host that it asks for in its hello.  Where it is refused
+ * for asking for none, that was another name, of any listener with requests. */
+static void decide_tls(const struct weir_explanation *e,
+		       const struct weir_frontend *f, struct weir_decision *d)
+{
+	const struct weir_listener *l = weir_plan_at(e->view->rules,
+						     f->listeners);
+
+	weir_decide_sni(e->view->rules, f, e->request->host, d);
+	if (!e->status || e->request->host.n) {
+		return;
+	}
+	for (uint32_t i = 0; i < f->listeners.n && !d->listener; i++) {
+		if (!(l[i].flags & WEIR_LISTENER_RAW)) {
+			d->listener = &l[i];
+		}
+	}
+}
+
 static void decide(struct weir_explanation *e, const struct weir_frontend *f)
 {
+	const struct weir_listener *listener = NULL; /* of its TLS */
 	struct weir_decision d = {.frontend = f};
+	bool is_refused;
 	int depth;
 
 	if (e->request && f->mode == WEIR_MODE_TLS) {
-		/* A client names the host that it asks for in its hello. */
-		weir_decide_sni(e->view->rules, f, e->request->host, &d);
+		decide_tls(e, f, &d);
 	}
+	is_refused = weir_explain_is_refused(e, &d);
 	if (e->request && weir_explain_is_http(&d)) {
+		listener = d.listener;
 		weir_decide(e->view->rules, e->regexes, f, e->request, &d);
 	} else if (f->rule != WEIR_NONE) {
 		d.rule = WEIR_PLAN_ELEM(e->view->rules, struct weir_rule,
 					e->view->rules->rules, f->rule);
 	}
 	depth = depth_of(&d);
-	if (weir_explain_is_refused(e, f)) {
+	if (is_refused) {
 		/* Its host says which address is meant, and no more. */
 		depth = d.vhost ? 3 : depth;
-		d = (struct weir_decision){.frontend = f};
+		d = (struct weir_decision){.frontend = f, .listener = listener};
 	}
 	add_answer(e, &d, depth);
 }
@@ -151,8 +173,8 @@ struct request {
 	struct weir_str line; /* the first line as given; .p NULL: a URL is */
 	struct weir_str authority; /* of a line that was parsed */
 	struct weir_buf head;      /* request points into it */
-	struct weir_header fields[WEIR_CTL_LIST_MAX + 1];
-	uint8_t ids[WEIR_CTL_LIST_MAX + 1];
+	struct weir_header fields[WEIR_CTL_LIST_MAX];
+	uint8_t ids[WEIR_CTL_LIST_MAX];
 	char host[256]; /* lower case */
 	enum weir_http1_error error;
 	bool is_last_hop; /* Max-Forwards: 0 */
@@ -239,15 +261,16 @@ static int build_head(const struct weir_ctl *ctl, struct weir_str method,
 static void parse_head(struct request *r)
 {
 	struct weir_proxy_limits limits;
-	struct weir_http1_head h = {.fields = r->fields,
-				    .ids = r->ids,
-				    .max_fields = WEIR_CTL_LIST_MAX + 1};
+	struct weir_http1_head h = {.fields = r->fields, .ids = r->ids};
 
 	size_t at = 0;
 	size_t size = 0;
 
 	weir_proxy_limits_default(&limits);
 	h.max_target = limits.max_target_bytes;
+	h.max_fields = limits.max_headers < WEIR_CTL_LIST_MAX
+			       ? limits.max_headers
+			       : WEIR_CTL_LIST_MAX;
 	r->error = weir_http1_find_end(r->head.p, r->head.n, &at, &size);
 	if (!r->error) {
 		r->error = size > limits.max_head_bytes
@@ -479,8 +502,8 @@ static int explain_request(const struct weir_ctl *ctl)
 			e.status = 200; /* the proxy's own answer */
 			e.refusal = "Max-Forwards is 0";
 		} else if (r.is_https) {
-			/* Of no address with TLS: weir_explain_is_refused(). */
 			e.status = 421;
+			e.is_clear_only = true;
 			e.refusal = "https on a connection without TLS";
 		}
 		put_question(&r, &e.question);

@@ -16,6 +16,7 @@ struct weir_explanation {
 	int depth;           /* how far the request gets, by add_answer() */
 	uint16_t status;     /* with which the proxy refuses it unseen; 0 */
 	const char *refusal; /* why */
+	bool is_clear_only;  /* within TLS it is not refused */
 	/* One per address that would take it; for a connection only frontend
 	 * and rule are set. */
 	struct weir_decision answer[WEIR_EXPLAIN_MAX];
@@ -33,10 +34,11 @@ void weir_explain_misses(const struct weir_explanation *e,
 			 void (*fn)(void *arg, const struct weir_match *match,
 				    struct weir_str miss),
 			 void *arg);
-/* Does the proxy refuse the request at this address, before it looks for a
- * rule?  Not where the kernel splits by connection. */
+/* Does the proxy refuse the request at the address of d, before it looks for a
+ * rule?  Not where the kernel splits by connection, nor where d has no listener
+ * that ends the TLS of the request. */
 bool weir_explain_is_refused(const struct weir_explanation *e,
-			     const struct weir_frontend *f);
+			     const struct weir_decision *d);
 /* What is asked there are requests: at once, or inside the TLS that the
  * listener of d ends. */
 bool weir_explain_is_http(const struct weir_decision *d);

@@ -22,10 +22,13 @@ static void plane_at(const struct weir_decision *d, uint8_t *ret_plane,
 }
 
 bool weir_explain_is_refused(const struct weir_explanation *e,
-			     const struct weir_frontend *f)
+			     const struct weir_decision *d)
 {
-	return e->status && f->mode == WEIR_MODE_HTTP &&
-	       f->plane != WEIR_PLANE_CONNECTION;
+	if (!e->status || d->frontend->plane == WEIR_PLANE_CONNECTION) {
+		return false;
+	}
+	return weir_explain_is_http(d) &&
+	       !(e->is_clear_only && d->frontend->mode == WEIR_MODE_TLS);
 }
 
 bool weir_explain_is_http(const struct weir_decision *d)
@@ -41,7 +44,7 @@ void weir_explain_no_rule(const struct weir_explanation *e,
 	if (d->rule) {
 		return;
 	}
-	if (weir_explain_is_refused(e, d->frontend)) {
+	if (weir_explain_is_refused(e, d)) {
 		weir_buf_printf(out, "%u: %s", e->status, e->refusal);
 	} else if (d->frontend->mode == WEIR_MODE_REFUSE) {
 		weir_buf_addz(out, "refused: nothing serves this address yet");
@@ -410,8 +413,7 @@ static void put_none(const struct weir_explanation *e, bool has_colour,
 							  : " of other paths");
 		}
 		weir_table_fini(&t.table);
-	} else if (d->frontend->listeners.n &&
-		   !weir_explain_is_refused(e, d->frontend)) {
+	} else if (d->frontend->listeners.n && !weir_explain_is_refused(e, d)) {
 		put_hosts(e, has_colour, d, out);
 	}
 }

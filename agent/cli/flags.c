@@ -192,6 +192,11 @@ static int parse_flag(const struct weir_ctl_command *command,
 		value = argv[++*at];
 	}
 	r = set_flag(ctl, f, value);
+	if (r == -E2BIG) {
+		weir_ctl_fail("%s: --%s: %d of them are the most",
+			      command->name, f->name, WEIR_CTL_LIST_MAX);
+		return -EINVAL;
+	}
 	if (r < 0) {
 		weir_ctl_fail("%s: --%s: not %s: %s", command->name, f->name,
 			      f->metavar ? f->metavar : "expecting a value",
