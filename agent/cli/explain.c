@@ -271,12 +271,11 @@ static void parse_head(struct request *r)
 	h.max_fields = limits.max_headers < WEIR_CTL_LIST_MAX
 			       ? limits.max_headers
 			       : WEIR_CTL_LIST_MAX;
-	r->error = weir_http1_find_end(r->head.p, r->head.n, &at, &size);
+	r->error = weir_http1_find_request(r->head.p, r->head.n,
+					   limits.max_head_bytes,
+					   limits.max_target_bytes, &at, &size);
 	if (!r->error) {
-		r->error = size > limits.max_head_bytes
-				   ? WEIR_HTTP1_HEAD_LARGE
-				   : weir_http1_parse_request(r->head.p, size,
-							      &h);
+		r->error = weir_http1_parse_request(r->head.p, size, &h);
 	}
 	if (r->error) {
 		return;

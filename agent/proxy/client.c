@@ -371,36 +371,6 @@ enum weir_step weir_client_done(struct weir_worker *w, struct weir_client *c)
 	return WEIR_STEP_WAIT;
 }
 
-static enum weir_step refuse_head(struct weir_worker *w, struct weir_client *c,
-				  enum weir_http1_error error, uint32_t reason)
-{
-	return refuse(w, c, weir_http1_error_status(error), reason,
-		      weir_http1_error_text(error));
-}
-
-/* What is in c->in is not a whole head, and there is no room for more, or the
- * first line is already too long. */
-static enum weir_step check_room(struct weir_worker *w, struct weir_client *c)
-{
-	const char *p = c->in->data + c->in->start;
-	uint32_t n = weir_block_len(c->in);
-
-	if (n && !weir_http1_may_start(p[0])) {
-		return refuse_head(w, c, WEIR_HTTP1_METHOD,
-				   WEIR_PROXY_BAD_REQUEST);
-	}
-	/* 32: method and version beside the target. */
-	if (n > w->limits->max_target_bytes + 32 && !memchr(p, '\n', n)) {
-		return refuse_head(w, c, WEIR_HTTP1_TARGET_LONG,
-				   WEIR_PROXY_URI_TOO_LONG);
-	}
-	if (n >= w->limits->max_head_bytes) {
-		return refuse_head(w, c, WEIR_HTTP1_HEAD_LARGE,
-				   WEIR_PROXY_HEAD_TOO_LARGE);
-	}
-	return WEIR_STEP_WAIT;
-}
-
 /* HTTP/2 with prior knowledge (RFC 9113 3.3): as long as all bytes so far are
  * its preface the connection stays fresh; AGAIN: it is HTTP/2. */
 static enum weir_step may_be_h2(struct weir_worker *w, struct weir_client *c)
@@ -428,17 +398,16 @@ static enum weir_step find_head(struct weir_worker *w, struct weir_client *c)
 			return s;
 		}
 	}
-	e = weir_http1_find_end(c->in->data + c->in->start,
-				weir_block_len(c->in), &c->head_scan, &size);
+	e = weir_http1_find_request(
+		c->in->data + c->in->start, weir_block_len(c->in),
+		w->limits->max_head_bytes, w->limits->max_target_bytes,
+		&c->head_scan, &size);
 	if (e) {
-		return refuse_head(w, c, e, WEIR_PROXY_BAD_REQUEST);
+		return refuse(w, c, weir_http1_error_status(e),
+			      weir_request_reason(e), weir_http1_error_text(e));
 	}
 	if (size == 0) {
-		return check_room(w, c);
-	}
-	if (size > w->limits->max_head_bytes) {
-		return refuse_head(w, c, WEIR_HTTP1_HEAD_LARGE,
-				   WEIR_PROXY_HEAD_TOO_LARGE);
+		return WEIR_STEP_WAIT;
 	}
 	c->head_scan = 0;
 	return weir_request_begin(w, c, size);

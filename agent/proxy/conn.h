@@ -267,6 +267,8 @@ void weir_client_drain(struct weir_worker *w);
 /* A complete head of size bytes is at in->start. */
 enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 				  size_t size);
+/* enum weir_proxy_reason under which an error of a request is counted. */
+uint32_t weir_request_reason(enum weir_http1_error e);
 
 /* exchange.c */
 enum weir_step weir_exchange_step(struct weir_worker *w, struct weir_client *c);

@@ -27,11 +27,6 @@ static bool is_tchar(char c)
 	return char_class[(uint8_t)c] & TCHAR;
 }
 
-bool weir_http1_may_start(char c)
-{
-	return is_tchar(c) || c == '\r';
-}
-
 bool weir_http1_asks_head(const char *p, size_t n)
 {
 	if (n >= 2 && p[0] == '\r' && p[1] == '\n') {
@@ -583,47 +578,143 @@ static enum weir_http1_error read_method(struct weir_http1_head *h)
 		       : WEIR_HTTP1_OK;
 }
 
+/* A request line, as far as it is there. */
+struct request_line {
+	struct weir_str method;
+	struct weir_str target;
+	const char *version; /* NULL: the target may go on */
+	const char *end;     /* its CRLF, or where it stops */
+};
+
+/* Of what there is of a request line at p, the first fault in its bytes; none
+ * yet, if it may still become a line.  Of the bytes before from there was
+ * none. */
+static enum weir_http1_error split_request_line(const char *p, const char *end,
+						const char *from,
+						uint32_t max_target,
+						struct request_line *l)
+{
+	const char *blank = from > p ? memchr(p, ' ', (size_t)(from - p))
+				     : NULL;
+	const char *at = blank ? blank : from;
+	bool is_sound;
+
+	l->end = value_end(from, end);
+	/* Or all there is, perhaps with half of its CRLF. */
+	is_sound = is_crlf(l->end, end) || l->end == end ||
+		   (*l->end == '\r' && l->end + 1 == end);
+	while (at < l->end && is_tchar(*at)) {
+		at++;
+	}
+	l->method = (struct weir_str){p, (size_t)(at - p)};
+	l->target = WEIR_STR_NULL;
+	l->version = NULL;
+	if (at == l->end) {
+		if (!is_sound) {
+			return line_fault(l->end, end);
+		}
+		return is_crlf(l->end, end) ? WEIR_HTTP1_METHOD : WEIR_HTTP1_OK;
+	}
+	if (at == p || *at != ' ') {
+		return WEIR_HTTP1_METHOD;
+	}
+	l->target.p = ++at;
+	blank = memchr(at, ' ', (size_t)(l->end - at));
+	l->target.n = (size_t)((blank ? blank : l->end) - at);
+	l->version = blank ? blank + 1 : NULL;
+	if (l->target.n > max_target) {
+		return WEIR_HTTP1_TARGET_LONG;
+	}
+	return is_sound ? WEIR_HTTP1_OK : line_fault(l->end, end);
+}
+
 /* Request line at *pp, moved behind it. */
 static enum weir_http1_error
 parse_request_line(const char **pp, const char *end, struct weir_http1_head *h)
 {
-	const char *p = *pp;
-	const char *line_end = value_end(p, end);
-	const char *target;
-	const char *version;
-	enum weir_http1_error e;
+	struct request_line l;
+	enum weir_http1_error e = split_request_line(*pp, end, *pp,
+						     h->max_target, &l);
 
-	if (!is_crlf(line_end, end)) {
-		return line_fault(line_end, end);
-	}
-	h->method.p = p;
-	while (is_tchar(*p)) {
-		p++;
-	}
-	h->method.n = (size_t)(p - h->method.p);
-	if (h->method.n == 0 || *p != ' ') {
-		return WEIR_HTTP1_METHOD;
-	}
-	target = ++p;
-	version = memchr(target, ' ', (size_t)(line_end - target));
-	if (!version) {
-		return WEIR_HTTP1_START_LINE;
-	}
-	e = parse_version(version + 1, (size_t)(line_end - version - 1),
-			  &h->minor);
 	if (e) {
 		return e;
 	}
-	if ((size_t)(version - target) > h->max_target) {
-		return WEIR_HTTP1_TARGET_LONG;
+	if (!l.version) {
+		return WEIR_HTTP1_START_LINE;
+	}
+	h->method = l.method;
+	e = parse_version(l.version, (size_t)(l.end - l.version), &h->minor);
+	if (e) {
+		return e;
 	}
 	e = read_method(h);
 	if (e) {
 		return e;
 	}
-	*pp = line_end + 2;
-	return weir_target_parse(
-		(struct weir_str){target, (size_t)(version - target)}, h);
+	*pp = l.end + 2;
+	return weir_target_parse(l.target, h);
+}
+
+/* What the first byte may be, and *pp behind the one empty line that is
+ * ignored before the first (RFC 9112 2.2). */
+static enum weir_http1_error begin_request(const char **pp, const char *end)
+{
+	const char *p = *pp;
+
+	if (!is_tchar(*p) && *p != '\r') {
+		return *p == '\n' ? WEIR_HTTP1_BARE_LF : WEIR_HTTP1_METHOD;
+	}
+	*pp = is_crlf(p, end) ? p + 2 : p;
+	return WEIR_HTTP1_OK;
+}
+
+/* The first fault of method and target in p[0..n), if the first judged bytes
+ * have none. */
+static enum weir_http1_error judge_start(const char *p, size_t n, size_t judged,
+					 uint32_t max_target)
+{
+	const char *end = p + n;
+	const char *from = p + judged;
+	struct request_line l;
+	enum weir_http1_error e;
+
+	e = n ? begin_request(&p, end) : WEIR_HTTP1_OK;
+	if (e) {
+		return e;
+	}
+	if (from <= p) {
+		from = p;
+	} else if (memchr(p, '\n', (size_t)(from - p))) {
+		return WEIR_HTTP1_OK; /* the line was complete */
+	} else {
+		from--; /* it may be a CR */
+	}
+	return split_request_line(p, end, from, max_target, &l);
+}
+
+enum weir_http1_error weir_http1_find_request(const char *p, size_t n,
+					      uint32_t max_head,
+					      uint32_t max_target, size_t *pos,
+					      size_t *ret_size)
+{
+	size_t judged = *pos;
+	size_t size;
+	enum weir_http1_error end = weir_http1_find_end(p, n, pos, &size);
+	enum weir_http1_error start;
+
+	*ret_size = size <= max_head ? size : 0;
+	if (*ret_size) {
+		return WEIR_HTTP1_OK; /* parsing it says the rest */
+	}
+	start = judge_start(p, *pos < max_head ? *pos : max_head, judged,
+			    max_target);
+	if (start) {
+		return start;
+	}
+	if (*pos > max_head || (!end && *pos == max_head)) {
+		return WEIR_HTTP1_HEAD_LARGE;
+	}
+	return end;
 }
 
 enum weir_http1_error weir_http1_parse_request(const char *p, size_t n,
@@ -633,15 +724,10 @@ enum weir_http1_error weir_http1_parse_request(const char *p, size_t n,
 	enum weir_http1_error e;
 
 	reset(h);
-	/* Before its line is complete the caller says the same of it. */
-	if (!weir_http1_may_start(p[0])) {
-		return WEIR_HTTP1_METHOD;
+	e = begin_request(&p, end);
+	if (!e) {
+		e = parse_request_line(&p, end, h);
 	}
-	/* RFC 9112 2.2: one empty line before the first is ignored. */
-	if (is_crlf(p, end)) {
-		p += 2;
-	}
-	e = parse_request_line(&p, end, h);
 	if (!e) {
 		e = parse_fields(p, end, h);
 	}

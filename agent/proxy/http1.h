@@ -117,6 +117,18 @@ struct weir_http1_head {
  */
 enum weir_http1_error weir_http1_find_end(const char *p, size_t n, size_t *pos,
 					  size_t *ret_size);
+/*
+ * The same for a request of at most max_head bytes, with a target of at most
+ * max_target.  However its bytes arrive, the first fault of these is found, as
+ * soon as it is there: what is no method, a target that is too long, controls
+ * and bare CR or LF in the first line; lines that end without CR, or with two;
+ * no end within max_head bytes.  With a size the rest is for
+ * weir_http1_parse_request(), to which what is said here is known as well.
+ */
+enum weir_http1_error weir_http1_find_request(const char *p, size_t n,
+					      uint32_t max_head,
+					      uint32_t max_target, size_t *pos,
+					      size_t *ret_size);
 /* Parses a complete head of n bytes. */
 enum weir_http1_error weir_http1_parse_request(const char *p, size_t n,
 					       struct weir_http1_head *h);
@@ -131,8 +143,6 @@ const char *weir_http1_error_text(enum weir_http1_error error);
  * elements are skipped (RFC 9110 5.6.1.2). */
 bool weir_http1_list_next(struct weir_str *list, struct weir_str *ret_element);
 bool weir_http1_is_token(struct weir_str s);
-/* Bytes that may start a request: a method's first letter or a CR. */
-bool weir_http1_may_start(char c);
 /* What is there of a request, right or wrong, asks with HEAD: no answer to it
  * has a body (RFC 9110 9.3.2). */
 bool weir_http1_asks_head(const char *p, size_t n);

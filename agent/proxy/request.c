@@ -9,7 +9,7 @@
 #include "activate.h"
 #include "rewrite.h"
 
-static uint32_t reason_of(enum weir_http1_error e)
+uint32_t weir_request_reason(enum weir_http1_error e)
 {
 	switch (weir_http1_error_status(e)) {
 	case 414:
@@ -299,7 +299,8 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 		c->request_body.is_done = false;
 		c->request_body.framing = WEIR_FRAMING_CLOSE;
 		return weir_answer(w, c, weir_http1_error_status(e),
-				   reason_of(e), weir_http1_error_text(e));
+				   weir_request_reason(e),
+				   weir_http1_error_text(e));
 	}
 	if (weir_body_is_too_long(
 		    w, c->request_body.framing == WEIR_FRAMING_LENGTH ? h.length

@@ -257,13 +257,7 @@ static size_t read_head(const char *p, size_t n, struct weir_http1_head *h,
 	size_t pos = 0;
 	size_t size;
 
-	e = weir_http1_find_end(p, n, &pos, &size);
-	if (!e && size == 0 && !weir_http1_may_start(p[0])) {
-		e = WEIR_HTTP1_METHOD;
-	}
-	if (!e && (size ? size > MAX_HEAD : n >= MAX_HEAD)) {
-		e = WEIR_HTTP1_HEAD_LARGE;
-	}
+	e = weir_http1_find_request(p, n, MAX_HEAD, MAX_TARGET, &pos, &size);
 	if (!e && size == 0) {
 		ends(raw, END_HEAD, "");
 		return 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Heads.  The first byte chooses request or response, the second where it is
- * cut.  Properties: what is accepted is the same at any cut; an accepted
- * request, written out again, is accepted again and means the same.
+ * cut.  Properties: what is accepted is the same at any cut, and why a request
+ * is not; an accepted request, written out again, is accepted again and means
+ * the same.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 
 #define MAX_FIELDS 64
 #define SIZE_MAX_IN 4096
+#define MAX_HEAD 2048
+#define MAX_TARGET 1024
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -69,6 +72,30 @@ static void rewrite_again(const struct weir_http1_head *h)
 	check(!(again.flags & (WEIR_HEAD_CLOSE | WEIR_HEAD_UPGRADE)));
 }
 
+/* What is said of the request at p[0..n), which comes in pieces of that size,
+ * and its own. */
+static enum weir_http1_error request(const char *p, size_t n, size_t piece,
+				     struct weir_http1_head *h,
+				     size_t *ret_size)
+{
+	enum weir_http1_error e = WEIR_HTTP1_OK;
+	size_t pos = 0;
+	size_t at = 0;
+
+	*ret_size = 0;
+	while (!e && *ret_size == 0 && at < n) {
+		at = n - at < piece ? n : at + piece;
+		e = weir_http1_find_request(p, at, MAX_HEAD, MAX_TARGET, &pos,
+					    ret_size);
+		check(pos <= at && *ret_size <= MAX_HEAD);
+	}
+	if (!e && *ret_size) {
+		e = weir_http1_parse_request(p, *ret_size, h);
+	}
+	*ret_size = e ? 0 : *ret_size;
+	return e;
+}
+
 static void head(const char *p, size_t n, size_t cut, bool is_request)
 {
 	static struct weir_header fields[MAX_FIELDS];
@@ -76,20 +103,23 @@ static void head(const char *p, size_t n, size_t cut, bool is_request)
 	struct weir_http1_head h = {.fields = fields,
 				    .ids = ids,
 				    .max_fields = MAX_FIELDS,
-				    .max_target = 1024};
+				    .max_target = MAX_TARGET};
 	enum weir_http1_error e;
 	enum weir_http1_error whole;
 	size_t size = find_end(p, n, cut, &e);
+	size_t size_whole;
 
 	check(size == find_end(p, n, SIZE_MAX, &whole) && e == whole);
-	if (e || size == 0) {
-		return;
-	}
 	if (!is_request) {
-		(void)weir_http1_parse_response(p, size, &h);
+		if (!e && size) {
+			(void)weir_http1_parse_response(p, size, &h);
+		}
 		return;
 	}
-	if (weir_http1_parse_request(p, size, &h) == WEIR_HTTP1_OK) {
+	e = request(p, n, cut + 1, &h, &size);
+	check(e == request(p, n, 1, &h, &size_whole) && size == size_whole);
+	check(e == request(p, n, n, &h, &size_whole) && size == size_whole);
+	if (!e && size) {
 		rewrite_again(&h);
 	}
 }

@@ -67,6 +67,152 @@ static void bare_lf_and_cr_are_seen_at_once(void)
 	   "which came before");
 }
 
+#define MAX_HEAD 400
+
+/* What is said of p[0..n), if it comes in a piece of first bytes, and then in
+ * such of piece bytes. */
+static enum weir_http1_error verdict(const char *p, size_t n, size_t first,
+				     size_t piece, size_t *ret_size)
+{
+	struct weir_http1_head h = new_head();
+	enum weir_http1_error e = WEIR_HTTP1_OK;
+	size_t pos = 0;
+	size_t size = 0;
+
+	for (size_t at = first; !e && !size; at += piece) {
+		at = at < n ? at : n;
+		e = weir_http1_find_request(p, at, MAX_HEAD, h.max_target, &pos,
+					    &size);
+		if (at == n) {
+			break;
+		}
+	}
+	if (!e && size) {
+		e = weir_http1_parse_request(p, size, &h);
+	}
+	*ret_size = e ? 0 : size;
+	return e;
+}
+
+/* '%' stands for 120 bytes, '$' for 500. */
+static size_t spread(const char *text, char *out)
+{
+	char *to = out;
+
+	for (; *text; text++) {
+		size_t n = *text == '%' ? 120 : *text == '$' ? 500 : 1;
+
+		memset(to, n == 1 ? *text : 'a', n);
+		to += n;
+	}
+	return (size_t)(to - out);
+}
+
+static void first_fault_wins_at_any_segmentation(void)
+{
+#define END " HTTP/1.1\r\nHost: t\r\n\r\n"
+	static const struct {
+		const char *text;
+		enum weir_http1_error e;
+	} t[] = {
+		{"GET /" END, WEIR_HTTP1_OK},
+		{"%%% /" END, WEIR_HTTP1_OK},
+		{"$ /" END, WEIR_HTTP1_HEAD_LARGE},
+		{"$", WEIR_HTTP1_HEAD_LARGE},
+		{"GET /%" END, WEIR_HTTP1_TARGET_LONG},
+		{"GET /$" END, WEIR_HTTP1_TARGET_LONG},
+		{"GET /%", WEIR_HTTP1_TARGET_LONG},
+		{"\r\nGET /%" END, WEIR_HTTP1_TARGET_LONG},
+		{"GET /% HTTP/2.0\r\n\r\n", WEIR_HTTP1_TARGET_LONG},
+		{"TRACE /%" END, WEIR_HTTP1_TARGET_LONG},
+		{"GET /%\001" END, WEIR_HTTP1_TARGET_LONG},
+		{"GET /%\n" END, WEIR_HTTP1_TARGET_LONG},
+		{"GET /%\rx" END, WEIR_HTTP1_TARGET_LONG},
+		{"GET /%" END "\n", WEIR_HTTP1_TARGET_LONG},
+		{"GET /\001%" END, WEIR_HTTP1_CONTROL},
+		{"GET /\n%" END, WEIR_HTTP1_BARE_LF},
+		{"GET /\r%" END, WEIR_HTTP1_BARE_CR},
+		{"GET /\r\r\n", WEIR_HTTP1_BARE_CR},
+		{"GET /\001 HTTP/2.0\r\n\r\n", WEIR_HTTP1_CONTROL},
+		{"G(T /%" END, WEIR_HTTP1_METHOD},
+		{"G(T /\001" END, WEIR_HTTP1_METHOD},
+		{"G(T / HTTP/1.1\n", WEIR_HTTP1_METHOD},
+		{"G\001T /" END, WEIR_HTTP1_CONTROL},
+		{"GET\r\n\r\n", WEIR_HTTP1_METHOD},
+		{"GET\rx /" END, WEIR_HTTP1_BARE_CR},
+		{" GET /" END, WEIR_HTTP1_METHOD},
+		{"\026\003\001\n", WEIR_HTTP1_METHOD},
+		{"\nGET /" END, WEIR_HTTP1_BARE_LF},
+		{"\rGET /" END, WEIR_HTTP1_BARE_CR},
+		{"\r\n\r\nGET /" END, WEIR_HTTP1_METHOD},
+		{"\r\n\nGET /" END, WEIR_HTTP1_BARE_LF},
+		{"GET  /%" END, WEIR_HTTP1_VERSION_SYNTAX},
+		{"GET  /$" END, WEIR_HTTP1_HEAD_LARGE},
+		{"GET /\r\n\r\n", WEIR_HTTP1_START_LINE},
+		{"GET / HTTP/3.0\r\n\r\n", WEIR_HTTP1_VERSION},
+		{"GET / HTTP/3.0\r\nX: $\r\n\r\n", WEIR_HTTP1_HEAD_LARGE},
+		{"GET / HTTP/1.1\r\nX: %\n", WEIR_HTTP1_BARE_LF},
+		{"GET / HTTP/1.1\r\nX: %\r\r\n", WEIR_HTTP1_BARE_CR},
+		{"GET / HTTP/1.1\r\nX : %\n", WEIR_HTTP1_BARE_LF},
+		{"GET / HTTP/1.1\r\nX: $\n", WEIR_HTTP1_HEAD_LARGE},
+		{"GET / HTTP/1.1\r\nX: $\r\n\r\n", WEIR_HTTP1_HEAD_LARGE},
+		{"GET / HTTP/1.1\r\nX: $", WEIR_HTTP1_HEAD_LARGE},
+		{"GET / HTTP/1.1\r\nX : %" END, WEIR_HTTP1_FIELD_NAME},
+	};
+#undef END
+	char text[2000];
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		size_t n = spread(t[i].text, text);
+		size_t size;
+		enum weir_http1_error e = verdict(text, n, n, n, &size);
+		size_t n_other = 0;
+		size_t other;
+
+		ok(e == t[i].e, "%zu, whole: %s", i, weir_http1_error_text(e));
+		for (size_t k = 1; k <= n; k++) {
+			n_other += verdict(text, n, k, n, &other) != e ||
+				   other != size ||
+				   verdict(text, n, k, k, &other) != e ||
+				   other != size;
+		}
+		ok(n_other == 0, "%zu: otherwise in %zu pieces", i, n_other);
+	}
+}
+
+/* To the byte: what is as long as it may be, and what is one more. */
+static void limits_are_the_same_at_any_segmentation(void)
+{
+	char text[MAX_HEAD + 64];
+	size_t size;
+
+	for (int more = 0; more < 2; more++) {
+		size_t n = (size_t)snprintf(text, sizeof(text),
+					    "GET /%*s HTTP/1.1\r\nHost: t\r\n"
+					    "\r\n",
+					    99 + more, "");
+
+		memset(text + 5, 'a', (size_t)(99 + more));
+		for (size_t k = 1; k <= n; k++) {
+			ok(verdict(text, n, k, k, &size) ==
+				   (more ? WEIR_HTTP1_TARGET_LONG
+					 : WEIR_HTTP1_OK),
+			   "target, %d more, pieces of %zu", more, k);
+		}
+		n = (size_t)snprintf(text, sizeof(text),
+				     "GET / HTTP/1.1\r\nHost: t\r\nX: %*s"
+				     "\r\n\r\n",
+				     MAX_HEAD - 32 + more, "");
+		for (size_t k = 1; k <= n; k++) {
+			ok(verdict(text, n, k, k, &size) ==
+					   (more ? WEIR_HTTP1_HEAD_LARGE
+						 : WEIR_HTTP1_OK) &&
+				   n == (size_t)(MAX_HEAD + more),
+			   "head of %zu, pieces of %zu", n, k);
+		}
+	}
+}
+
 static void request_is_taken_apart(void)
 {
 	struct weir_http1_head h;
@@ -325,8 +471,10 @@ static void writer_is_bounded(void)
 }
 
 TAP_MAIN(TEST(end_is_found_at_any_segmentation),
-	 TEST(bare_lf_and_cr_are_seen_at_once), TEST(request_is_taken_apart),
-	 TEST(every_error_has_status_and_text),
+	 TEST(bare_lf_and_cr_are_seen_at_once),
+	 TEST(first_fault_wins_at_any_segmentation),
+	 TEST(limits_are_the_same_at_any_segmentation),
+	 TEST(request_is_taken_apart), TEST(every_error_has_status_and_text),
 	 TEST(value_bytes_are_checked_in_every_lane), TEST(hosts_are_judged),
 	 TEST(chunked_is_the_same_at_any_segmentation),
 	 TEST(chunk_extensions_are_bounded), TEST(trailer_lines_are_bounded),
