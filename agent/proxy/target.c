@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Request targets and authorities.  The policy: what is matched is what is
- * forwarded, byte for byte, so nothing is normalised; a path that a backend
- * could read as another one (dot segments, also in the spellings that common
- * servers undo) is refused.  README.md, "Paths".
+ * forwarded, byte for byte, so nothing is normalised; dot segments, also in
+ * the spellings that common servers undo, are refused, other spellings of a
+ * path are not.  README.md, "Paths".
  */
 #include "http1.h"
 
