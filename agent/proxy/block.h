@@ -17,6 +17,7 @@ struct weir_block {
 };
 
 #define WEIR_BLOCKS_KEPT 16 /* free blocks that a trim leaves */
+#define WEIR_BLOCKS_LAST 4  /* of the reserve: memory from the beginning */
 
 struct weir_blocks {
 	struct weir_block *free;
@@ -26,13 +27,20 @@ struct weir_blocks {
 	uint32_t n_used;
 	uint32_t max;     /* used and free */
 	uint32_t reserve; /* of these, for weir_block_get_last() alone */
+	/* Blocks for when malloc() has none: its pages come with their use. */
+	char *last;
+	uint32_t n_last;         /* blocks in it */
+	uint32_t n_fresh;        /* of them, never used: the first ones */
+	struct weir_block *back; /* used, and free again */
 };
 
-void weir_blocks_init(struct weir_blocks *b, uint32_t size, uint32_t max);
+/* size: bytes of a block; max: blocks.  0, or -ENOMEM. */
+int weir_blocks_init(struct weir_blocks *b, uint32_t size, uint32_t max);
 void weir_blocks_fini(struct weir_blocks *b);
 /* Empty; NULL at the limit or without memory. */
 struct weir_block *weir_block_get(struct weir_blocks *b);
-/* From the reserve, too: for what says that there is none left. */
+/* From the reserve, too, some of which needs no memory: for what says that
+ * there is none left. */
 struct weir_block *weir_block_get_last(struct weir_blocks *b);
 /* *block may be NULL, and is afterwards. */
 void weir_block_put(struct weir_blocks *b, struct weir_block **block);

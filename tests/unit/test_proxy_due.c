@@ -101,7 +101,7 @@ static void blocks_are_bounded_and_trimmed(void)
 	struct weir_block *v[100];
 	struct weir_blocks b;
 
-	weir_blocks_init(&b, 64, 100);
+	must(weir_blocks_init(&b, 64, 100) == 0, "memory");
 	for (int i = 0; i < 94; i++) {
 		v[i] = weir_block_get(&b);
 		must(v[i], "block %d", i);
