@@ -21,27 +21,22 @@
 #define ACCEPT_BATCH 64
 #define LINGER_MS 2000
 
-static struct weir_client *alloc_client(struct weir_worker *w)
-{
-	struct weir_client *c = w->free_clients;
+static void on_due(struct weir_worker *w, struct weir_due *due);
 
-	if (c) {
-		w->free_clients = c->next;
-		memset(c, 0, sizeof(*c));
-	} else {
-		c = calloc(1, sizeof(*c));
-	}
-	if (!c) {
-		return NULL;
-	}
+static void begin_client(struct weir_worker *w, struct weir_client *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->end.kind = WEIR_END_CLIENT;
+	c->due.fn = on_due;
+	c->last_ms = w->now_ms;
+	c->head_ms = w->now_ms;
+	c->request_body.is_done = true;
 	c->all_next = w->clients;
 	if (c->all_next) {
 		c->all_next->all_pprev = &c->all_next;
 	}
 	w->clients = c;
 	c->all_pprev = &w->clients;
-	w->n_clients++;
-	return c;
 }
 
 void weir_client_end_request(struct weir_worker *w, struct weir_client *c)
@@ -109,18 +104,19 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 	if (c->all_next) {
 		c->all_next->all_pprev = c->all_pprev;
 	}
-	w->n_clients--;
 	if (c->is_counted) {
 		weir_peers_remove(w->peers, &c->peer);
 	}
 	w->n_shed -= c->is_shed;
-	if (!c->is_stream) {
-		weir_count(&w->counters.shared->totals.clients_closed, 1);
-	}
 	if (!c->is_queued) {
 		c->next = w->dead;
 		w->dead = c;
 	}
+	if (c->is_stream) {
+		return;
+	}
+	weir_count(&w->counters.shared->totals.clients_closed, 1);
+	weir_admission_give(w->admission);
 	if (!w->is_accepting && !w->is_draining) {
 		weir_worker_accept(w, true);
 	}
@@ -538,25 +534,26 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 	weir_worker_queue(w, c);
 }
 
-/* One too many of its client: told so, if there is a language to say it in and
- * not many are told already.  False when it was closed. */
+/* One too many: told so, if there is a language to say it in and not many are
+ * told already.  False when it was closed. */
 static bool shed(struct weir_worker *w, struct weir_client *c,
-		 const struct weir_frontend *f)
+		 const struct weir_frontend *f, uint16_t status,
+		 uint32_t reason, const char *text)
 {
 	if (f->mode != WEIR_MODE_HTTP || w->n_shed == WEIR_SHED_MAX) {
-		weir_count_reason(&w->counters, WEIR_PROXY_CLIENT_LIMIT);
+		weir_count_reason(&w->counters, reason);
 		weir_client_close(w, c, true);
 		return false;
 	}
 	c->is_shed = true;
 	w->n_shed++;
-	(void)refuse(w, c, 429, WEIR_PROXY_CLIENT_LIMIT,
-		     "too many connections of this client");
+	(void)refuse(w, c, status, reason, text);
 	return true;
 }
 
-/* What a fresh connection is for: false when it was closed. */
-static bool begin(struct weir_worker *w, struct weir_client *c)
+/* What a fresh connection is for; is_last: there is no memory, and it has some
+ * that is kept to say so.  False when it was closed. */
+static bool begin(struct weir_worker *w, struct weir_client *c, bool is_last)
 {
 	const struct weir_frontend *f = weir_plan_ref_frontend_for(
 		w->plan->ref, &c->local, c->local_port_be, IPPROTO_TCP,
@@ -581,8 +578,12 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 	if (w->peers) {
 		c->is_counted = weir_peers_add(w->peers, &c->peer);
 		if (!c->is_counted) {
-			return shed(w, c, f);
+			return shed(w, c, f, 429, WEIR_PROXY_CLIENT_LIMIT,
+				    "too many connections of this client");
 		}
+	}
+	if (is_last) {
+		return shed(w, c, f, 503, WEIR_PROXY_OVERLOAD, "out of memory");
 	}
 	if (f->mode == WEIR_MODE_TCP) {
 		const struct weir_plan *plan = w->plan->ref->view.rules;
@@ -606,11 +607,11 @@ static bool begin(struct weir_worker *w, struct weir_client *c)
 struct weir_client *weir_client_new_stream(struct weir_worker *w,
 					   const struct weir_client *carrier)
 {
-	struct weir_client *c = alloc_client(w);
+	struct weir_client *c = weir_client_take(w);
 
 	if (c) {
+		begin_client(w, c);
 		c->end.fd = -1;
-		c->end.kind = WEIR_END_CLIENT;
 		c->is_stream = true;
 		c->is_https = carrier->is_https;
 		c->tls_listener = carrier->tls_listener;
@@ -618,76 +619,83 @@ struct weir_client *weir_client_new_stream(struct weir_worker *w,
 		c->peer_port_be = carrier->peer_port_be;
 		c->local = carrier->local;
 		c->local_port_be = carrier->local_port_be;
-		c->due.fn = on_due;
-		c->last_ms = w->now_ms;
-		c->head_ms = w->now_ms;
-		c->request_body.is_done = true;
 	}
 	return c;
 }
 
-static void accepted(struct weir_worker *w, int fd,
-		     const struct sockaddr_storage *peer)
+static void accepted(struct weir_worker *w, struct weir_client *c, bool is_last,
+		     int fd, const struct sockaddr_storage *peer)
 {
-	struct weir_client *c = alloc_client(w);
 	struct sockaddr_storage local = {0};
 	socklen_t n = sizeof(local);
 
 	weir_count(&w->counters.shared->totals.clients_opened, 1);
-	if (!c) {
-		weir_count(&w->counters.shared->totals.clients_refused, 1);
-		weir_close(&fd);
-		return;
-	}
+	begin_client(w, c);
 	c->end.fd = fd;
-	c->end.kind = WEIR_END_CLIENT;
 	c->end.is_readable = true;
 	c->end.is_writable = true;
-	c->due.fn = on_due;
-	c->last_ms = w->now_ms;
-	c->head_ms = w->now_ms;
-	c->request_body.is_done = true;
 	if (getsockname(fd, (struct sockaddr *)&local, &n) < 0 ||
 	    weir_addr_from_sockaddr(&local, &c->local, &c->local_port_be) < 0 ||
 	    weir_addr_from_sockaddr(peer, &c->peer, &c->peer_port_be) < 0) {
 		weir_client_close(w, c, true);
 		return;
 	}
-	if (begin(w, c)) {
+	if (begin(w, c, is_last)) {
 		weir_client_drive(w, c);
 	}
 }
 
+/* The rest waits in the kernel's queue. */
+static void pause_accept(struct weir_worker *w)
+{
+	weir_count_reason(&w->counters, WEIR_PROXY_ACCEPT_PAUSED);
+	weir_worker_accept(w, false);
+}
+
+/* False: not one more, for now. */
+static bool accept_one(struct weir_worker *w, const struct weir_end *listener)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t n = sizeof(peer);
+	struct weir_client *c;
+	bool is_last = false;
+	int fd;
+
+	if (!weir_admission_take(w->admission)) {
+		pause_accept(w);
+		return false;
+	}
+	c = weir_client_take(w);
+	if (!c) {
+		c = weir_client_take_last(w);
+		is_last = true;
+	}
+	if (!c) {
+		weir_admission_give(w->admission);
+		pause_accept(w);
+		return false;
+	}
+	fd = accept4(listener->fd, (struct sockaddr *)&peer, &n,
+		     SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0) {
+		accepted(w, c, is_last, fd, &peer);
+		return true;
+	}
+	fd = -errno;
+	weir_client_reuse(w, c);
+	weir_admission_give(w->admission);
+	if ((fd == -EMFILE || fd == -ENFILE) && weir_upstream_spare(w)) {
+		return true;
+	}
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
+		pause_accept(w);
+	}
+	return false;
+}
+
 void weir_client_accept(struct weir_worker *w, struct weir_end *listener)
 {
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		struct sockaddr_storage peer = {0};
-		socklen_t n = sizeof(peer);
-		int fd;
-
-		if (w->n_clients >= w->max_clients) {
-			/* The rest waits in the kernel's queue. */
-			weir_count_reason(&w->counters,
-					  WEIR_PROXY_ACCEPT_PAUSED);
-			weir_worker_accept(w, false);
-			return;
-		}
-		fd = accept4(listener->fd, (struct sockaddr *)&peer, &n,
-			     SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0) {
-			if ((errno == EMFILE || errno == ENFILE) &&
-			    weir_upstream_spare(w)) {
-				continue;
-			}
-			if (errno == EMFILE || errno == ENFILE ||
-			    errno == ENOMEM || errno == ENOBUFS) {
-				weir_count_reason(&w->counters,
-						  WEIR_PROXY_ACCEPT_PAUSED);
-				weir_worker_accept(w, false);
-			}
-			return;
-		}
-		accepted(w, fd, &peer);
+	for (int i = 0; i < ACCEPT_BATCH && accept_one(w, listener); i++) {
 	}
 }
 

@@ -239,6 +239,18 @@ bool weir_end_is_quiet(struct weir_end *end);
 /* One message each way and no socket: a stream of HTTP/2. */
 bool weir_end_is_stream(const struct weir_end *end);
 
+/* client_memory.c */
+/* Memory for the last clients of w.  0 or -ENOMEM. */
+int weir_clients_init(struct weir_worker *w);
+void weir_clients_fini(struct weir_worker *w);
+/* Memory for a client, not cleared; NULL: there is none. */
+struct weir_client *weir_client_take(struct weir_worker *w);
+/* Of what is kept from the beginning, for one that is told that there is no
+ * more; NULL: that is in use, too. */
+struct weir_client *weir_client_take_last(struct weir_worker *w);
+/* Nothing names it any more: its memory is for another one. */
+void weir_client_reuse(struct weir_worker *w, struct weir_client *c);
+
 /* client.c */
 void weir_client_accept(struct weir_worker *w, struct weir_end *listener);
 /* A request on the HTTP/2 connection carrier; its end is to get a layer. */

@@ -64,16 +64,14 @@ static int begin_request(struct weir_h2 *h2, int32_t id)
 	struct weir_h2_stream *s;
 	struct weir_client *c;
 
-	if (w->n_clients >= w->max_clients) {
-		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
-		return refuse_stream(h2, id);
-	}
 	c = weir_client_new_stream(w, h2->client);
 	if (!c) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
 		return refuse_stream(h2, id);
 	}
 	s = weir_h2_stream_new(h2, &c->end, id);
 	if (!s) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
 		weir_client_close(w, c, true);
 		return refuse_stream(h2, id);
 	}

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "cleanup.h"
 #include "fdutil.h"
 #include "gate.h"
@@ -39,6 +40,7 @@ struct proxy {
 	uint64_t acked;
 	struct weir_lines *access; /* NULL: no access log */
 	struct weir_counters counters;
+	struct weir_admission admission;
 	struct weir_peers *peers; /* NULL: no limit */
 	struct weir_waker *waker; /* NULL: nobody to report to */
 	struct weir_gates gates;
@@ -279,6 +281,7 @@ static int start_workers(struct proxy *p)
 		}
 		r = weir_worker_init(p->workers[i], config, i, p->control_fd);
 		if (r == 0) {
+			p->workers[i]->admission = &p->admission;
 			p->workers[i]->peers = p->peers;
 			p->workers[i]->waker = p->waker;
 			p->workers[i]->all = p->workers;
@@ -355,6 +358,11 @@ int weir_proxy_run(const struct weir_proxy_config *config)
 	}
 	if (r == 0) {
 		r = start_access_log(&p);
+	}
+	if (r == 0) {
+		weir_admission_init(&p.admission,
+				    config->limits.max_connections,
+				    config->n_workers);
 	}
 	if (r == 0 && config->limits.max_client_connections) {
 		r = weir_peers_new(config->limits.max_client_connections,

@@ -526,7 +526,7 @@ static int take_or_dial(struct weir_worker *w, const struct weir_client *c,
 		*ret_upstream = u;
 		return 0;
 	}
-	if (w->pool.n_busy + w->pool.n_extras >= w->max_clients) {
+	if (w->pool.n_busy + w->pool.n_extras >= w->max_upstreams) {
 		(void)weir_upstream_spare(w);
 	}
 	u = alloc_upstream(w);
@@ -613,7 +613,7 @@ static bool has_room(const struct weir_worker *w, const struct weir_pool_ep *ep)
 {
 	return ep->n_idle < w->limits->pool_idle_max ||
 	       (w->limits->pool_idle_max > 0 &&
-		w->pool.n_busy + w->pool.n_extras < w->max_clients);
+		w->pool.n_busy + w->pool.n_extras < w->max_upstreams);
 }
 
 /* Before its endpoint's pods; also of those that did not come through it: the

@@ -88,6 +88,7 @@ static void on_retry_accept(struct weir_worker *w, struct weir_due *due)
 {
 	(void)due;
 	if (!w->is_draining && w->plan) {
+		weir_admission_look(w->admission);
 		weir_worker_accept(w, true);
 	}
 }
@@ -318,8 +319,7 @@ static void reap(struct weir_worker *w)
 			continue;
 		}
 		*cp = c->next;
-		c->next = w->free_clients;
-		w->free_clients = c;
+		weir_client_reuse(w, c);
 	}
 	while (*up) {
 		struct weir_upstream *u = *up;
@@ -588,7 +588,7 @@ int weir_worker_init(struct weir_worker *w,
 	w->index = index;
 	w->n_workers = config->n_workers;
 	w->control_fd = control_fd;
-	w->max_clients = l->max_connections / config->n_workers + 1;
+	w->max_upstreams = l->max_connections / config->n_workers + 1;
 	w->trim.fn = on_trim;
 	w->retry_accept.fn = on_retry_accept;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -607,9 +607,15 @@ int weir_worker_init(struct weir_worker *w,
 	if (r < 0) {
 		return r;
 	}
-	weir_blocks_init(
+	r = weir_blocks_init(
 		&w->blocks, l->buffer_bytes,
 		(uint32_t)(buffers / config->n_workers / l->buffer_bytes));
+	if (r == 0) {
+		r = weir_clients_init(w);
+	}
+	if (r < 0) {
+		return r;
+	}
 	w->pipes.max = (uint32_t)(buffers / config->n_workers /
 				  (4 * WEIR_PIPE_BYTES));
 	if (w->pipes.max > WEIR_PIPES_MAX) {
@@ -665,12 +671,7 @@ void weir_worker_fini(struct weir_worker *w)
 	weir_ring_free(&w->ring);
 	weir_plan_use_retire(&w->plan);
 	weir_plan_ref_put(&next);
-	while (w->free_clients) {
-		struct weir_client *c = w->free_clients;
-
-		w->free_clients = c->next;
-		weir_free_ptr(&c);
-	}
+	weir_clients_fini(w);
 	while (w->pool.free) {
 		struct weir_upstream *u = w->pool.free;
 

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "admission.h"
 #include "conn.h"
 #include "hold.h"
 #include "lines.h"
@@ -15,6 +16,7 @@
 
 #define WEIR_GROUP_COUNTERS 4096
 #define WEIR_SHED_MAX 64     /* more over a client's limit are reset */
+#define WEIR_CLIENTS_LAST 8  /* told so when there is no memory for more */
 #define WEIR_LISTENERS_MAX 8 /* of one worker */
 #define WEIR_CONNECT_TRIES 3 /* endpoints for one request */
 #define WEIR_FAILED_SLOTS 256
@@ -67,15 +69,17 @@ struct weir_worker {
 	uint32_t n_listeners;
 	bool is_accepting;
 	bool is_draining;
-	uint32_t n_clients;
-	uint32_t max_clients;
-	struct weir_peers *peers; /* of all workers; NULL: no limit */
-	uint32_t n_shed;          /* over it, being answered */
-	struct weir_waker *waker; /* of all workers; NULL: none */
+	struct weir_admission *admission; /* of all workers */
+	uint32_t max_upstreams;           /* its share of max_connections */
+	struct weir_peers *peers;         /* of all workers; NULL: no limit */
+	uint32_t n_shed;                  /* over it, being answered */
+	struct weir_waker *waker;         /* of all workers; NULL: none */
 	struct weir_worker *const *all;
 	struct weir_holds holds;     /* requests that wait for an endpoint */
 	struct weir_client *clients; /* all of them */
 	struct weir_client *free_clients;
+	struct weir_client *last_clients; /* for when there is no memory */
+	uint32_t n_last_clients;
 	struct weir_client *queue; /* to be driven again */
 	struct weir_client *dead;  /* freed after the batch */
 	struct weir_upstream *dead_upstreams;
@@ -106,7 +110,8 @@ struct weir_worker {
 	pthread_t thread;
 };
 
-/* listeners: TCP4, TCP6 or -1.  0 or -errno. */
+/* listeners: TCP4, TCP6 or -1.  admission is to be set before it runs.  0 or
+ * -errno. */
 int weir_worker_init(struct weir_worker *w,
 		     const struct weir_proxy_config *config, uint32_t index,
 		     int control_fd);

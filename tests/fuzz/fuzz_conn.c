@@ -66,6 +66,7 @@ static bool has_joined; /* more than one thing happens at a time */
 static bool wants_same; /* of the corpus, with WEIR_FUZZ_SAME */
 static bool has_ring;   /* the kernel has it, and lets us */
 static struct weir_worker *worker;
+static struct weir_admission admission;
 static uint64_t n_moved; /* bytes and ends that peers have seen */
 
 /* ------------------------------------------------------------------- peers */
@@ -491,6 +492,8 @@ static void begin(uint8_t flags, enum how how)
 	worker = calloc(1, sizeof(*worker));
 	site_must(worker != NULL, "memory");
 	site_must(weir_worker_init(worker, &config, 0, -1) == 0, "worker");
+	weir_admission_init(&admission, limits.max_connections, 1);
+	worker->admission = &admission;
 	/* What config points to goes out of scope. */
 	worker->limits = &limits;
 	if (flags & 4) {
@@ -569,7 +572,8 @@ static void check_counters(void)
 			     "requests of endpoints");
 	}
 	must_be_zero(t->clients_opened - t->clients_closed, "clients");
-	must_be_zero(worker->n_clients, "clients");
+	must_be_zero(atomic_load(&admission.n), "clients");
+	must_be_zero(worker->clients != NULL, "of any kind");
 	must_be_zero(worker->blocks.n_used, "buffers");
 	must_be_zero(worker->pipes.n_used, "pipes");
 }

@@ -47,6 +47,7 @@ struct peer {
 
 static struct site site;
 static struct weir_worker *worker;
+static struct weir_admission admission;
 static struct peer client;
 static struct peer backend[BACKENDS];
 static uint32_t next_stream;
@@ -385,9 +386,8 @@ static void play_one(uint8_t op)
 		worker->blocks.max = k < 8 ? worker->blocks.n_used + k
 					   : BUFFERS_MAX;
 		break;
-	case 10: /* likewise of clients and streams */
-		worker->max_clients = k < 8 ? worker->n_clients + k
-					    : CLIENTS_MAX;
+	case 10: /* likewise of clients */
+		admission.max = k < 8 ? admission.n + k : CLIENTS_MAX;
 		break;
 	case 11:
 		ask_oddly(k);
@@ -461,7 +461,8 @@ static void begin(void)
 	/* What config points to goes out of scope. */
 	worker->limits = &limits;
 	worker->blocks.max = BUFFERS_MAX;
-	worker->max_clients = CLIENTS_MAX;
+	weir_admission_init(&admission, CLIENTS_MAX, 1);
+	worker->admission = &admission;
 	read_clock(worker);
 	weir_wheel_init(&worker->wheel, worker->now_ms);
 	weir_worker_publish(worker, weir_plan_ref_get(site.plan[0]));
@@ -507,7 +508,8 @@ static void end(void)
 				     worker->counters.endpoints[i].closed,
 			     "connections");
 	}
-	must_be_zero(worker->n_clients, "clients");
+	must_be_zero(atomic_load(&admission.n), "clients");
+	must_be_zero(worker->clients != NULL, "of any kind");
 	must_be_zero(worker->blocks.n_used, "buffers");
 	weir_worker_fini(worker);
 	weir_free_ptr(&worker);

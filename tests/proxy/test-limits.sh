@@ -303,7 +303,7 @@ ok "what ended is not counted ($got of 200)" [ "$got" = 200 ]
 # Connections in all: the next ones wait where nobody is told anything.
 again max_connections=20
 limit "connections in all" 'waited, 200' ACCEPT_PAUSED <<'PY'
-held = [connect() for i in range(21)]
+held = [connect() for i in range(20)]
 for s in held: s.sendall(HEAD + b'\r\n')
 got = [first(s) for s in held]
 late = connect()
@@ -315,6 +315,55 @@ for s in held: s.close()
 late.settimeout(10)
 print(first(late))
 PY
+
+# The same over all workers, whichever of them has the next one: the kernel
+# deals connections out by hash.
+again workers=4 max_connections=40
+limit "connections in all, of four workers" '40 20 0' ACCEPT_PAUSED <<'PY'
+import select
+def answered(of):
+    time.sleep(0.7)
+    return [s for s in of if select.select([s], [], [], 0)[0]]
+held = [connect() for i in range(60)]
+for s in held: s.sendall(HEAD + b'\r\n')
+first = answered(held)
+late = [s for s in held if s not in first]
+for s in first: s.close()
+served = answered(late)
+print(len(first), len(served), len(late) - len(served))
+PY
+
+# Streams of HTTP/2 are no connections: one that has 100 leaves as many places
+# as any, and none of the hundred is refused.
+again max_connections=4
+got=$(timeout 20 python3 <(cat "$dir/client.py" - <<'PY'
+def frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3, 'big') + bytes([kind, flags]) + stream.to_bytes(4, 'big') + payload
+def field(name, value):
+    return b'\0' + bytes([len(name)]) + name + bytes([len(value)]) + value
+s = connect()
+head = b''.join(field(*f) for f in [(b':method', b'GET'), (b':scheme', b'http'),
+    (b':path', b'/delay/1500'), (b':authority', b't')])
+s.sendall(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + frame(4, 0, 0, b'') +
+    b''.join(frame(1, 5, 2 * i + 1, head) for i in range(100)))
+time.sleep(0.5)
+held = [connect() for i in range(3)]
+for h in held: h.sendall(HEAD + b'\r\n')
+print(*[first(h) for h in held], end=' ')
+seen, data, ended = {}, b'', 0
+while ended < 100:
+    while len(data) < 9 or len(data) < 9 + int.from_bytes(data[:3], 'big'):
+        data += s.recv(65536)
+    n = int.from_bytes(data[:3], 'big')
+    kind = data[3]
+    ended += kind == 3 or (kind in (0, 1) and data[4] & 1)
+    seen[kind] = seen.get(kind, 0) + 1
+    data = data[9 + n:]
+print(seen.get(1), seen.get(3))
+PY
+) 2>&1)
+ok "100 streams of one connection take no place of three others ($got)" \
+	[ "$got" = '200 200 200 100 None' ]
 
 # A pool smaller than the load: what is beyond it is there for the next request,
 # is given up when descriptors are short, and goes soon.
@@ -409,6 +458,36 @@ PY
 ))
 ok "a head may come late ($got)" [ "$got" = '200 200' ]
 
+# Descriptors that are few from the beginning: clients that ask nothing leave
+# some for the backends of those who do; the others wait.
+for io in auto epoll; do
+	ulimit -Sn 100
+	WEIR_TEST_IO=$io again
+	ulimit -Sn "$(ulimit -Hn)"
+	ok "$io: few descriptors are said once, at the start" \
+		[ "$(grep -c 'descriptors are few' "$dir/err")" = 1 ]
+	got=$(timeout 30 python3 <(cat "$dir/client.py" - <<'PY'
+asking = [connect() for i in range(24)]
+idle = [connect() for i in range(150)]
+time.sleep(0.3)
+got = []
+for i in range(2):
+    for s in asking: s.sendall(b'GET /delay/300 HTTP/1.1\r\nHost: t\r\n\r\n')
+    got += [first(s) for s in asking]
+    for s in asking: s.setblocking(False)
+    for s in asking:
+        try: s.recv(65536)
+        except BlockingIOError: pass
+        s.settimeout(10)
+for s in idle: s.close()
+print(got.count('200'), ask(HEAD + b'\r\n'))
+PY
+) 2>&1)
+	ok "$io: beside 150 idle clients 24 are served, and later one more ($got)" \
+		[ "$got" = '48 200' ]
+	ok "$io: accepting pauses" [ "$(stat_of ACCEPT_PAUSED)" -gt 0 ]
+done
+
 # Descriptors and memory: 503 for what is accepted, and life goes on.
 again stall_timeout_ms=5000
 limit "descriptors" '503' OVERLOAD <<PY
@@ -422,29 +501,51 @@ s.sendall(HEAD + b'\r\n')
 print(first(s))
 resource.prlimit($pid, resource.RLIMIT_NOFILE, (4096, 4096))
 PY
-data=$(awk '/^VmData/ {print $2 * 1024}' "/proc/$pid/status")
-prlimit --pid "$pid" --data="$data:"
-got=$(timeout 60 python3 <(cat "$dir/client.py" - <<'PY'
+# Without memory: what is there from the beginning says so, to those for whom
+# there is no buffer ("out of buffers") and to a few more for whom there is
+# nothing at all ("out of memory"); the others wait, and nobody is reset.
+without_memory() { # ask|wait: what 400 clients see that ask, or only connect
+	local data
+	data=$(awk '/^VmData/ {print $2 * 1024}' "/proc/$pid/status")
+	prlimit --pid "$pid" --data="$data:"
+	got=$(timeout 60 python3 <(cat "$dir/client.py" - <<'PY'
+import sys
+asks = sys.stdin.readline() == 'ask\n'
 held, answers = [], {}
-for i in range(3000):
-    try:
-        s = connect(source='127.0.%d.1' % (i % 200 + 20))
+for i in range(400):
+    s = connect(source='127.0.%d.1' % (i % 200 + 20))
+    if s and asks:
         s.sendall(b'POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nabc')
-        held.append(s)
-    except (OSError, AttributeError): pass
-time.sleep(0.5)
+    held.append(s)
+time.sleep(1)
 for s in held:
-    s.setblocking(False)
-    try: a = s.recv(100)[9:12].decode()
+    try:
+        s.setblocking(False)
+        a = s.recv(1000)
+        a = 'memory' if b'out of memory' in a else a[9:12].decode()
     except BlockingIOError: a = 'waits'
-    except OSError: a = 'reset'
+    except (OSError, AttributeError): a = 'reset'
     answers[a] = answers.get(a, 0) + 1
-print(answers)
+print(*(answers.get(a, 0) for a in ('memory', '503', 'waits', 'reset')), sum(answers.values()))
 PY
-))
-echo "# without memory: $got"
-prlimit --pid "$pid" --data=unlimited:
-ok "without memory some are refused" [ "$(stat_of OVERLOAD)" -gt 1 ]
+	) 2>&1 <<<"$1")
+	prlimit --pid "$pid" --data=unlimited:
+}
+for how in ask wait; do
+	again stall_timeout_ms=5000
+	paused=$(stat_of ACCEPT_PAUSED)
+	without_memory $how
+	read -r n_last n_told n_wait n_reset n_all <<<"$got"
+	ok "without memory ($how): some are told, others wait, nobody is reset ($got)" \
+		[ "$n_last" -ge 8 -a "$n_told" -gt 0 -a "$n_reset" = 0 -a \
+		$((n_last + n_told + n_wait)) = "$n_all" ]
+	ok "without memory ($how): OVERLOAD and ACCEPT_PAUSED" \
+		[ "$(stat_of OVERLOAD)" -ge $((n_last + n_told)) -a "$(stat_of ACCEPT_PAUSED)" -gt "$paused" ]
+	sleep 0.5 # it looks again after 100 ms
+	quiet
+	ok "without memory ($how): none is left connected" \
+		[ "$(stat_of clients_opened)" = "$(stat_of clients_closed)" ]
+done
 code=$(curl -s -m 5 -H 'Host: t' -o /dev/null -w '%{http_code}' "http://$gw:8080/")
 ok "and all are served when there is some ($code)" [ "$code" = 200 ]
 ok "nothing is left in flight" settles in_flight 0

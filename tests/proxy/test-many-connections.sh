@@ -11,7 +11,9 @@ set -u
 limit=$(ulimit -Hn)
 ulimit -n "$limit"
 many=10000
-[ "$limit" = unlimited ] || [ "$limit" -gt $((many + 1000)) ] || many=$((limit - 1000))
+# Of its descriptors the proxy gives three quarters to clients.
+[ "$limit" = unlimited ] || [ $((limit * 3 / 4)) -gt $((many + 1000)) ] ||
+	many=$((limit * 3 / 4 - 1000))
 open_site
 proxy "$dir/site" workers=2 max_connections=$((many + 500)) max_client_connections=0
 backend A=http:127.0.1.1:9101
