@@ -246,6 +246,9 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 					  "request body not complete in time");
 			break;
 		}
+		if (c->up) {
+			weir_h2_doubt(c->up);
+		}
 		(void)weir_answer(w, c, 504, WEIR_PROXY_TIMEOUT,
 				  "timeout waiting for the backend");
 		break;

@@ -42,6 +42,7 @@ struct weir_h2_stream {
 	struct weir_h2_stream **pprev;
 	struct weir_h2_stream *next_active;
 	uint64_t since_ms; /* of being without an owner */
+	uint64_t heard;    /* bytes of the connection before it */
 	int32_t id;        /* -1: not sent yet */
 	bool is_active;    /* to be driven */
 	bool is_closed;    /* for nghttp2 it has ended */

@@ -215,7 +215,6 @@ void weir_h2_free(struct weir_worker *w, struct weir_h2 **h2p)
 	weir_free_ptr(&h2);
 }
 
-/* n bytes of the peer. */
 /* Frames of ours that nghttp2 keeps because the client takes none: what it
  * answers by itself (a stream too many, before our SETTINGS are acknowledged)
  * is not told to anybody here. */
@@ -228,6 +227,7 @@ bool weir_h2_is_clogged(const struct weir_h2 *h2)
 		       (size_t)l->h2_controls + (size_t)l->h2_streams * 8;
 }
 
+/* n bytes of the peer. */
 static void feed(struct weir_h2 *h2, const char *p, size_t n)
 {
 	ssize_t r = nghttp2_session_mem_recv(h2->session, (const uint8_t *)p,
@@ -620,6 +620,7 @@ int weir_h2_open(struct weir_worker *w, struct weir_upstream *carrier,
 	if (!s) {
 		return -ENOMEM;
 	}
+	s->heard = carrier->end.received;
 	u->end.is_writable = !carrier->is_connecting;
 	return 0;
 }
@@ -669,6 +670,24 @@ void weir_h2_retire(struct weir_upstream *carrier)
 	weir_h2_mark(carrier->h2);
 }
 
+static struct weir_h2_stream *stream_of(const struct weir_upstream *u)
+{
+	const struct weir_end *end = &u->end;
+
+	return end->layer && end->layer->ops == &weir_h2_stream_ops
+		       ? (struct weir_h2_stream *)(void *)end->layer
+		       : NULL;
+}
+
+void weir_h2_doubt(const struct weir_upstream *u)
+{
+	const struct weir_h2_stream *s = stream_of(u);
+
+	if (s && s->h2 && s->h2->end->received == s->heard) {
+		weir_h2_retire(s->h2->upstream);
+	}
+}
+
 bool weir_h2_is_idle(const struct weir_upstream *carrier)
 {
 	for (const struct weir_h2_stream *s = carrier->h2->streams; s;
@@ -682,8 +701,7 @@ bool weir_h2_is_idle(const struct weir_upstream *carrier)
 
 bool weir_h2_is_unprocessed(const struct weir_upstream *u)
 {
-	const struct weir_end *end = &u->end;
+	const struct weir_h2_stream *s = stream_of(u);
 
-	return end->layer && end->layer->ops == &weir_h2_stream_ops &&
-	       ((struct weir_h2_stream *)(void *)end->layer)->is_refused;
+	return s && s->is_refused;
 }

@@ -83,12 +83,13 @@ secret() {
 
 # numbered COMMAND...: its TAP lines, numbered with ours.
 numbered() {
-	local line
+	local line before=$n
 	while IFS= read -r line; do
 		case $line in
 		ok*) n=$((n + 1)) && echo "ok $n${line#ok}" ;;
 		'not ok'*) n=$((n + 1)) && echo "not ok $n${line#not ok}" && status=1 ;;
 		*) echo "# $line" ;;
 		esac
-	done < <("$@" 2>&1)
+	done < <("$@" 2>&1 || echo "not ok - $* ended with $?")
+	[ "$n" -gt "$before" ] || ok "$*: it says something" false
 }

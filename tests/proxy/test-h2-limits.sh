@@ -34,10 +34,11 @@ route() { # NAME PORT [APPPROTOCOL]
 	route limits-deaf 9143 kubernetes.io/h2c
 	route limits-zero 9144 kubernetes.io/h2c
 	route limits-large 9145
+	route limits-silent 9146 kubernetes.io/h2c
 } >"$dir/site/limits.yaml"
 client=$here/clients/h2_limits.py
 port=9141
-for kind in heads size deaf zero large-h1; do
+for kind in heads size deaf zero large-h1 dying; do
 	: >"$dir/$kind"
 	python3 "$client" $kind 127.0.1.1 $port >"$dir/$kind" 2>&1 &
 	others+=($!)
@@ -49,6 +50,7 @@ proxy "$dir/site" workers=1 max_head_bytes=4096 buffer_bytes=8192 head_timeout_m
 	stall_timeout_ms=2000 pool_idle_ms=1000
 backend A=http:127.0.1.1:9101
 numbered timeout 60 python3 "$client" lengths 127.0.0.30 8080
+numbered timeout 60 python3 "$client" silent 127.0.0.30 8080
 before=$(stat_of HEAD_TIMEOUT)
 numbered timeout 60 python3 "$client" slow 127.0.0.30 8080
 ok "each head that was late is counted" [ $(($(stat_of HEAD_TIMEOUT) - before)) = 4 ]

@@ -11,6 +11,7 @@
 CASE lengths and slow: of a proxy with max_head_bytes=4096 buffer_bytes=8192
 head_timeout_ms=500 stall_timeout_ms=2000; large: with max_head_bytes=140000.
 """
+import itertools
 import select
 import socket
 import struct
@@ -215,6 +216,16 @@ def none():
     ok(got == [(200, b"0")] * len(got), "40 requests to a backend that takes no streams", got)
 
 
+def silent():
+    """One after the other, to a backend whose first connection dies in silence."""
+    got = []
+    for _ in range(4):
+        with socket.create_connection((addr, port), 10) as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: limits-silent\r\n\r\n")
+            got.append(s.recv(12)[9:12])
+    ok(got == [b"200", b"504", b"200", b"200"], "a connection that says nothing is not used again", got)
+
+
 # ---------------------------------------------------------------- backends
 
 def serve(one):
@@ -235,7 +246,11 @@ def quietly(one, s):
     s.close()
 
 
+connections = itertools.count(1)
+
+
 def serve_h2(s):
+    is_first = next(connections) == 1
     c = h2_hand.Conn(None, None, s)
     while len(c.buf) < len(h2_hand.PREFACE):
         c.buf += s.recv(65536)
@@ -257,14 +272,15 @@ def serve_h2(s):
         if kind in (HEADERS, CONTINUATION):
             n += len(payload)
             if flags & END_HEADERS:
-                answer(c, stream, n)
+                if sys.argv[1] != "dying" or not is_first or stream == 1:
+                    answer(c, stream, n)
                 n = 0
 
 
 def answer(c, stream, n):
     if sys.argv[1] == "deaf":
         time.sleep(60)
-    elif sys.argv[1] in ("size", "zero"):
+    elif sys.argv[1] in ("size", "zero", "dying"):
         c.send(HEADERS, END_HEADERS, stream, field(b":status", b"200"))
         c.send(DATA, END_STREAM, stream, b"%d" % n)
     else:
@@ -287,9 +303,10 @@ def serve_large(s):
                   b"".join(b"x%d: " % i + b"y" * (n // 10) + b"\r\n" for i in range(10)) + b"\r\nok")
 
 
-if sys.argv[1] in ("heads", "size", "deaf", "zero"):
+if sys.argv[1] in ("heads", "size", "deaf", "zero", "dying"):
     serve(serve_h2)
 elif sys.argv[1] == "large-h1":
     serve(serve_large)
 else:
-    {"lengths": lengths, "slow": slow, "large": large, "ignored": ignored, "none": none}[sys.argv[1]]()
+    {"lengths": lengths, "slow": slow, "large": large, "ignored": ignored, "none": none,
+     "silent": silent}[sys.argv[1]]()
