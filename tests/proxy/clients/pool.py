@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ends a pooled connection between the events of a turn and its use.
+
+    pool.py ADDRESS PORT PID
+
+It is both the clients of a proxy at ADDRESS:PORT with one worker (PID) and, at
+127.0.1.1:9101, its backend.  The proxy is stopped while a POST, much that keeps
+it busy, and another POST are sent, so that it finds all of them in one turn.
+The first takes one of two pooled connections; when it arrives, the backend ends
+the other one, which the second would take.
+"""
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+TO, PID = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
+POST = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx"
+BUSY = (b"GET / HTTP/1.1\r\nHost: nobody\r\n" + b"X-Field: value\r\n" * 90 + b"\r\n") * 4
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+WANTED, ROUNDS = 10, 200
+
+
+def until(s, end, n=1):
+    data = b""
+    while data.count(end) < n:
+        more = s.recv(65536)
+        if not more:
+            raise EOFError(data[:200])
+        data += more
+    return data
+
+
+def connect():
+    s = socket.create_connection(TO)
+    s.settimeout(10)
+    return s
+
+
+def stop():
+    """One thread takes the signal and stops the others, which go on till then."""
+    os.kill(PID, signal.SIGSTOP)
+    for t in os.listdir(f"/proc/{PID}/task"):
+        while True:
+            with open(f"/proc/{PID}/task/{t}/stat") as f:
+                if f.read().rsplit(") ")[-1][0] == "T":
+                    break
+            time.sleep(0.001)
+
+
+def came(s):
+    """Something of a request, which did not wait for that s had ended."""
+    try:
+        return bool(s.recv(65536))
+    except ConnectionResetError:
+        return False
+
+
+def accept(backend):
+    s = backend.accept()[0]
+    s.settimeout(10)
+    return s
+
+
+def answer(s, c):
+    until(s, b"\r\n\r\nx")
+    s.sendall(OK)
+    until(c, b"ok")
+
+
+def turn(backend):
+    """True: the second POST went by the connection that had ended; None: it was
+    on its way before that."""
+    clients = [connect() for _ in range(2)]
+    busy = [connect() for _ in range(12)]
+    # Two at a time, for two in the pool.
+    for c in clients:
+        c.sendall(POST)
+    pooled = [accept(backend) for _ in clients]
+    for s in pooled:
+        until(s, b"\r\n\r\nx")
+        s.sendall(OK)
+    for c in clients:
+        until(c, b"ok")
+    time.sleep(0.02)
+    stop()
+    clients[0].sendall(POST)
+    for c in busy:
+        c.sendall(BUSY)
+    clients[1].sendall(POST)
+    os.kill(PID, signal.SIGCONT)
+    first = select.select(pooled, [], [], 10)[0][0]
+    other = pooled[first == pooled[0]]
+    other.shutdown(socket.SHUT_WR)
+    other.setblocking(False)
+    try:
+        if came(other):
+            return None
+    except BlockingIOError:
+        pass
+    other.settimeout(10)
+    answer(first, clients[0])
+    if came(other):
+        return True
+    answer(accept(backend), clients[1])
+    for c in busy:
+        until(c, b"no route\n", 4)
+    return False
+
+
+backend = socket.create_server(("127.0.1.1", 9101))
+backend.settimeout(10)
+ended = written = 0
+for _ in range(ROUNDS):
+    if ended == WANTED:
+        break
+    was_written = turn(backend)
+    ended += was_written is not None
+    written += was_written is True
+    time.sleep(0.02)  # the proxy knows that all of these are gone
+print(f"{ended} ended, {written} of them written to")

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A pooled connection that its backend ends in the middle of a turn: what may not
+# be sent twice does not go by it.
+set -u
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if ! command -v python3 >/dev/null; then
+	echo "1..0 # SKIP python3 is not installed"
+	exit 0
+fi
+for io in epoll uring; do
+	rm -f "$dir/in" "$dir/out"
+	WEIR_TEST_IO=$io proxy "$here/site" workers=1
+	if grep -q 'io_uring: .* uses epoll' "$dir/err"; then
+		echo "# $(grep -o 'io_uring: .*' "$dir/err")"
+		break
+	fi
+	got=$(timeout 60 python3 "$here/clients/pool.py" 127.0.0.30 8080 "$pid" 2>&1)
+	ok "$io: a POST asks its pooled connection whether it stands ($got)" \
+		[ "$got" = '10 ended, 0 of them written to' ]
+	ok "and is not sent again" [ "$(stat_of RETRIED)" = 0 ]
+	exec 3>&-
+	wait "$driver"
+	driver=
+done
+plan
