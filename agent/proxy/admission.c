@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "log.h"
 
 /* A worker's epoll, wake, timer and ring; plans that come while others are in
@@ -16,16 +17,13 @@ void weir_admission_init(struct weir_admission *a, uint32_t configured,
 			 uint32_t n_workers)
 {
 	/* The lowest free one: about as many are open. */
-	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	_cleanup_close_ int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 	uint32_t max;
 
 	*a = (struct weir_admission){.configured = configured,
 				     .n_fixed = n_workers * FDS_OF_WORKER +
 						FDS_OF_PLANS +
 						(fd > 0 ? (uint32_t)fd : 0)};
-	if (fd >= 0) {
-		(void)close(fd);
-	}
 	weir_admission_look(a);
 	max = atomic_load(&a->max);
 	if (max < configured) {
