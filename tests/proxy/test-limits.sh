@@ -84,7 +84,7 @@ counted() {
 	got=$(timeout 20 python3 <(cat "$dir/client.py" -) 2>&1)
 	quiet
 	is="$(stat_of requests) $(stat_of "status_$class") $(stat_of durations) $(stat_of under_way)"
-	# shellcheck disable=SC2046,SC2086 # numbers
+	# shellcheck disable=SC2046,SC2086,SC2183 # numbers
 	before=$(printf '%s %s %s 0' $(for i in $before; do echo $((i + $3)); done))
 	[ "$got, $is" = "$want, $before" ] ||
 		echo "# answered: $got; requests, status_$class, durations, under way: $is, not $before"
