@@ -246,8 +246,8 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 					  "request body not complete in time");
 			break;
 		}
-		if (c->up) {
-			weir_h2_doubt(c->up);
+		if (c->up && !waits_for_body(c)) {
+			weir_h2_doubt(c->up, c->started_us / 1000);
 		}
 		(void)weir_answer(w, c, 504, WEIR_PROXY_TIMEOUT,
 				  "timeout waiting for the backend");

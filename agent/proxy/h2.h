@@ -48,10 +48,11 @@ void weir_h2_connected(struct weir_upstream *carrier);
 bool weir_h2_is_idle(const struct weir_upstream *carrier);
 /* No new streams; it closes with the last one. */
 void weir_h2_retire(struct weir_upstream *carrier);
-/* The request of u, perhaps a stream, was not answered in time.  Where nothing
- * at all has come since on its connection that may be dead, and takes no new
+/* The request of u, perhaps a stream, which began at since_ms, was not answered
+ * in time.  Where nothing at all has come on its connection since such a one
+ * began, for as long as connecting may take, that may be dead, and takes no new
  * streams. */
-void weir_h2_doubt(const struct weir_upstream *u);
+void weir_h2_doubt(const struct weir_upstream *u, uint64_t since_ms);
 /* Its socket has something to say. */
 void weir_h2_carrier_event(struct weir_worker *w,
 			   struct weir_upstream *carrier);

@@ -101,6 +101,8 @@ struct weir_h2 {
 	struct weir_h2_fields fields;
 	uint64_t sweep_ms;  /* when ended streams are looked at; 0: none */
 	uint64_t goaway_ms; /* when the last GOAWAY is due; 0: not yet */
+	uint64_t doubt_ms;  /* when the first request without an answer began */
+	uint64_t doubt_at;  /* bytes received by then */
 	bool is_dirty;
 	bool has_left; /* an endpoint's: bytes that its event did not read */
 	bool is_abusive;

@@ -679,12 +679,22 @@ static struct weir_h2_stream *stream_of(const struct weir_upstream *u)
 		       : NULL;
 }
 
-void weir_h2_doubt(const struct weir_upstream *u)
+void weir_h2_doubt(const struct weir_upstream *u, uint64_t since_ms)
 {
 	const struct weir_h2_stream *s = stream_of(u);
+	struct weir_h2 *h2 = s ? s->h2 : NULL;
 
-	if (s && s->h2 && s->h2->end->received == s->heard) {
-		weir_h2_retire(s->h2->upstream);
+	/* One that was not sent yet waits for its connection. */
+	if (!h2 || s->id < 0 || h2->end->received != s->heard) {
+		return;
+	}
+	/* A rule's timeout may be shorter than a backend needs at first. */
+	if (!h2->doubt_ms || h2->doubt_at != s->heard) {
+		h2->doubt_ms = since_ms;
+		h2->doubt_at = s->heard;
+	}
+	if (h2->w->now_ms - h2->doubt_ms >= h2->w->limits->connect_timeout_ms) {
+		weir_h2_retire(h2->upstream);
 	}
 }
 

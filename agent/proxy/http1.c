@@ -323,6 +323,8 @@ static void drop_named(struct weir_http1_head *h, struct weir_str name)
 			h->ids[i] = WEIR_FIELD_HOP;
 			if (id == WEIR_FIELD_DATE) {
 				h->flags &= ~WEIR_HEAD_DATE;
+			} else if (id == WEIR_FIELD_EXPECT) {
+				h->flags &= ~WEIR_HEAD_CONTINUE;
 			}
 			/* At 0 this was the last hop. */
 			if (id == WEIR_FIELD_MAX_FORWARDS && h->max_forwards) {

@@ -15,7 +15,7 @@ if ! python3 -c 'import socket' 2>/dev/null; then
 	exit 0
 fi
 open_site
-route() { # NAME PORT [APPPROTOCOL]
+route() { # NAME PORT [APPPROTOCOL [TIMEOUTS]]
 	cat <<-YAML
 	---
 	apiVersion: gateway.networking.k8s.io/v1
@@ -24,7 +24,7 @@ route() { # NAME PORT [APPPROTOCOL]
 	spec:
 	  parentRefs: [{name: gw, sectionName: http}]
 	  hostnames: [$1]
-	  rules: [{backendRefs: [{name: $1, port: 80}]}]
+	  rules: [{backendRefs: [{name: $1, port: 80}]${4-}}]
 	YAML
 	service "$1" "$2" 127.0.1.1 ${3+"$3"}
 }
@@ -35,10 +35,11 @@ route() { # NAME PORT [APPPROTOCOL]
 	route limits-zero 9144 kubernetes.io/h2c
 	route limits-large 9145
 	route limits-silent 9146 kubernetes.io/h2c
+	route limits-late 9147 kubernetes.io/h2c ', timeouts: {request: 200ms}'
 } >"$dir/site/limits.yaml"
 client=$here/clients/h2_limits.py
 port=9141
-for kind in heads size deaf zero large-h1 dying; do
+for kind in heads size deaf zero large-h1 dying late; do
 	: >"$dir/$kind"
 	python3 "$client" $kind 127.0.1.1 $port >"$dir/$kind" 2>&1 &
 	others+=($!)
@@ -47,10 +48,11 @@ for kind in heads size deaf zero large-h1 dying; do
 done
 
 proxy "$dir/site" workers=1 max_head_bytes=4096 buffer_bytes=8192 head_timeout_ms=500 \
-	stall_timeout_ms=2000 pool_idle_ms=1000
+	stall_timeout_ms=2000 pool_idle_ms=1000 connect_timeout_ms=1000
 backend A=http:127.0.1.1:9101
 numbered timeout 60 python3 "$client" lengths 127.0.0.30 8080
 numbered timeout 60 python3 "$client" silent 127.0.0.30 8080
+numbered timeout 60 python3 "$client" slow-start 127.0.0.30 8080
 before=$(stat_of HEAD_TIMEOUT)
 numbered timeout 60 python3 "$client" slow 127.0.0.30 8080
 ok "each head that was late is counted" [ $(($(stat_of HEAD_TIMEOUT) - before)) = 4 ]

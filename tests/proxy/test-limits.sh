@@ -221,6 +221,10 @@ limit "time for a body that came unasked" '408' BODY_TIMEOUT <<'PY'
 l = backend()
 print(ask(EXPECT + b'Content-Length: 9\r\n\r\nabc'))
 PY
+limit "and where Connection takes the Expect away" '408' BODY_TIMEOUT <<'PY'
+l = backend()
+print(ask(EXPECT + b'Connection: expect\r\nContent-Length: 9\r\n\r\n'))
+PY
 limit "and of HTTP/1.0, which knows no Expect" '408' BODY_TIMEOUT <<'PY'
 l = backend()
 print(ask(EXPECT.replace(b'1.1', b'1.0') + b'Content-Length: 9\r\n\r\n'))

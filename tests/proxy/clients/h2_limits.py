@@ -216,14 +216,27 @@ def none():
     ok(got == [(200, b"0")] * len(got), "40 requests to a backend that takes no streams", got)
 
 
-def silent():
-    """One after the other, to a backend whose first connection dies in silence."""
+def statuses(host, n, pause=0):
+    """Of so many requests, one after the other."""
     got = []
-    for _ in range(4):
+    for _ in range(n):
         with socket.create_connection((addr, port), 10) as s:
-            s.sendall(b"GET / HTTP/1.1\r\nHost: limits-silent\r\n\r\n")
+            s.sendall(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % host)
             got.append(s.recv(12)[9:12])
+        time.sleep(pause)
+    return got
+
+
+def silent():
+    """A backend whose first connection dies in silence."""
+    got = statuses(b"limits-silent", 4)
     ok(got == [b"200", b"504", b"200", b"200"], "a connection that says nothing is not used again", got)
+
+
+def slow_start():
+    """A backend that takes longer at first than a rule lets it."""
+    got = statuses(b"limits-late", 4, 0.3)
+    ok(got[0] == b"504" and got[-1] == b"200", "one that begins late is", got)
 
 
 # ---------------------------------------------------------------- backends
@@ -251,6 +264,8 @@ connections = itertools.count(1)
 
 def serve_h2(s):
     is_first = next(connections) == 1
+    if sys.argv[1] == "late":
+        time.sleep(0.4)
     c = h2_hand.Conn(None, None, s)
     while len(c.buf) < len(h2_hand.PREFACE):
         c.buf += s.recv(65536)
@@ -280,7 +295,7 @@ def serve_h2(s):
 def answer(c, stream, n):
     if sys.argv[1] == "deaf":
         time.sleep(60)
-    elif sys.argv[1] in ("size", "zero", "dying"):
+    elif sys.argv[1] in ("size", "zero", "dying", "late"):
         c.send(HEADERS, END_HEADERS, stream, field(b":status", b"200"))
         c.send(DATA, END_STREAM, stream, b"%d" % n)
     else:
@@ -303,10 +318,10 @@ def serve_large(s):
                   b"".join(b"x%d: " % i + b"y" * (n // 10) + b"\r\n" for i in range(10)) + b"\r\nok")
 
 
-if sys.argv[1] in ("heads", "size", "deaf", "zero", "dying"):
+if sys.argv[1] in ("heads", "size", "deaf", "zero", "dying", "late"):
     serve(serve_h2)
 elif sys.argv[1] == "large-h1":
     serve(serve_large)
 else:
     {"lengths": lengths, "slow": slow, "large": large, "ignored": ignored, "none": none,
-     "silent": silent}[sys.argv[1]]()
+     "silent": silent, "slow-start": slow_start}[sys.argv[1]]()
