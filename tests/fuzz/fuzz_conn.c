@@ -532,8 +532,9 @@ static bool is_stalled(int try)
 	}
 	settle();
 	if (try) {
-		/* A busy machine delivers late, but it does. */
-		(void)poll(NULL, 0, 20);
+		/* A busy machine delivers late, but it does: a SYN that was
+		 * lost comes again after a second. */
+		(void)poll(NULL, 0, 20 << 2 * (try - 1));
 		settle();
 	}
 	/* Looking again must not fail for want of a buffer. */
