@@ -126,7 +126,6 @@ read_paths(struct weir_prefetch *a)
 bool weir_prefetch_step(struct weir_prefetch *prefetch)
 {
 	struct weir_prefetch *a = prefetch;
-	const struct weir_rule *rule;
 	uint32_t i;
 
 	switch ((enum step)a->step) {
@@ -149,18 +148,15 @@ bool weir_prefetch_step(struct weir_prefetch *prefetch)
 		break;
 	case STEP_MATCH:
 		__builtin_prefetch(weir_plan_at(a->plan, a->match->path));
-		rule = WEIR_PLAN_ELEM(a->plan, struct weir_rule, a->plan->rules,
-				      a->match->rule);
-		fetch(rule, sizeof(*rule));
+		a->rule = WEIR_PLAN_ELEM(a->plan, struct weir_rule,
+					 a->plan->rules, a->match->rule);
+		fetch(a->rule, sizeof(*a->rule));
 		a->step = STEP_RULE;
 		break;
 	case STEP_RULE:
-		rule = WEIR_PLAN_ELEM(a->plan, struct weir_rule, a->plan->rules,
-				      a->match->rule);
-		__builtin_prefetch(weir_plan_at(a->plan, rule->slots));
-		fetch(weir_plan_at(a->plan, rule->refs),
+		__builtin_prefetch(weir_plan_at(a->plan, a->rule->slots));
+		fetch(weir_plan_at(a->plan, a->rule->refs),
 		      sizeof(struct weir_ref));
-		a->rule = rule;
 		a->step = STEP_DONE;
 		break;
 	default:

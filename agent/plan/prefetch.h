@@ -21,12 +21,11 @@ struct weir_prefetch {
 	struct weir_str path;
 	const struct weir_vhost *vhost;
 	const struct weir_match *match;
-	const struct weir_rule *rule; /* once it is known, fetched by a step
-				       * before that */
+	const struct weir_rule
+		*rule; /* NULL: no guess; read by the last step */
 	uint32_t host_hash;
-	uint32_t n_hashes;
-	uint32_t hashes[WEIR_PREFETCH_PATHS]; /* of its prefixes, longest first
-					       */
+	uint32_t n_hashes; /* prefixes of the path so far, shortest first */
+	uint32_t hashes[WEIR_PREFETCH_PATHS]; /* of the last ones, in turn */
 	uint8_t step;                         /* enum step of prefetch.c */
 };
 
