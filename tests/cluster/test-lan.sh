@@ -75,8 +75,12 @@ watch_all() {
 	watching=()
 	for a in $all; do
 		nsenter --net="/run/netns/$CLUSTER.client" "$who_has" -c 0 -i 100 \
-			eth0 "$a" >"$watches/$a" &
+			eth0 "$a" >"$watches/$a" 2>"$watches/$a.asks" &
 		watching+=($!)
+	done
+	for a in $all; do
+		wait_until 5 grep -qs asking "$watches/$a.asks" ||
+			sed 's/^/# /' "$watches/$a.asks"
 	done
 }
 watch_end() {

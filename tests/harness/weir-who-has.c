@@ -5,9 +5,9 @@
  *
  *	weir-who-has [-c QUESTIONS] [-i MS] INTERFACE ADDRESS
  *
- * -c: how many, default 1; 0: until SIGTERM.  -i: from one question to the
- *next, the time that answers are waited for, default 100.  Prints one line of
- *JSON:
+ * -c: how many, default 1; 0: until SIGTERM, and stderr says "asking" when the
+ * first one is over.  -i: from one question to the next, the time that answers
+ * are waited for, default 100.  Prints one line of JSON:
  *
  *	{"asked":9,"silent":1,"single":8,"multiple":0,"repeated":0,
  *	 "longest_silence_ms":100,"answers":{"02:00:00:00:00:01":8},
@@ -15,7 +15,7 @@
  *
  * Questions that nobody answered, one host did, or several; repeated: a host
  * answered more than once (or another program asked from here).  told:
- *announcements that nobody asked for (gratuitous ARP, unsolicited
+ * announcements that nobody asked for (gratuitous ARP, unsolicited
  * advertisements).  Status 1: an argument is wrong, or no raw socket.
  */
 #include <arpa/inet.h>
@@ -296,6 +296,9 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &term, NULL);
 	for (unsigned long i = 0; (count == 0 || i < count) && !is_over; i++) {
 		ask(wait_ms);
+		if (count == 0 && i == 0) {
+			fputs("asking\n", stderr);
+		}
 	}
 	printf("{\"asked\":%u,\"silent\":%u,\"single\":%u,\"multiple\":%u,"
 	       "\"repeated\":%u,\"longest_silence_ms\":%lu",
