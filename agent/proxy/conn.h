@@ -115,7 +115,7 @@ enum weir_phase {
 struct weir_client {
 	struct weir_end end;
 	uint8_t phase;
-	bool is_queued;     /* to be driven again in this round */
+	bool is_queued;     /* to be driven again, soon */
 	bool wants_close;   /* after the response */
 	bool is_answered;   /* a final response head was produced */
 	bool is_sent;       /* the whole request reached the upstream */

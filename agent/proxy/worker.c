@@ -25,6 +25,7 @@
 
 #define EVENTS_MAX 256
 #define TRIM_MS 1000
+#define BODIES_MAX 4 /* request bodies that move on in a turn */
 #define RETRY_ACCEPT_MS 100
 
 static int control(struct weir_worker *w, struct weir_end *end, int op,
@@ -111,6 +112,29 @@ void weir_worker_queue(struct weir_worker *w, struct weir_client *c)
 		c->next = w->queue;
 		w->queue = c;
 	}
+}
+
+/* A request that has its backend, and brings bytes of its body. */
+static bool is_of_body(const struct weir_end *end)
+{
+	const struct weir_client *c =
+		(const struct weir_client *)(const void *)end;
+
+	return end->kind == WEIR_END_CLIENT &&
+	       c->phase == WEIR_PHASE_EXCHANGE && c->up &&
+	       !c->request_body.is_done;
+}
+
+/* Behind those of the turns before. */
+static void put_off(struct weir_worker *w, struct weir_client *c)
+{
+	if (c->is_queued) {
+		return;
+	}
+	c->is_queued = true;
+	c->next = NULL;
+	*w->bodies_end = c;
+	w->bodies_end = &c->next;
 }
 
 struct weir_str weir_worker_date(struct weir_worker *w)
@@ -285,6 +309,17 @@ static void dispatch(struct weir_worker *w, struct weir_end *end,
 	}
 }
 
+static void run_queued(struct weir_worker *w, struct weir_client *c)
+{
+	c->is_queued = false;
+	if (c->phase == WEIR_PHASE_DEAD) {
+		c->next = w->dead;
+		w->dead = c;
+	} else {
+		weir_client_drive(w, c);
+	}
+}
+
 /* Clients that had more to do than their turn allowed. */
 static void run_queue(struct weir_worker *w)
 {
@@ -295,14 +330,25 @@ static void run_queue(struct weir_worker *w)
 		struct weir_client *c = queue;
 
 		queue = c->next;
-		c->is_queued = false;
-		if (c->phase == WEIR_PHASE_DEAD) {
-			c->next = w->dead;
-			w->dead = c;
-		} else {
-			weir_client_drive(w, c);
-		}
+		run_queued(w, c);
 	}
+}
+
+/* Up to n of those whose bodies were put off.  Returns how many. */
+static uint32_t run_bodies(struct weir_worker *w, uint32_t n)
+{
+	uint32_t done = 0;
+
+	for (; w->bodies && done < n; done++) {
+		struct weir_client *c = w->bodies;
+
+		w->bodies = c->next;
+		if (!w->bodies) {
+			w->bodies_end = &w->bodies;
+		}
+		run_queued(w, c);
+	}
+	return done;
 }
 
 /* What was closed in this batch cannot be named by its events any more. */
@@ -380,7 +426,7 @@ static int wait_ms(struct weir_worker *w)
 {
 	int ms;
 
-	if (w->queue || w->has_unsent || is_told(w)) {
+	if (w->queue || w->bodies || w->has_unsent || is_told(w)) {
 		return 0;
 	}
 	ms = weir_wheel_timeout(&w->wheel, w->now_ms);
@@ -407,6 +453,31 @@ static void hear_idle(struct weir_worker *w, const struct epoll_event *events,
 		if (end->kind == WEIR_END_UPSTREAM && u->is_idle) {
 			note(end, events[i].events);
 			weir_upstream_idle_event(w, u);
+		}
+	}
+}
+
+/* What the events ask for.  A thousand clients that send a piece of a body
+ * each, all at once, are no reason for others to wait until all of it has moved
+ * on: so many pieces a turn, the longest waiting first. */
+static void serve(struct weir_worker *w, const struct epoll_event *events,
+		  int n)
+{
+	uint32_t n_bodies = run_bodies(w, BODIES_MAX);
+
+	for (int i = 0; i < n; i++) {
+		struct weir_end *end = events[i].data.ptr;
+
+		if (w->looks_ahead && i % WEIR_UPCOMING == 0) {
+			weir_upcoming_fetch(
+				w, &events[i],
+				n - i < WEIR_UPCOMING ? n - i : WEIR_UPCOMING);
+		}
+		if (is_of_body(end) && n_bodies++ >= BODIES_MAX) {
+			note(end, events[i].events);
+			put_off(w, (struct weir_client *)(void *)end);
+		} else {
+			dispatch(w, end, events[i].events);
 		}
 	}
 }
@@ -438,14 +509,7 @@ static void turn(struct weir_worker *w, int ms)
 	}
 	hear_idle(w, events, n);
 	run_queue(w);
-	for (int i = 0; i < n; i++) {
-		if (w->looks_ahead && i % WEIR_UPCOMING == 0) {
-			weir_upcoming_fetch(
-				w, &events[i],
-				n - i < WEIR_UPCOMING ? n - i : WEIR_UPCOMING);
-		}
-		dispatch(w, events[i].data.ptr, events[i].events);
-	}
+	serve(w, events, n);
 	weir_wheel_run(w, &w->wheel, w->now_ms);
 	w->has_unsent = !weir_h2_flush(w);
 	reap(w);
@@ -517,6 +581,7 @@ void *weir_worker_main(void *arg)
 		weir_client_close(w, w->clients, true);
 	}
 	run_queue(w);
+	(void)run_bodies(w, UINT32_MAX);
 	reap(w);
 	close_ring(w);
 	atomic_store(&w->is_done, true);
@@ -589,6 +654,7 @@ int weir_worker_init(struct weir_worker *w,
 	w->n_workers = config->n_workers;
 	w->control_fd = control_fd;
 	w->max_upstreams = l->max_connections / config->n_workers + 1;
+	w->bodies_end = &w->bodies;
 	w->trim.fn = on_trim;
 	w->retry_accept.fn = on_retry_accept;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -81,7 +81,10 @@ struct weir_worker {
 	struct weir_client *last_clients; /* for when there is no memory */
 	uint32_t n_last_clients;
 	struct weir_client *queue; /* to be driven again */
-	struct weir_client *dead;  /* freed after the batch */
+	/* With bytes of bodies, which wait for their turn in order. */
+	struct weir_client *bodies;
+	struct weir_client **bodies_end;
+	struct weir_client *dead; /* freed after the batch */
 	struct weir_upstream *dead_upstreams;
 	uint64_t drain_at_ms;
 	/* Scratch of one request at a time. */

@@ -169,7 +169,8 @@ static void settle(void)
 		for (int k = 0; k < BACKENDS; k++) {
 			has_moved |= hear(&backend[k]);
 		}
-		quiet = has_moved || worker->queue || worker->has_unsent
+		quiet = has_moved || worker->queue || worker->bodies ||
+					worker->has_unsent
 				? 0
 				: quiet + 1;
 		if (quiet == 2) {

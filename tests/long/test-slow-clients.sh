@@ -19,15 +19,15 @@ cp "$dir/site/clients.yaml" "$dir/calm/"
 # Timeouts that would end the attack are not what is asked about.
 limits=(workers=2 max_connections=4000 head_timeout_ms=300000 body_timeout_ms=300000)
 proxy "$dir/site" "${limits[@]}"
+# The attacked backend is one of its own: it suffers, as it would without a proxy.
+backend A=http:127.0.1.1:9101
+backend B=http:127.0.1.3:9103 U=udp:127.0.1.3:9103
 # The same again, for the proxy that nobody attacks.
 mkfifo "$dir/in2"
 "$bin/weir-proxy-driver" "$dir/calm" "${limits[@]}" \
 	<"$dir/in2" >"$dir/out2" 2>"$dir/err2" 3>&- &
 calm=$!
 exec 4>"$dir/in2"
-# The attacked backend is one of its own: it suffers, as it would without a proxy.
-backend A=http:127.0.1.1:9101
-backend B=http:127.0.1.3:9103 U=udp:127.0.1.3:9103
 if ! client_is slowhttptest "command -v slowhttptest && command -v jq"; then
 	exec 4>&-
 	plan

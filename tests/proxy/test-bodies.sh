@@ -1,0 +1,30 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Pieces of many bodies that come at once: a short request behind them does not
+# wait until all of them have moved on.
+set -u
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if ! command -v python3 >/dev/null; then
+	echo "1..0 # SKIP python3 is not installed"
+	exit 0
+fi
+for io in epoll uring; do
+	rm -f "$dir/in" "$dir/out"
+	WEIR_TEST_IO=$io proxy "$here/site" workers=1
+	if grep -q 'io_uring: .* uses epoll' "$dir/err"; then
+		echo "# $(grep -o 'io_uring: .*' "$dir/err")"
+		break
+	fi
+	got=$(timeout 60 python3 "$here/clients/bodies.py" 127.0.0.30 8080 "$pid" 2>&1)
+	echo "# $io: $got"
+	before=${got%% before*}
+	ok "$io: most of 200 bodies let a short request go first" \
+		[ "$before" -lt 64 ]
+	ok "$io: and go on whole" [ "${got#*, }" = '200 whole' ]
+	exec 3>&-
+	wait "$driver"
+	driver=
+done
+plan
