@@ -89,6 +89,22 @@ static bool is_prefix(struct weir_str s)
 	return is_path(s);
 }
 
+/* Who sets Content_Length has it; from a client it would be refused, which is
+ * how the result is read again. */
+static bool is_alias(struct weir_str name)
+{
+	struct weir_http1_head h = {.fields = again_fields,
+				    .ids = again_ids,
+				    .max_fields = FIELDS_MAX + 32,
+				    .max_target = IN_MAX};
+	int n = snprintf(room, sizeof(room),
+			 "GET / HTTP/1.1\r\nHost: a\r\n%.*s:\r\n\r\n",
+			 (int)name.n, name.p);
+
+	return weir_http1_parse_request(room, (size_t)n, &h) ==
+	       WEIR_HTTP1_FIELD_ALIAS;
+}
+
 static void add_mod(struct weir_writer *w, struct mods *m, uint32_t op,
 		    struct weir_str text)
 {
@@ -96,7 +112,7 @@ static void add_mod(struct weir_writer *w, struct mods *m, uint32_t op,
 	struct weir_str name = {text.p, eq < 0 ? text.n : (size_t)eq};
 	struct weir_str value = weir_str_skip(text, name.n + 1);
 
-	if (m->n == MODS_MAX || !weir_http1_is_token(name) ||
+	if (m->n == MODS_MAX || !weir_http1_is_token(name) || is_alias(name) ||
 	    !is_value(value) ||
 	    (weir_str_eq_nocase(name, WEIR_STR("host")) &&
 	     !weir_authority_is_valid(value))) {
