@@ -280,8 +280,16 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 	struct weir_client *c =
 		(struct weir_client *)((char *)due -
 				       offsetof(struct weir_client, due));
-	uint64_t at = deadline(w, c);
+	uint64_t at;
 
+	/* What came in time may wait for its turn. */
+	if (c->is_queued && c->end.is_readable) {
+		weir_client_drive(w, c);
+		if (c->phase == WEIR_PHASE_DEAD) {
+			return;
+		}
+	}
+	at = deadline(w, c);
 	if (at > w->now_ms) {
 		weir_due_arm(&w->wheel, &c->due, at);
 		return;

@@ -25,7 +25,8 @@
 
 #define EVENTS_MAX 256
 #define TRIM_MS 1000
-#define BODIES_MAX 4 /* request bodies that move on in a turn */
+#define BODIES_MAX 4  /* request bodies that move on in a turn, */
+#define OTHERS_MAX 16 /* and again after so many other events */
 #define RETRY_ACCEPT_MS 100
 
 static int control(struct weir_worker *w, struct weir_end *end, int op,
@@ -112,17 +113,6 @@ void weir_worker_queue(struct weir_worker *w, struct weir_client *c)
 		c->next = w->queue;
 		w->queue = c;
 	}
-}
-
-/* A request that has its backend, and brings bytes of its body. */
-static bool is_of_body(const struct weir_end *end)
-{
-	const struct weir_client *c =
-		(const struct weir_client *)(const void *)end;
-
-	return end->kind == WEIR_END_CLIENT &&
-	       c->phase == WEIR_PHASE_EXCHANGE && c->up &&
-	       !c->request_body.is_done;
 }
 
 /* Behind those of the turns before. */
@@ -268,6 +258,20 @@ static void note(struct weir_end *end, uint32_t events)
 	if (events & EPOLLPRI) {
 		end->is_urgent = true;
 	}
+}
+
+/* A request that has its backend, and nothing but bytes of its body. */
+static bool brings_body(struct weir_end *end, uint32_t events)
+{
+	const struct weir_client *c =
+		(const struct weir_client *)(const void *)end;
+
+	if (end->kind != WEIR_END_CLIENT || c->phase != WEIR_PHASE_EXCHANGE ||
+	    !c->up || c->request_body.is_done) {
+		return false;
+	}
+	note(end, events);
+	return end->is_readable && !end->is_broken;
 }
 
 static void dispatch(struct weir_worker *w, struct weir_end *end,
@@ -464,6 +468,7 @@ static void serve(struct weir_worker *w, const struct epoll_event *events,
 		  int n)
 {
 	uint32_t n_bodies = run_bodies(w, BODIES_MAX);
+	uint32_t n_others = 0;
 
 	for (int i = 0; i < n; i++) {
 		struct weir_end *end = events[i].data.ptr;
@@ -473,11 +478,14 @@ static void serve(struct weir_worker *w, const struct epoll_event *events,
 				w, &events[i],
 				n - i < WEIR_UPCOMING ? n - i : WEIR_UPCOMING);
 		}
-		if (is_of_body(end) && n_bodies++ >= BODIES_MAX) {
-			note(end, events[i].events);
+		if (brings_body(end, events[i].events) &&
+		    n_bodies++ >= BODIES_MAX) {
 			put_off(w, (struct weir_client *)(void *)end);
-		} else {
-			dispatch(w, end, events[i].events);
+			continue;
+		}
+		dispatch(w, end, events[i].events);
+		if (++n_others % OTHERS_MAX == 0) {
+			(void)run_bodies(w, BODIES_MAX);
 		}
 	}
 }

@@ -17,7 +17,8 @@ for io in epoll uring; do
 		echo "# $(grep -o 'io_uring: .*' "$dir/err")"
 		break
 	fi
-	got=$(timeout 60 python3 "$here/clients/bodies.py" 127.0.0.30 8080 "$pid" 2>&1)
+	got=$(timeout 40 python3 "$here/clients/bodies.py" 127.0.0.30 8080 "$pid" 2>&1)
+	kill -CONT "$pid" # where the client was ended before it did
 	echo "# $io: $got"
 	before=${got%% before*}
 	ok "$io: most of 200 bodies let a short request go first" \
