@@ -35,6 +35,17 @@ proxy() {
 	pid=$(sed -n 's/^ready pid=//p' "$dir/out")
 }
 
+# proxy_over epoll|uring SITE [name=value...]: one after the other; false where
+# the kernel has no such ring.
+proxy_over() {
+	local io=$1
+	shift
+	rm -f "$dir/in" "$dir/out"
+	WEIR_TEST_IO=$io proxy "$@"
+	grep 'io_uring: .* uses epoll' "$dir/err" | sed 's/^/# /'
+	! grep -q 'io_uring: .* uses epoll' "$dir/err"
+}
+
 # await PATTERN [FILE]: until it stands there, or in the driver's output.
 await() {
 	for _ in $(seq 250); do

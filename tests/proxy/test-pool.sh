@@ -11,12 +11,7 @@ if ! command -v python3 >/dev/null; then
 	exit 0
 fi
 for io in epoll uring; do
-	rm -f "$dir/in" "$dir/out"
-	WEIR_TEST_IO=$io proxy "$here/site" workers=1
-	if grep -q 'io_uring: .* uses epoll' "$dir/err"; then
-		echo "# $(grep -o 'io_uring: .*' "$dir/err")"
-		break
-	fi
+	proxy_over $io "$here/site" workers=1 || break
 	got=$(timeout 60 python3 "$here/clients/pool.py" 127.0.0.30 8080 "$pid" 2>&1)
 	ok "$io: a POST asks its pooled connection whether it stands ($got)" \
 		[ "$got" = '10 ended, 0 of them written to' ]

@@ -14,7 +14,8 @@ import signal
 import socket
 import struct
 import sys
-import time
+
+from stopped import stop
 
 TO, PID = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
 BODIES = 200
@@ -36,17 +37,6 @@ def accept(backend):
     s.settimeout(10)
     s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     return s
-
-
-def stop():
-    """One thread takes the signal and stops the others, which go on till then."""
-    os.kill(PID, signal.SIGSTOP)
-    for t in os.listdir(f"/proc/{PID}/task"):
-        while True:
-            with open(f"/proc/{PID}/task/{t}/stat") as f:
-                if f.read().rsplit(") ")[-1][0] == "T":
-                    break
-            time.sleep(0.001)
 
 
 def take(s, end, before=b""):
@@ -73,7 +63,7 @@ for _ in range(BODIES):
     s = accept(backend)
     bodies.append((c, s, take(s, PIECES[0])[0]))
 short = connect()
-stop()
+stop(PID)
 for c, _, _ in bodies:
     c.sendall(PIECES[1])
 short.sendall(GET)
@@ -88,7 +78,7 @@ for c, s, data in bodies:
     before += at < asked_at
     taken.append((c, s, data))
 # And all of the rest, at once again.
-stop()
+stop(PID)
 for c, _, _ in taken:
     c.sendall(PIECES[2])
 os.kill(PID, signal.SIGCONT)

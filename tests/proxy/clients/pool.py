@@ -16,6 +16,8 @@ import socket
 import sys
 import time
 
+from stopped import stop
+
 TO, PID = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
 POST = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx"
 BUSY = (b"GET / HTTP/1.1\r\nHost: nobody\r\n" + b"X-Field: value\r\n" * 90 + b"\r\n") * 4
@@ -37,17 +39,6 @@ def connect():
     s = socket.create_connection(TO)
     s.settimeout(10)
     return s
-
-
-def stop():
-    """One thread takes the signal and stops the others, which go on till then."""
-    os.kill(PID, signal.SIGSTOP)
-    for t in os.listdir(f"/proc/{PID}/task"):
-        while True:
-            with open(f"/proc/{PID}/task/{t}/stat") as f:
-                if f.read().rsplit(") ")[-1][0] == "T":
-                    break
-            time.sleep(0.001)
 
 
 def came(s):
@@ -85,7 +76,7 @@ def turn(backend):
     for c in clients:
         until(c, b"ok")
     time.sleep(0.02)
-    stop()
+    stop(PID)
     clients[0].sendall(POST)
     for c in busy:
         c.sendall(BUSY)
