@@ -257,8 +257,8 @@ static int build_head(const struct weir_ctl *ctl, struct weir_str method,
 	return 0;
 }
 
-/* With the proxy's parser and its default limits. */
-static void parse_head(struct request *r)
+/* With the proxy's parser and its limits. */
+static void parse_head(const struct weir_ctl *ctl, struct request *r)
 {
 	struct weir_proxy_limits limits;
 	struct weir_http1_head h = {.fields = r->fields, .ids = r->ids};
@@ -266,7 +266,7 @@ static void parse_head(struct request *r)
 	size_t at = 0;
 	size_t size = 0;
 
-	weir_proxy_limits_default(&limits);
+	weir_source_limits(ctl, &limits);
 	h.max_target = limits.max_target_bytes;
 	h.max_fields = limits.max_headers < WEIR_CTL_LIST_MAX
 			       ? limits.max_headers
@@ -356,7 +356,7 @@ static int parse_line(const struct weir_ctl *ctl, struct request *r)
 	}
 	/* If it is refused the Host still tells the address. */
 	r->request.host = weir_authority_host(host, r->host);
-	parse_head(r);
+	parse_head(ctl, r);
 	/* Which port is asked, unless --to says it. */
 	(void)weir_url_parse(r->authority.p ? r->authority : host, &r->url);
 	if (r->is_https && !has_port(r->authority)) {
@@ -395,7 +395,7 @@ static int parse_url_request(const struct weir_ctl *ctl, struct request *r)
 	if (build_head(ctl, r->request.method, r) < 0) {
 		return -EINVAL;
 	}
-	parse_head(r);
+	parse_head(ctl, r);
 	return 0;
 }
 

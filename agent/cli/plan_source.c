@@ -95,6 +95,34 @@ int weir_source_online(const char *admin, struct weir_source *ret_src)
 	return 0;
 }
 
+static void take_limit(const cJSON *limits, const char *name, uint32_t *limit)
+{
+	double v = weir_json_number(limits, name);
+
+	if (v >= 1 && v <= UINT32_MAX) {
+		*limit = (uint32_t)v;
+	}
+}
+
+void weir_source_limits(const struct weir_ctl *ctl,
+			struct weir_proxy_limits *ret_limits)
+{
+	_cleanup_(weir_ask_json_free) cJSON *json = NULL;
+	_cleanup_buf_ struct weir_buf answer = {0};
+	const cJSON *limits;
+
+	weir_proxy_limits_default(ret_limits);
+	if (ctl->manifests ||
+	    weir_ask(ctl->admin, "status", &answer, NULL) < 0) {
+		return;
+	}
+	json = cJSON_ParseWithLength(answer.n ? answer.p : "", answer.n);
+	limits = cJSON_GetObjectItemCaseSensitive(json, "limits");
+	take_limit(limits, "max_head", &ret_limits->max_head_bytes);
+	take_limit(limits, "max_headers", &ret_limits->max_headers);
+	take_limit(limits, "max_target", &ret_limits->max_target_bytes);
+}
+
 int weir_source_open(const struct weir_ctl *ctl, struct weir_source *ret_src)
 {
 	int r;

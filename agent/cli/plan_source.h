@@ -9,6 +9,7 @@
 #include "compile.h"
 #include "ctl.h"
 #include "manifest.h"
+#include "proxy.h"
 #include "store.h"
 
 struct weir_source {
@@ -31,6 +32,10 @@ int weir_source_open(const struct weir_ctl *ctl, struct weir_source *ret_src);
 int weir_source_offline(const char *dir, const char *node,
 			struct weir_source *ret_src);
 int weir_source_online(const char *admin, struct weir_source *ret_src);
+/* Those that the agent reads heads with; the defaults if none answers, without
+ * a word, or with --manifests. */
+void weir_source_limits(const struct weir_ctl *ctl,
+			struct weir_proxy_limits *ret_limits);
 void weir_source_fini(struct weir_source *src);
 
 #endif

@@ -226,6 +226,16 @@ static void add_work(struct weir_buf *b, const struct weir_control *c)
 	weir_buf_addz(b, "}");
 }
 
+/* Those by which the proxy reads a head, by the names of their flags. */
+static void add_limits(struct weir_buf *b, const struct weir_proxy_limits *l)
+{
+	weir_buf_addz(b, "\"limits\":{");
+	ADD_NUMBERS(b, {"max_head", l->max_head_bytes},
+		    {"max_headers", l->max_headers},
+		    {"max_target", l->max_target_bytes});
+	weir_buf_addz(b, "}");
+}
+
 static void add_workers(struct weir_buf *b, const struct weir_proxy_totals *t)
 {
 	weir_buf_addz(b, "\"proxy\":{");
@@ -258,6 +268,8 @@ void weir_report_status(const struct weir_control *c, struct weir_buf *b)
 	add_processes(b, c->shared);
 	weir_buf_addz(b, ",");
 	add_workers(b, &c->counters->stats->totals);
+	weir_buf_addz(b, ",");
+	add_limits(b, &c->options->limits);
 	weir_buf_addz(b, ",");
 	add_objects(b, c);
 	weir_buf_addz(b, ",");

@@ -33,10 +33,9 @@ says() { # TEXT...: all in $out
 	done
 }
 
-tap_plan 17
+tap_plan 18
 
-# shellcheck disable=SC2119 # no flags beyond the usual ones
-agent_start
+agent_start --max-target 300 --max-headers 20 --max-head 2048
 tap_ok $? 'an agent starts'
 
 ctl status
@@ -72,6 +71,11 @@ same_answer GET /a/../b && same_answer GET /a/%2e%2E/b &&
 	same_answer GET '*' && same_answer OPTIONS '*' &&
 	same_answer GET "/$(printf '%09000d' 0)"
 tap_ok $? 'explain refuses what the proxy refuses, with its status'
+long=/$(printf '%0299d' 0)
+ctl explain GET "http://198.51.100.10$long" && says 'HTTPRoute default/web rule 0'
+within=$?
+same_answer GET "${long}0" && says 'answer    414: ' && ((within == 0))
+tap_ok $? "it reads heads by the agent's limits"
 ctl explain tcp 198.51.100.11:7000
 tap_ok $(($? != 1)) 'explain of an address that is not taken exits with 1'
 
