@@ -2,7 +2,8 @@
 /*
  * A chunked body.  The first byte says where it is cut.  Properties: a body
  * that was accepted, and its rewritten form, have the same data, at any cut and
- * also when data is not looked at.
+ * also when data is not looked at; without its trailers too, and then nothing
+ * but an empty line follows the last chunk.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 
 #define SIZE_MAX_IN 4096
 
+enum wanted { ALL, NO_TRAILERS, DATA };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(bool is_true)
@@ -25,7 +28,7 @@ static void check(bool is_true)
 }
 
 /* Bytes kept of p[0..n), in two pieces; -1: refused. */
-static ssize_t scan(const char *p, size_t n, size_t cut, bool wants_data,
+static ssize_t scan(const char *p, size_t n, size_t cut, enum wanted wanted,
 		    char *out, bool *ret_done)
 {
 	struct weir_body b;
@@ -33,7 +36,8 @@ static ssize_t scan(const char *p, size_t n, size_t cut, bool wants_data,
 	size_t at = 0;
 
 	weir_body_init(&b, WEIR_FRAMING_CHUNKED, 0);
-	b.wants_data = wants_data;
+	b.wants_data = wanted == DATA;
+	b.no_trailers = wanted == NO_TRAILERS;
 	if (cut > n) {
 		cut = n;
 	}
@@ -83,6 +87,33 @@ static ssize_t pass(const char *p, size_t n, char *out, bool *ret_done)
 	return (ssize_t)total;
 }
 
+/* kept: the whole form, n_data: of the data in it. */
+static void without_trailers(const char *p, size_t n, size_t cut,
+			     const char *kept, ssize_t n_kept, ssize_t n_data)
+{
+	static char less[SIZE_MAX_IN];
+	static char other[SIZE_MAX_IN];
+	bool is_done;
+	bool is_again_done;
+	ssize_t n_less = scan(p, n, cut, NO_TRAILERS, less, &is_done);
+
+	check(n_less >= 0 && n_less <= n_kept);
+	if (!is_done) {
+		/* The same, but for a CR behind trailers. */
+		check(n_less == 0 ||
+		      memcmp(less, kept, (size_t)n_less - 1) == 0);
+		return;
+	}
+	check(n_less >= 4 && memcmp(less, kept, (size_t)n_less - 2) == 0);
+	check(memcmp(less + n_less - 4, "\r\n\r\n", 4) == 0);
+	check(scan(less, (size_t)n_less, cut, DATA, other, &is_again_done) ==
+	      n_data);
+	check(is_again_done);
+	/* Nothing was left to be taken out. */
+	check(scan(less, (size_t)n_less, 0, ALL, other, &is_again_done) ==
+	      n_less);
+}
+
 static void body(const char *p, size_t n, size_t cut)
 {
 	static char kept[SIZE_MAX_IN];
@@ -90,8 +121,8 @@ static void body(const char *p, size_t n, size_t cut)
 	static char other[SIZE_MAX_IN];
 	bool is_done = false;
 	bool is_other_done = false;
-	ssize_t n_kept = scan(p, n, cut, false, kept, &is_done);
-	ssize_t n_data = scan(p, n, n, true, data, &is_other_done);
+	ssize_t n_kept = scan(p, n, cut, ALL, kept, &is_done);
+	ssize_t n_data = scan(p, n, n, DATA, data, &is_other_done);
 
 	check((n_kept < 0) == (n_data < 0));
 	if (n_kept < 0) {
@@ -102,10 +133,11 @@ static void body(const char *p, size_t n, size_t cut)
 	check(pass(p, n, other, &is_other_done) == n_kept);
 	check(is_done == is_other_done);
 	check(memcmp(other, kept, (size_t)n_kept) == 0);
-	check(scan(kept, (size_t)n_kept, cut, true, other, &is_other_done) ==
+	check(scan(kept, (size_t)n_kept, cut, DATA, other, &is_other_done) ==
 	      n_data);
 	check(is_done == is_other_done || !is_done);
 	check(memcmp(other, data, (size_t)n_data) == 0);
+	without_trailers(p, n, cut, kept, n_kept, n_data);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
