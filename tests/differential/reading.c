@@ -218,9 +218,11 @@ static bool read_body(struct weir_body *b, const char *p, size_t n,
 		      struct forwarded *out)
 {
 	struct weir_body data = *b;
+	struct weir_body whole = *b;
 	size_t at = 0;
 
 	data.wants_data = true;
+	whole.no_trailers = false;
 	while (at < n && !b->is_done) {
 		char piece[512];
 		size_t k = 1 + random_next(seed) % sizeof(piece);
@@ -235,14 +237,18 @@ static bool read_body(struct weir_body *b, const char *p, size_t n,
 		m->body = reading_crc(m->body, piece, kept);
 		m->body_n += (uint32_t)kept;
 		memcpy(piece, p + at, k);
+		if (weir_body_scan(&whole, piece, k, &used, &kept) < 0) {
+			return false;
+		}
+		/* What is dropped beside trailers is an extension. */
+		if (kept < used) {
+			m->oddities |= 1u << ODDITY_EXTENSION;
+		}
+		memcpy(piece, p + at, k);
 		if (weir_body_scan(b, piece, k, &used, &kept) < 0) {
 			return false;
 		}
 		append(out, piece, kept);
-		/* What was dropped was an extension. */
-		if (kept < used) {
-			m->oddities |= 1u << ODDITY_EXTENSION;
-		}
 		at += used;
 	}
 	*ret_used = at;
@@ -305,7 +311,9 @@ void reading_of_weir(const char *p, size_t n, uint64_t seed,
 			return;
 		}
 		send_head(&h, out);
+		/* As in request.c. */
 		weir_body_init(&body, h.framing, h.length);
+		body.no_trailers = h.flags & WEIR_HEAD_NO_TRAILERS;
 		m = &raw->v[raw->n - 1];
 		p += size;
 		n -= size;
@@ -416,6 +424,7 @@ void reading_of_weir_response(const char *p, size_t n, bool is_head,
 	/* As begin_response_body() of exchange.c. */
 	framing = h.framing;
 	weir_body_init(&body, framing, h.length);
+	body.no_trailers = h.flags & WEIR_HEAD_NO_TRAILERS;
 	if (is_head || h.status == 204 || h.status == 304) {
 		weir_body_init(&body, WEIR_FRAMING_NONE, 0);
 		if (h.status == 204 || framing == WEIR_FRAMING_CLOSE) {
