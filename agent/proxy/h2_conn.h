@@ -27,6 +27,7 @@ struct weir_h2_fields {
 	bool is_trailer; /* of the body, not a head */
 	bool is_large;   /* over a limit: answered so */
 	bool is_bad;     /* malformed: the stream is reset */
+	bool is_short;   /* of a buffer: the stream is refused */
 	bool has_length;
 	bool is_grpc;
 	uint64_t length;  /* content-length */

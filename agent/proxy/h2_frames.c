@@ -51,8 +51,11 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd,
 	return 0;
 }
 
+/* Without memory or a buffer for it.  RFC 9113 8.7: sent again it does no harm.
+ */
 static int refuse_stream(struct weir_h2 *h2, int32_t id)
 {
+	weir_count_reason(&h2->w->counters, WEIR_PROXY_OVERLOAD);
 	(void)nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, id,
 					NGHTTP2_REFUSED_STREAM);
 	return 0;
@@ -66,18 +69,15 @@ static int begin_request(struct weir_h2 *h2, int32_t id)
 
 	c = weir_client_new_stream(w, h2->client);
 	if (!c) {
-		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
 		return refuse_stream(h2, id);
 	}
 	s = weir_h2_stream_new(h2, &c->end, id);
 	if (!s) {
-		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
 		weir_client_close(w, c, true);
 		return refuse_stream(h2, id);
 	}
 	(void)nghttp2_session_set_stream_user_data(h2->session, id, s);
 	if (weir_h2_fields_begin(h2, s, false) < 0) {
-		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
 		(void)refuse_stream(h2, id);
 		weir_client_close(w, c, true);
 	}
@@ -102,6 +102,7 @@ static int on_begin_headers(nghttp2_session *session,
 	/* Without an owner nobody reads it. */
 	if (s && s->end && weir_h2_fields_begin(h2, s, s->has_head) < 0) {
 		weir_count_reason(&h2->w->counters, WEIR_PROXY_OVERLOAD);
+		s->is_ours = true; /* not the peer's fault */
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
 	return 0;
@@ -164,6 +165,11 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 		}
 		if (!s->end) {
 			break;
+		}
+		if (h2->fields.is_short && !h2->fields.is_bad) {
+			s->is_ours = true;
+			weir_h2_fields_drop(h2);
+			return refuse_stream(h2, s->id);
 		}
 		if (h2->fields.is_bad ||
 		    weir_h2_fields_end(h2, s, is_eof) < 0) {

@@ -209,7 +209,8 @@ static bool add_cookie(struct weir_h2 *h2, struct weir_str value)
 	}
 	b = f->cookies;
 	if (!b) {
-		return false;
+		f->is_short = true;
+		return true;
 	}
 	if (h2->w->blocks.size - b->end < value.n + 2) {
 		f->is_large = true;

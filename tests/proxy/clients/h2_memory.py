@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/2 where buffers are at an end: what its peers are told, clients and
+backends, and that the rest of their connections goes on.
+
+    h2_memory.py buffers ADDR PORT OUT   prints TAP lines
+
+buffers: of a proxy with workers=1 max_buffer_mib=1 buffer_bytes=32768 h2_resets=4
+head_timeout_ms=60000.  Its driver has descriptor 3 and writes to OUT.
+The routes memory-h1 and memory-h2 lead here: 127.0.1.1, ports 9141 and 9142.
+"""
+import os
+import socket
+import struct
+import sys
+import time
+
+import h2_hand
+from h2_hand import (CALM, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST, SETTINGS, field,
+                     head, ok)
+
+addr, port, out = sys.argv[2], int(sys.argv[3]), sys.argv[4]
+INTERNAL_ERROR, REFUSED_STREAM = 2, 7
+BUFFERS = 30  # of 32, without those that are kept for answers
+BACKENDS = "127.0.1.1"
+
+
+def stats():
+    """The driver's counters."""
+    os.truncate(out, 0)
+    os.write(3, b"stats\n")
+    until = time.time() + 10
+    while time.time() < until:
+        with open(out, encoding="ascii") as f:
+            text = f.read()
+        if text.endswith("\n") and "under_way=" in text:
+            return {k: int(v) for k, v in (w.split("=") for w in text.split())}
+        time.sleep(0.005)
+    raise TimeoutError("stats")
+
+
+def closing(*sockets):
+    """Until the proxy has noticed."""
+    want = stats()["clients_closed"] + len(sockets)
+    for s in sockets:
+        s.close()
+    until = time.time() + 10
+    while stats()["clients_closed"] < want and time.time() < until:
+        time.sleep(0.002)
+
+
+class Overloads:
+    """How often OVERLOAD was counted since."""
+
+    def __init__(self):
+        self.before = stats()["OVERLOAD"]
+
+    def __call__(self):
+        return stats()["OVERLOAD"] - self.before
+
+
+class Buffers:
+    """Connections that hold a buffer each: an answer has come, the next request has begun."""
+
+    def __init__(self):
+        self.held = []
+
+    def fill(self):
+        """All there are; how many they were."""
+        n = 0
+        while n <= BUFFERS:
+            s = socket.create_connection((addr, port), 10)
+            s.sendall(b"GET / HTTP/1.1\r\nHost: nobody\r\n\r\nGET /")
+            got = s.recv(4096)
+            if not got.startswith(b"HTTP/1.1 404"):
+                closing(s)
+                break
+            self.held.append(s)
+            n += 1
+        return n
+
+    def free(self, n=None):
+        """So many of them, or all."""
+        n = len(self.held) if n is None else n
+        closing(*self.held[:n])
+        del self.held[:n]
+
+
+class Client(h2_hand.Conn):
+    """Keeps what comes for other streams than the one that is asked for."""
+
+    def __init__(self):
+        super().__init__(addr, port)
+        self.next, self.seen, self.pings = 1, [], 0
+
+    def ask(self, block, flags=END_HEADERS | END_STREAM):
+        self.next += 2
+        self.send_head(self.next - 2, block, flags)
+        return self.next - 2
+
+    def end(self, stream):
+        """(status, body), or ("reset", code), or what ended the connection."""
+        status, body = None, b""
+        while True:
+            f = next((f for f in self.seen if f[2] == stream), None)
+            if f:
+                self.seen.remove(f)
+            elif not (f := self.frame()):
+                return "closed"
+            if f[0] == GOAWAY:
+                return "goaway", int.from_bytes(f[3][4:8], "big")
+            if f[2] != stream:
+                self.seen += [f]
+                continue
+            if f[0] == RST:
+                return "reset", int.from_bytes(f[3], "big")
+            if f[0] == HEADERS and status is None:
+                status = h2_hand.status(f[3])
+            body += f[3] if f[0] == DATA else b""
+            if f[1] & END_STREAM and f[0] in (HEADERS, DATA):
+                return status, body
+
+    def ping(self):
+        """All that was sent has been looked at."""
+        self.pings += 1
+        self.send(PING, 0, 0, struct.pack(">Q", self.pings))
+        while (f := self.frame()):
+            if f[0] == PING and f[1] & 1 and f[3] == struct.pack(">Q", self.pings):
+                return True
+            self.seen.append(f)
+        return False
+
+
+class Backend:
+    """One of HTTP/1.1, a connection for each request."""
+
+    def __init__(self, number):
+        self.listener = socket.create_server((BACKENDS, number))
+        self.listener.settimeout(10)
+
+    def request(self):
+        """The next one: its connection, the head read."""
+        s, _ = self.listener.accept()
+        s.settimeout(10)
+        got = b""
+        while b"\r\n\r\n" not in got:
+            got += s.recv(65536)
+        return s
+
+
+class Backend2(h2_hand.Conn):
+    """A connection of one of HTTP/2."""
+
+    def __init__(self, listener):
+        s, _ = listener.accept()
+        super().__init__(None, None, s)
+        while len(self.buf) < len(h2_hand.PREFACE):
+            self.buf += s.recv(65536)
+        self.buf = self.buf[len(h2_hand.PREFACE):]
+        self.send(SETTINGS)
+
+    def request(self):
+        """The stream of the next one."""
+        return self.until(lambda f: f[0] == HEADERS)[2]
+
+    def reset(self, stream):
+        f = self.until(lambda f: f[0] == RST and f[2] == stream)
+        return f and int.from_bytes(f[3], "big")
+
+
+def answer(s, body=b"ok"):
+    s.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+def is_gone(s):
+    """Its request was given up."""
+    try:
+        while s.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+H1 = head(b"/", b"POST", authority=b"memory-h1")
+H2 = head(b"/", b"POST", authority=b"memory-h2")
+
+
+# ------------------------------------------------- buffers
+
+def streams(buffers, backend):
+    """New ones, without a buffer for their heads."""
+    c = Client()
+    first = c.ask(H1, END_HEADERS)
+    b = backend.request()
+    buffers.fill()
+    overloads = Overloads()
+    got = [c.end(c.ask(head())) for _ in range(3)]
+    got += [c.end(stream) for stream in [c.ask(head()) for _ in range(100)]]
+    stream = c.ask(H1, END_HEADERS)
+    c.send(DATA, END_STREAM, stream, b"x" * 1000)
+    got.append(c.end(stream))
+    ok(set(got) == {("reset", REFUSED_STREAM)}, "no buffer for a head: the stream is refused", got)
+    ok(c.ping(), "no buffer for a head: the connection goes on")
+    n = overloads()
+    ok(n == len(got), "each of them is counted", n)
+    buffers.free()
+    got = c.end(c.ask(head(authority=b"nobody")))
+    ok(got[0] == 404, "and when there are buffers: a new stream", got)
+    c.send(DATA, END_STREAM, first, b"body")
+    answer(b)
+    got = c.end(first)
+    ok(got == (200, b"ok"), "and the one that was there before", got)
+    closing(c.s)
+
+
+def cookies(buffers):
+    """A buffer for a head, none for its cookies, which are gathered in another."""
+    c = Client()
+    buffers.fill()
+    overloads = Overloads()
+    got = []
+    for _ in range(6):
+        buffers.free(2)  # what is read is in one, too
+        got.append(c.end(c.ask(head(more=[(b"cookie", b"a=b"), (b"x", b"y"), (b"cookie", b"c=d")]))))
+        buffers.fill()
+    # Each filling counts its last one.
+    ok(got == [("reset", REFUSED_STREAM)] * 6 and overloads() == 12, "none for cookies: refused, and counted",
+       (got, overloads()))
+    buffers.free()
+    got = c.end(c.ask(head(authority=b"nobody", more=[(b"cookie", b"a=b")])))
+    ok(got[0] == 404, "none for cookies: the connection goes on", got)
+    closing(c.s)
+
+
+def bodies(buffers, backend):
+    """A body and trailers of requests that are under way."""
+    c = Client()
+    for name, code in (("a body", CALM), ("trailers", INTERNAL_ERROR)):
+        got, gone = [], []
+        other = c.ask(H1, END_HEADERS)
+        b = backend.request()
+        overloads = Overloads()
+        for _ in range(6):
+            stream = c.ask(H1, END_HEADERS)
+            if not c.ping():
+                break
+            s = backend.request()
+            buffers.fill()
+            if code == CALM:
+                c.send(DATA, 0, stream, b"x" * 1000)
+            else:
+                c.send_head(stream, field(b"x", b"y"))
+            got.append(c.end(stream))
+            gone.append(is_gone(s))
+            buffers.free()
+        ok(got == [("reset", code)] * 6 and all(gone), f"none for {name}: the stream ends", (got, gone))
+        n = overloads()
+        ok(n == 12, f"none for {name}: counted", n)
+        c.send(DATA, END_STREAM, other, b"body")
+        answer(b)
+        got = c.end(other)
+        ok(got == (200, b"ok"), f"none for {name}: another stream goes on", got)
+    closing(c.s)
+
+
+def responses(buffers):
+    """Of a backend of HTTP/2."""
+    listener = socket.create_server((BACKENDS, 9142))
+    listener.settimeout(10)
+    c = Client()
+    stream = c.ask(H2)
+    b = Backend2(listener)
+    for kind, code, told in (("head", INTERNAL_ERROR, (503, b"503 out of buffers\n")),
+                             ("body", CALM, ("reset", INTERNAL_ERROR)),
+                             ("trailers", INTERNAL_ERROR, ("reset", INTERNAL_ERROR))):
+        of = b.request()
+        if kind != "head":
+            b.send_head(of, field(b":status", b"200"), END_HEADERS)
+            c.seen.append(c.until(lambda f: f[0] == HEADERS))
+        buffers.fill()
+        overloads = Overloads()
+        if kind == "body":
+            b.send(DATA, END_STREAM, of, b"body")
+        else:
+            b.send_head(of, field(b":status", b"200") if kind == "head" else field(b"x", b"y"))
+        got = (b.reset(of), c.end(stream))
+        n = overloads()
+        ok(got == (code, told) and n, f"none for a response's {kind}: both streams end, and it is counted", (got, n))
+        buffers.free()
+        stream = c.ask(H2)
+    b.send_head(b.request(), field(b":status", b"200"))
+    got = c.end(stream)
+    ok(got == (200, b""), "and both connections go on", got)
+    closing(c.s)
+
+
+def main_buffers():
+    buffers = Buffers()
+    h1 = Backend(9141)
+    got = buffers.fill()
+    ok(got == BUFFERS, "all buffers are held", got)
+    buffers.free()
+    streams(buffers, h1)
+    cookies(buffers)
+    bodies(buffers, h1)
+    responses(buffers)
+    got = buffers.fill()
+    ok(got == BUFFERS, "and they all are back", got)
+    buffers.free()
+
+
+{"buffers": main_buffers}[sys.argv[1]]()

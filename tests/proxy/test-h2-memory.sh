@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# HTTP/2 where buffers are at an end: the stream that needs some is
+# told so, the others of its connection go on, and all that was held is back.
+set -u
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/proxy/h2.sh
+. "$here/h2.sh"
+# shellcheck source=tests/proxy/clients/lib.sh
+. "$here/clients/lib.sh"
+
+if ! python3 -c 'import socket' 2>/dev/null; then
+	echo "1..0 # SKIP Python is not installed"
+	exit 0
+fi
+cp -r "$here/site" "$dir/site"
+route() { # NAME PORT [APPPROTOCOL]
+	cat <<-YAML
+	---
+	apiVersion: gateway.networking.k8s.io/v1
+	kind: HTTPRoute
+	metadata: {name: $1, namespace: default}
+	spec:
+	  parentRefs: [{name: gw, sectionName: http}]
+	  hostnames: [$1]
+	  rules: [{backendRefs: [{name: $1, port: 80}]}]
+	YAML
+	service "$1" "$2" 127.0.1.1 ${3+"$3"}
+}
+{
+	route memory-h1 9141
+	route memory-h2 9142 kubernetes.io/h2c
+} >"$dir/site/memory.yaml"
+
+proxy "$dir/site" workers=1 max_buffer_mib=1 buffer_bytes=32768 h2_resets=4 \
+	head_timeout_ms=60000
+numbered timeout 60 python3 "$here/clients/h2_memory.py" buffers 127.0.0.30 8080 "$dir/out"
+ok "nothing is left in flight" settles in_flight 0
+exec 3>&-
+wait "$driver"
+ok "and the proxy ends well" [ $? = 0 ]
+driver=
+exec 3>/dev/null
+plan
