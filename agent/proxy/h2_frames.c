@@ -217,6 +217,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 {
 	struct weir_h2 *h2 = user;
 	struct weir_h2_stream *s = find(h2, id);
+	uint32_t before = s ? s->rx_n : 0;
 
 	(void)flags;
 	if (!s || !s->end || s->is_reset) {
@@ -225,7 +226,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 	}
 	if (weir_h2_stream_data(s, p, n) < 0) {
 		weir_count_reason(&h2->w->counters, WEIR_PROXY_OVERLOAD);
-		(void)nghttp2_session_consume(session, id, n);
+		/* What found its place is consumed when the stream lets it go.
+		 */
+		(void)nghttp2_session_consume(session, id,
+					      n - (s->rx_n - before));
 		weir_h2_reset_stream(s, NGHTTP2_ENHANCE_YOUR_CALM);
 		return 0;
 	}

@@ -31,6 +31,7 @@ route() { # NAME PORT [APPPROTOCOL]
 {
 	route memory-h1 9141
 	route memory-h2 9142 kubernetes.io/h2c
+	route memory-full 9143
 } >"$dir/site/memory.yaml"
 
 proxy "$dir/site" workers=1 max_buffer_mib=1 buffer_bytes=32768 h2_resets=4 \

@@ -7,17 +7,18 @@ backends, and that the rest of their connections goes on.
 
 buffers: of a proxy with workers=1 max_buffer_mib=1 buffer_bytes=32768 h2_resets=4
 head_timeout_ms=60000.  Its driver has descriptor 3 and writes to OUT.
-The routes memory-h1 and memory-h2 lead here: 127.0.1.1, ports 9141 and 9142.
+The routes memory-h1, memory-h2 and memory-full lead here: 127.0.1.1, ports 9141 to 9143.
 """
 import os
+import select
 import socket
 import struct
 import sys
 import time
 
 import h2_hand
-from h2_hand import (CALM, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST, SETTINGS, field,
-                     head, ok)
+from h2_hand import (CALM, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST, SETTINGS,
+                     WINDOW, field, head, ok)
 
 addr, port, out = sys.argv[2], int(sys.argv[3]), sys.argv[4]
 INTERNAL_ERROR, REFUSED_STREAM = 2, 7
@@ -297,6 +298,45 @@ def responses(buffers):
     closing(c.s)
 
 
+def window(buffers):
+    """A body that stays here, and a frame that half finds its place: what a connection may send in
+    all is what was taken of it, and no more."""
+    full = socket.create_server((BACKENDS, 9143), backlog=0)
+    waiting = []
+    while not waiting or select.select([], waiting[-1:], [], 0.05)[1]:
+        waiting.append(socket.socket())
+        waiting[-1].setblocking(False)
+        waiting[-1].connect_ex((BACKENDS, 9143))
+    c = Client()
+
+    def send(sizes):
+        stream = c.ask(head(b"/", b"POST", authority=b"memory-full"), END_HEADERS)
+        for n in sizes:
+            c.send(DATA, 0, stream, b"x" * n)
+        c.ping()
+        return stream
+
+    got, sent = [], 0
+    for _ in range(12):
+        stream = send([16000, 4000])
+        buffers.fill()
+        c.send(DATA, 0, stream, b"x" * 16000)
+        got.append(c.end(stream))
+        sent += 36000
+        buffers.free()
+    _ = [send([16000] * 4) for _ in range(3)]
+    stream = c.ask(head(method=b"POST", authority=b"nobody"), END_HEADERS)
+    c.send(DATA, END_STREAM, stream, b"x")
+    c.end(stream)
+    c.ping()
+    granted = sum(int.from_bytes(f[3], "big") for f in c.seen if f[0] == WINDOW and f[2] == 0) - 4 * 65536 + 65535
+    ok(set(got) == {("reset", CALM)}, "half a frame has no buffer: the stream ends", got)
+    ok(sent // 2 < granted <= sent + 1, "and is not taken twice from the window", (granted, sent))
+    closing(c.s)
+    for s in waiting + [full]:
+        s.close()
+
+
 def main_buffers():
     buffers = Buffers()
     h1 = Backend(9141)
@@ -307,6 +347,7 @@ def main_buffers():
     cookies(buffers)
     bodies(buffers, h1)
     responses(buffers)
+    window(buffers)
     got = buffers.fill()
     ok(got == BUFFERS, "and they all are back", got)
     buffers.free()
