@@ -34,6 +34,7 @@ static uint64_t fuzz_now_us(void)
 #define TURNS_MAX 5000 /* until all is quiet */
 #define BACKENDS 8
 #define BUFFERS_MAX 1024
+#define BUFFERS_LAST 4 /* more, for answers alone */
 #define CLIENTS_MAX 64
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -384,8 +385,9 @@ static void play_one(uint8_t op)
 		break;
 	case 9: /* so many more buffers, or as many as before */
 		weir_blocks_fini(&worker->blocks);
-		worker->blocks.max = k < 8 ? worker->blocks.n_used + k
-					   : BUFFERS_MAX;
+		worker->blocks.max = (k < 8 ? worker->blocks.n_used + k
+					    : BUFFERS_MAX) +
+				     BUFFERS_LAST;
 		break;
 	case 10: /* likewise of clients */
 		admission.max = k < 8 ? admission.n + k : CLIENTS_MAX;
@@ -461,7 +463,9 @@ static void begin(void)
 	site_must(weir_worker_init(worker, &config, 0, -1) == 0, "worker");
 	/* What config points to goes out of scope. */
 	worker->limits = &limits;
-	worker->blocks.max = BUFFERS_MAX;
+	/* The reserve is of what the limits say, which is far more. */
+	worker->blocks.max = BUFFERS_MAX + BUFFERS_LAST;
+	worker->blocks.reserve = BUFFERS_LAST;
 	weir_admission_init(&admission, CLIENTS_MAX, 1);
 	worker->admission = &admission;
 	read_clock(worker);
