@@ -505,6 +505,15 @@ static void begin_body(struct weir_h2_stream *s, uint8_t framing,
 	s->tx_eof = s->body.is_done;
 }
 
+/* What nghttp2 says to something of s: 0, or -EPIPE. */
+static int submitted(const struct weir_h2_stream *s, int r)
+{
+	if (r == NGHTTP2_ERR_NOMEM) {
+		weir_count_reason(&s->w->counters, WEIR_PROXY_OVERLOAD);
+	}
+	return r < 0 ? -EPIPE : 0;
+}
+
 static int send_response(struct sending *o, struct weir_str line, char *p,
 			 const char *end)
 {
@@ -529,7 +538,7 @@ static int send_response(struct sending *o, struct weir_str line, char *p,
 		}
 		r = nghttp2_submit_headers(s->h2->session, NGHTTP2_FLAG_NONE,
 					   s->id, NULL, o->nv, o->n, NULL);
-		return r < 0 ? -EPIPE : 0;
+		return submitted(s, r);
 	}
 	framing = framing_of(o);
 	if (s->is_head || weir_str_is(status, "204") ||
@@ -541,7 +550,7 @@ static int send_response(struct sending *o, struct weir_str line, char *p,
 	begin_body(s, framing, o->length);
 	r = nghttp2_submit_response(s->h2->session, s->id, o->nv, o->n,
 				    s->tx_eof ? NULL : &body);
-	return r < 0 ? -EPIPE : 0;
+	return submitted(s, r);
 }
 
 static int send_request(struct sending *o, struct weir_str line, char *p,
@@ -580,7 +589,7 @@ static int send_request(struct sending *o, struct weir_str line, char *p,
 	id = nghttp2_submit_request(s->h2->session, NULL, o->nv, o->n,
 				    s->tx_eof ? NULL : &body, s);
 	if (id < 0) {
-		return -EPIPE;
+		return submitted(s, id);
 	}
 	s->id = id;
 	return 0;
@@ -616,5 +625,5 @@ int weir_h2_send_trailer(struct weir_h2_stream *s, char *p, size_t n)
 		return -EBADMSG;
 	}
 	r = nghttp2_submit_trailer(s->h2->session, s->id, o.nv, o.n);
-	return r < 0 ? -EPIPE : 0;
+	return submitted(s, r);
 }

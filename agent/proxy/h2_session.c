@@ -235,6 +235,7 @@ static void feed(struct weir_h2 *h2, const char *p, size_t n)
 
 	weir_h2_mark(h2);
 	if (r == NGHTTP2_ERR_NOMEM || r == NGHTTP2_ERR_CALLBACK_FAILURE) {
+		weir_count_reason(&h2->w->counters, WEIR_PROXY_OVERLOAD);
 		h2->is_dead = true;
 	} else if (r == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
 		(void)nghttp2_session_terminate_session(h2->session,
@@ -337,6 +338,10 @@ static bool gather(struct weir_h2 *h2)
 			ssize_t n = nghttp2_session_mem_send(h2->session,
 							     &h2->rest);
 
+			if (n == NGHTTP2_ERR_NOMEM) {
+				weir_count_reason(&w->counters,
+						  WEIR_PROXY_OVERLOAD);
+			}
 			if (n <= 0) {
 				h2->is_dead |= n < 0;
 				break;

@@ -408,6 +408,7 @@ static bool make_room(struct weir_h2_stream *s)
 	}
 	tx = s->tx;
 	if (!tx) {
+		weir_count_reason(&w->counters, WEIR_PROXY_OVERLOAD);
 		return false;
 	}
 	if (tx->start == tx->end) {

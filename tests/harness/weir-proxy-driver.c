@@ -14,7 +14,8 @@
  *compiles again and prints "acked GENERATION", "forget" does so as an agent
  *that knows nothing of the plans before, "reopen" has the access log opened
  *again, "stats" prints counters, among them how often the proxy has allocated
- *memory; the end of input ends it.
+ *memory, "fail N" has its N-th allocation from now fail, once; the end of input
+ *ends it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -45,7 +46,10 @@
 #define PREFIX4 "198.19.240.0"
 
 /* Shared with the proxy process, which counts its allocations here. */
-static atomic_ullong *allocations;
+static struct {
+	atomic_ullong n;
+	atomic_ullong failing; /* which one fails; 0: none */
+} * allocations;
 static bool is_proxy;
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -53,29 +57,25 @@ void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t n);
 
-static void count(void)
+static bool fails(void)
 {
-	if (is_proxy) {
-		atomic_fetch_add_explicit(allocations, 1, memory_order_relaxed);
-	}
+	return is_proxy && atomic_fetch_add(&allocations->n, 1) + 1 ==
+				   atomic_load(&allocations->failing);
 }
 
 void *malloc(size_t n)
 {
-	count();
-	return __libc_malloc(n);
+	return fails() ? NULL : __libc_malloc(n);
 }
 
 void *calloc(size_t n, size_t size)
 {
-	count();
-	return __libc_calloc(n, size);
+	return fails() ? NULL : __libc_calloc(n, size);
 }
 
 void *realloc(void *p, size_t n)
 {
-	count();
-	return __libc_realloc(p, n);
+	return fails() ? NULL : __libc_realloc(p, n);
 }
 #endif
 
@@ -334,7 +334,7 @@ static void print_stats(const struct driver *d)
 	       (unsigned long long)t->reports,
 	       (unsigned long long)t->autoscaler_up,
 	       (unsigned long long)t->workers, (unsigned long long)t->rings,
-	       (unsigned long long)atomic_load(allocations),
+	       (unsigned long long)atomic_load(&allocations->n),
 	       (unsigned long long)t->log_lines,
 	       (unsigned long long)t->log_lost);
 #define PRINT_REASON(name, help)                                               \
@@ -522,6 +522,10 @@ int main(int argc, char **argv)
 			printf("reopened\n");
 		} else if (strcmp(line, "stats\n") == 0) {
 			print_stats(&d);
+		} else if (strncmp(line, "fail ", 5) == 0) {
+			atomic_store(&allocations->failing,
+				     atomic_load(&allocations->n) +
+					     strtoull(line + 5, NULL, 10));
 		}
 		fflush(stdout);
 	}

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# HTTP/2 where buffers are at an end: the stream that needs some is
+# HTTP/2 where buffers or memory are at an end: the stream that needs some is
 # told so, the others of its connection go on, and all that was held is back.
 set -u
 # shellcheck source=tests/proxy/lib.sh
@@ -37,6 +37,14 @@ route() { # NAME PORT [APPPROTOCOL]
 proxy "$dir/site" workers=1 max_buffer_mib=1 buffer_bytes=32768 h2_resets=4 \
 	head_timeout_ms=60000
 numbered timeout 60 python3 "$here/clients/h2_memory.py" buffers 127.0.0.30 8080 "$dir/out"
+ok "nothing is left in flight" settles in_flight 0
+exec 3>&-
+wait "$driver"
+ok "and the proxy ends well" [ $? = 0 ]
+
+rm "$dir/in" "$dir/out"
+proxy "$dir/site" workers=1 head_timeout_ms=60000
+numbered timeout 60 python3 "$here/clients/h2_memory.py" memory 127.0.0.30 8080 "$dir/out"
 ok "nothing is left in flight" settles in_flight 0
 exec 3>&-
 wait "$driver"

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 where buffers are at an end: what its peers are told, clients and
+"""HTTP/2 where buffers or memory are at an end: what its peers are told, clients and
 backends, and that the rest of their connections goes on.
 
-    h2_memory.py buffers ADDR PORT OUT   prints TAP lines
+    h2_memory.py buffers|memory ADDR PORT OUT   prints TAP lines
 
 buffers: of a proxy with workers=1 max_buffer_mib=1 buffer_bytes=32768 h2_resets=4
-head_timeout_ms=60000.  Its driver has descriptor 3 and writes to OUT.
+head_timeout_ms=60000; memory: of one with workers=1.  Its driver has descriptor 3 and
+writes to OUT.
 The routes memory-h1, memory-h2 and memory-full lead here: 127.0.1.1, ports 9141 to 9143.
 """
 import os
@@ -145,7 +146,10 @@ class Backend:
         s.settimeout(10)
         got = b""
         while b"\r\n\r\n" not in got:
-            got += s.recv(65536)
+            more = s.recv(65536)
+            if not more:
+                raise ConnectionError("no request")
+            got += more
         return s
 
 
@@ -267,6 +271,25 @@ def bodies(buffers, backend):
     closing(c.s)
 
 
+def unsent(buffers, backend):
+    """What a backend has sent, and nothing to send it on from."""
+    c = Client()
+    stream = c.ask(H1)
+    s = backend.request()
+    s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+    c.seen.append(c.until(lambda f: f[0] == HEADERS))
+    buffers.fill()
+    overloads = Overloads()
+    s.sendall(b"body")
+    got = c.end(stream)
+    n = overloads()
+    ok(got == ("reset", INTERNAL_ERROR) and n, "none to send a body from: the stream ends, and it is counted",
+       (got, n))
+    buffers.free()
+    ok(c.ping(), "none to send a body from: the connection goes on")
+    closing(c.s)
+
+
 def responses(buffers):
     """Of a backend of HTTP/2."""
     listener = socket.create_server((BACKENDS, 9142))
@@ -346,6 +369,7 @@ def main_buffers():
     streams(buffers, h1)
     cookies(buffers)
     bodies(buffers, h1)
+    unsent(buffers, h1)
     responses(buffers)
     window(buffers)
     got = buffers.fill()
@@ -353,4 +377,57 @@ def main_buffers():
     buffers.free()
 
 
-{"buffers": main_buffers}[sys.argv[1]]()
+# ------------------------------------------------- memory
+
+def fail(n):
+    """The proxy's n-th allocation from now; tells how many there have been since."""
+    os.write(3, b"fail %d\n" % n)
+    before = stats()["allocations"]
+    return lambda: stats()["allocations"] - before
+
+
+def main_memory():
+    """A request whose first, second, ... allocation fails, until there are none left."""
+    h1 = Backend(9141)
+    kept, told = [], {}
+    n, got, wrong = 0, None, []
+    while got != (200, b"ok") or is_reached:
+        n += 1
+        c = Client()
+        # What was given back before has them.
+        others = [(c.ask(H1, END_HEADERS), h1.request()) for _ in range(6)]
+        c.ping()
+        overloads = Overloads()
+        allocations = fail(n)
+        stream = c.ask(H1)
+        try:
+            if h1.listener in select.select([h1.listener, c.s], [], [], 10)[0]:
+                answer(h1.request())
+        except OSError:
+            pass
+        got = c.end(stream)
+        is_reached, counted = allocations() >= n, overloads()
+        fail(0)
+        told.setdefault(got, []).append(n)
+        if is_reached and got != (200, b"ok") and not counted:
+            wrong.append((n, "not counted", got))
+        if got != "closed":
+            other, s = others.pop()
+            c.send(DATA, END_STREAM, other, b"body")
+            answer(s)
+            if c.end(other) != (200, b"ok"):
+                wrong.append((n, "another stream has ended", got))
+        with socket.create_connection((addr, port), 10) as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: nobody\r\nConnection: close\r\n\r\n")
+            if s.recv(12)[9:12] != b"404":
+                wrong.append((n, "another connection has ended", got))
+        kept.append((c, others))
+    ok(not wrong, "without memory: counted, and the other streams go on, if the connection can", wrong)
+    # Of the client, and of its stream at least.
+    ok(len(told.get(("reset", REFUSED_STREAM), [])) >= 2, "a stream for which there is none is refused", told)
+    ok(set(told) - {(503, b"503 out of descriptors or memory\n"), (503, b"503 out of buffers\n")} ==
+       {(200, b"ok"), "closed", ("reset", REFUSED_STREAM), ("reset", INTERNAL_ERROR)},
+       "each is told, one way or the other", told)
+
+
+{"buffers": main_buffers, "memory": main_memory}[sys.argv[1]]()
