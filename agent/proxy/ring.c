@@ -611,7 +611,7 @@ int weir_ring_wait(struct weir_ring *ring, int ms,
 		}
 	}
 	give_buffers(ring);
-	(void)weir_ring_queue_enter(&ring->q, ms);
+	(void)weir_ring_queue_enter(&ring->q, ring->is_asked ? 0 : ms);
 	n = reap(ring, 0);
 	/* Not to be told from success before all is read. */
 	if (!weir_ring_queue_has_completions(&ring->q)) {

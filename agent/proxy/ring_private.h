@@ -80,7 +80,8 @@ struct weir_ring {
 	char *slot_bytes;
 	uint16_t free_slot; /* index + 1 */
 	uint16_t turn_slots;
-	bool is_busy; /* enough happens in this turn to put sends off */
+	bool is_busy;  /* enough happens in this turn to put sends off */
+	bool is_asked; /* how a send ended that was submitted in this turn */
 	struct slot slots[SLOTS];
 	struct epoll_event events[RING_EVENTS_MAX];
 };

@@ -92,8 +92,12 @@ int weir_ring_settle(struct weir_end *end)
 		weir_ring_queue_void(&ring->q, s->at, TAG_NONE);
 		s->is_stuck = true;
 	} else if (!s->is_stuck) {
+		/* Entries were so many that they had to be submitted in this
+		 * turn.  How it ended is told after the wait, which does not
+		 * last: there is no completion if all went well. */
 		end->is_writable = false;
-		return -EAGAIN; /* how it ended is heard in this turn */
+		ring->is_asked = true;
+		return -EAGAIN;
 	}
 	do {
 		r = send(end->fd, bytes_of(ring, s) + s->done,
@@ -107,7 +111,9 @@ int weir_ring_settle(struct weir_end *end)
 	if (s->done < s->n) {
 		end->is_writable = false;
 		weir_ring_arm_out(end);
-		return -EAGAIN;
+		/* No wait for room is armed for one that is broken, or that
+		 * the kernel takes no more entries of. */
+		return end->is_broken ? -ENOMEM : -EAGAIN;
 	}
 	end->slot = 0;
 	s->end = NULL;
@@ -136,6 +142,7 @@ uint32_t weir_ring_finish_sends(struct weir_ring *ring, uint32_t n)
 	uint16_t at = ring->turn_slots;
 	uint16_t kept = 0;
 
+	ring->is_asked = false;
 	while (at) {
 		struct slot *s = &ring->slots[at - 1];
 		uint16_t next = s->next;
@@ -144,6 +151,7 @@ uint32_t weir_ring_finish_sends(struct weir_ring *ring, uint32_t n)
 			s->is_stuck = !s->end->is_broken;
 			if (s->is_stuck) {
 				weir_ring_arm_out(s->end);
+				s->is_stuck = !s->end->is_broken;
 			}
 		}
 		if (s->end &&
