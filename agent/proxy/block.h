@@ -48,6 +48,12 @@ void weir_block_put(struct weir_blocks *b, struct weir_block **block);
  * left to give. */
 bool weir_blocks_trim(struct weir_blocks *b);
 
+/* Few are left: it is time to get some back. */
+static inline bool weir_blocks_are_short(const struct weir_blocks *b)
+{
+	return b->n_used > b->max - b->max / 8;
+}
+
 static inline uint32_t weir_block_len(const struct weir_block *b)
 {
 	return b ? b->end - b->start : 0;

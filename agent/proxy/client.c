@@ -297,6 +297,36 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 	expire(w, c);
 }
 
+/* Its buffers wait for nobody but the client, and have for long. */
+static bool is_overdue(const struct weir_worker *w, const struct weir_client *c)
+{
+	bool is_full = (c->phase == WEIR_PHASE_EXCHANGE ||
+			c->phase == WEIR_PHASE_FLUSH) &&
+		       !c->end.is_writable &&
+		       (weir_block_len(c->out) || (c->up && c->up->ready));
+
+	return (is_full || waits_for_body(c)) &&
+	       c->last_ms + WEIR_SHORT_MS <= w->now_ms;
+}
+
+void weir_client_relieve(struct weir_worker *w)
+{
+	struct weir_client *next;
+
+	if (!weir_blocks_are_short(&w->blocks) || w->now_ms < w->relief_ms) {
+		return;
+	}
+	w->relief_ms = w->now_ms + WEIR_RELIEF_MS;
+	for (struct weir_client *c = w->clients; c; c = next) {
+		next = c->all_next;
+		if (c->phase == WEIR_PHASE_H2) {
+			weir_h2_relieve(w, c);
+		} else if (!c->is_queued && is_overdue(w, c)) {
+			expire(w, c);
+		}
+	}
+}
+
 uint32_t weir_client_listener_id(const struct weir_plan *plan,
 				 const struct weir_listener *listener)
 {

@@ -274,6 +274,9 @@ uint32_t weir_client_listener_id(const struct weir_plan *plan,
 int weir_client_scan_body(struct weir_client *c);
 /* Drain: idle connections close, busy ones after their response. */
 void weir_client_drain(struct weir_worker *w);
+/* While buffers are short clients that hold some, and for WEIR_SHORT_MS neither
+ * took nor sent what is asked of them, have had their time. */
+void weir_client_relieve(struct weir_worker *w);
 
 /* request.c */
 /* A complete head of size bytes is at in->start. */

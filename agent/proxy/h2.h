@@ -29,6 +29,9 @@ uint64_t weir_h2_deadline(const struct weir_worker *w,
 			  const struct weir_client *c);
 /* It has: says good-bye. */
 void weir_h2_expire(struct weir_worker *w, struct weir_client *c);
+/* Buffers are short: what was answered and the client has not taken for
+ * WEIR_SHORT_MS is given up. */
+void weir_h2_relieve(struct weir_worker *w, struct weir_client *c);
 /* No new streams; it closes with the last one. */
 void weir_h2_drain(struct weir_worker *w, struct weir_client *c);
 /* Before its end closes: the streams see a broken connection. */

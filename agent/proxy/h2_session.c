@@ -507,6 +507,25 @@ static void sweep(struct weir_h2 *h2)
 	}
 }
 
+void weir_h2_relieve(struct weir_worker *w, struct weir_client *c)
+{
+	struct weir_h2 *h2 = c->h2;
+
+	if (weir_block_len(h2->out) && !h2->end->is_writable &&
+	    c->last_ms + WEIR_SHORT_MS <= w->now_ms) {
+		weir_count_reason(&w->counters, WEIR_PROXY_TIMEOUT);
+		weir_client_close(w, c, true);
+		return;
+	}
+	for (struct weir_h2_stream *s = h2->streams; s; s = s->next) {
+		if (!s->end && s->tx &&
+		    s->since_ms + WEIR_SHORT_MS <= w->now_ms) {
+			weir_count_reason(&w->counters, WEIR_PROXY_TIMEOUT);
+			weir_h2_reset_stream(s, NGHTTP2_CANCEL);
+		}
+	}
+}
+
 enum weir_step weir_h2_step(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_h2 *h2 = c->h2;

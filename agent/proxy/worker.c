@@ -518,6 +518,7 @@ static void turn(struct weir_worker *w, int ms)
 	hear_idle(w, events, n);
 	run_queue(w);
 	serve(w, events, n);
+	weir_client_relieve(w);
 	weir_wheel_run(w, &w->wheel, w->now_ms);
 	w->has_unsent = !weir_h2_flush(w);
 	reap(w);

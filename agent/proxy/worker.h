@@ -19,6 +19,8 @@
 #define WEIR_CLIENTS_LAST 8  /* told so when there is no memory for more */
 #define WEIR_LISTENERS_MAX 8 /* of one worker */
 #define WEIR_CONNECT_TRIES 3 /* endpoints for one request */
+#define WEIR_SHORT_MS 5000   /* patience with clients while buffers are short */
+#define WEIR_RELIEF_MS 500   /* how often they are looked at then */
 #define WEIR_FAILED_SLOTS 256
 #define WEIR_FAILED_MS 1000 /* an endpoint that refused is second choice */
 
@@ -54,6 +56,7 @@ struct weir_worker {
 	struct weir_wheel wheel;
 	struct weir_blocks blocks;
 	struct weir_pipes pipes;
+	uint64_t relief_ms; /* when clients are next asked for buffers */
 	struct weir_due trim;
 	struct weir_due retry_accept;
 	struct weir_plan_use *plan; /* NULL until the first */

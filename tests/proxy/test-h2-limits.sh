@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # HTTP/2: heads near a limit and above nghttp2's, heads that do not end, and
-# peers that take nothing, clients and backends.
+# peers that take nothing, clients and backends, and those who hold all buffers.
 set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -75,6 +75,16 @@ ok "its connections do not stay ($before, $after)" [ $((after - before)) -le 2 ]
 exec 3>&-
 wait "$driver"
 ok "the proxy with large heads ends well" [ $? = 0 ]
+
+rm "$dir/in" "$dir/out"
+proxy "$dir/site" workers=1 max_buffer_mib=8
+numbered timeout 90 python3 "$client" crowd 127.0.0.30 8080
+ok "what was given up is counted" [ "$(stat_of TIMEOUT)" -ge 100 ]
+ok "as are bodies that did not come" [ "$(stat_of BODY_TIMEOUT)" -ge 50 ]
+ok "nothing is left in flight of them" settles in_flight 0
+exec 3>&-
+wait "$driver"
+ok "the proxy with few buffers ends well" [ $? = 0 ]
 driver=
 exec 3>/dev/null
 plan

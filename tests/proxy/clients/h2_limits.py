@@ -9,7 +9,8 @@
     h2_limits.py large-h1 ADDR PORT   one of HTTP/1.1: /N has a head of N bytes
 
 CASE lengths and slow: of a proxy with max_head_bytes=4096 buffer_bytes=8192
-head_timeout_ms=500 stall_timeout_ms=2000; large: with max_head_bytes=140000.
+head_timeout_ms=500 stall_timeout_ms=2000; large: with max_head_bytes=140000; crowd:
+with workers=1 max_buffer_mib=8.
 """
 import itertools
 import select
@@ -239,6 +240,43 @@ def slow_start():
     ok(got[0] == b"504" and got[-1] == b"200", "one that begins late is", got)
 
 
+def hoard(n, block, flags=END_HEADERS | END_STREAM):
+    """Connections whose windows are closed, with a hundred requests each."""
+    conns = []
+    for _ in range(n):
+        c = connect()
+        c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
+        for i in range(100):
+            c.send_head(2 * i + 1, block, flags)
+        conns.append(c)
+        time.sleep(0.1)
+    return conns
+
+
+def crowd():
+    """Streams that hold buffers until there are none left, and then do nothing."""
+    c, = hoard(1, head())
+    time.sleep(6)
+    c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 65535))
+    ended = [c.until(lambda f: f[0] == RST or f[0] == DATA and f[1] & END_STREAM) for _ in range(100)]
+    ok(all(f and f[0] == DATA for f in ended), "while there are buffers a client may take its time", ended[0])
+    c.s.close()
+    for text, block, flags in (("small answers", head(), END_HEADERS | END_STREAM),
+                               ("large ones", head(b"/bytes/1000000"), END_HEADERS | END_STREAM),
+                               ("requests without their body", head(b"/", b"POST"), END_HEADERS)):
+        conns = hoard(10, block, flags)
+        before, began, got = statuses(b"t", 1), time.time(), None
+        while got != [b"200"] and time.time() < began + 20:
+            time.sleep(0.2)
+            got = statuses(b"t", 1)
+        took = time.time() - began
+        ok(before == [b"503"] and got == [b"200"] and took < 8, f"{text} that are left lying go for others",
+           (before, got, took))
+        for c in conns:
+            c.s.close()
+        time.sleep(0.5)
+
+
 # ---------------------------------------------------------------- backends
 
 def serve(one):
@@ -324,4 +362,4 @@ elif sys.argv[1] == "large-h1":
     serve(serve_large)
 else:
     {"lengths": lengths, "slow": slow, "large": large, "ignored": ignored, "none": none,
-     "silent": silent, "slow-start": slow_start}[sys.argv[1]]()
+     "crowd": crowd, "silent": silent, "slow-start": slow_start}[sys.argv[1]]()
