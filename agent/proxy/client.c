@@ -572,6 +572,9 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 			return;
 		}
 	}
+	/* One whose sender always has bytes and whose receiver always has room
+	 * never waits. */
+	note_progress(w, c);
 	weir_worker_queue(w, c);
 }
 
