@@ -97,6 +97,9 @@ void weir_client_close(struct weir_worker *w, struct weir_client *c,
 	weir_block_put(&w->blocks, &c->head);
 	weir_pipe_put(&w->pipes, &c->pipe);
 	weir_due_disarm(&c->due);
+	if (weir_tls_is_flood(&c->end)) {
+		weir_count_reason(&w->counters, WEIR_PROXY_TLS_FLOOD);
+	}
 	weir_end_close(&c->end, is_reset);
 	c->phase = WEIR_PHASE_DEAD;
 	c->end.kind = WEIR_END_DEAD;

@@ -89,6 +89,8 @@ extern const uint32_t weir_proxy_bucket_us[WEIR_PROXY_BUCKETS];
 	X(TLS_CERTIFICATE, "TLS: no certificate of the listener can be used")  \
 	X(TLS_BACKEND,                                                         \
 	  "TLS: a backend is not who it should be, or no agreement")           \
+	X(TLS_FLOOD, "TLS: connection ended, key updates without end or a "    \
+		     "second handshake")                                       \
 	X(H2_RESETS, "HTTP/2: connection ended, too many streams given up")    \
 	X(H2_FLOOD, "HTTP/2: connection ended, too many control frames or "    \
 		    "headers")

@@ -43,6 +43,7 @@ struct tls_end {
 	bool has_said_goodbye;
 	bool is_drained; /* the last read of the socket took all of it */
 	bool is_over;    /* after an error OpenSSL must not be used again */
+	bool is_flood;   /* of messages that carry nothing */
 };
 
 static struct tls_end *tls_of(const struct weir_end *end)
@@ -59,6 +60,7 @@ static int socket_read(BIO *bio, char *p, int n)
 
 	BIO_clear_retry_flags(bio);
 	if (t->n_messages > MESSAGES_MAX) {
+		t->is_flood = true;
 		return -1;
 	}
 	do {
@@ -202,6 +204,7 @@ static ssize_t tls_recv(struct weir_end *end, char *p, size_t n)
 	t->is_drained = false;
 	r = SSL_read(t->ssl, p, n < INT32_MAX ? (int)n : INT32_MAX);
 	if (renegotiates(t)) {
+		t->is_flood = true;
 		return break_off(end);
 	}
 	if (r > 0) {
@@ -738,6 +741,11 @@ const char *weir_tls_name(const struct weir_end *end)
 bool weir_tls_is_raw(const struct weir_end *end)
 {
 	return tls_of(end)->is_raw;
+}
+
+bool weir_tls_is_flood(const struct weir_end *end)
+{
+	return weir_tls_is_end(end) && tls_of(end)->is_flood;
 }
 
 bool weir_tls_is_end(const struct weir_end *end)

@@ -29,6 +29,9 @@ int weir_tls_connect(struct weir_end *end, SSL_CTX *ctx,
 		     const struct weir_backend_tls *tls, bool is_h2,
 		     const struct weir_cert_chain *mine);
 bool weir_tls_is_end(const struct weir_end *end);
+/* It broke off as the peer sent key updates without end, or began a second
+ * handshake.  False without TLS. */
+bool weir_tls_is_flood(const struct weir_end *end);
 /* 0: done; -EAGAIN; or another -errno: it failed. */
 int weir_tls_handshake(struct weir_end *end);
 /* After it: what the two agreed on. */

@@ -161,6 +161,7 @@ for host in a.example.com raw.example.net; do
 	ok "a second hello in TLS 1.2, $host: closed" [ "$(ended hello $host)" = "closed 1" ]
 	ok "the first record of a long one, $host: closed" [ "$(ended half $host)" = "closed 1" ]
 done
+ok "all of them were counted" settles TLS_FLOOD 8
 tls web a.example.com /x >/dev/null
 ok "the backend is told: https" grep -q '"X-Forwarded-Proto","https"' "$dir/got"
 ok "redirects stay with https" [ "$(curl -s -m 5 --cacert "$dir/certs/web.crt" --resolve "a.example.com:8443:$gw" -o /dev/null -w '%{redirect_url}' https://a.example.com:8443/moved)" = https://a.example.com:8443/new ]
