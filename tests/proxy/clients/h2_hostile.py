@@ -97,6 +97,25 @@ for name, kind, stream, payload in (("PING", PING, 0, b"12345678"), ("SETTINGS",
     got = c.goaway()
     ok(got in (CALM, None), f"{name} without end", got)
 
+# What comes behind one in the same bytes is not looked at any more.
+for name, many in (("PING", b"\0\0\x08" + bytes([PING, 0]) + bytes(12)),
+                   ("CONTINUATION", b"\0\0\0" + bytes([CONTINUATION, 0]) + struct.pack(">I", 1))):
+    c = connect()
+    c.until(lambda f: f[0] == SETTINGS and f[1])
+    block = head()
+    first = b"\0\0\0" + bytes([HEADERS, END_STREAM]) + struct.pack(">I", 1) if name == "CONTINUATION" else b""
+    last = struct.pack(">I", len(block))[1:] + bytes([CONTINUATION if first else HEADERS, END_HEADERS | (not first)])
+    try:
+        c.s.sendall(first + many * (20 if first else 1001) + last + struct.pack(">I", 1) + block)
+    except ConnectionError:
+        pass
+    got = []
+    while (f := c.frame()):
+        got.append(f)
+    codes = {int.from_bytes(f[3][4:8], "big") for f in got if f[0] == GOAWAY}
+    ok(codes <= {CALM} and not any(f[0] == HEADERS for f in got), f"no answer to a request behind too many of {name}",
+       got)
+
 c = connect()
 c.send(HEADERS, END_HEADERS, 1, head(method=b"POST"))
 try:
