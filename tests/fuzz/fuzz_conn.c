@@ -498,6 +498,7 @@ static void begin(uint8_t flags, enum how how)
 	worker->limits = &limits;
 	if (flags & 4) {
 		worker->blocks.max = 6;
+		worker->blocks.reserve = 1;
 	}
 	worker->pipes.max = flags & 8 ? 0 : 2;
 	read_clock(worker);
@@ -539,6 +540,7 @@ static bool is_stalled(int try)
 	}
 	/* Looking again must not fail for want of a buffer. */
 	worker->blocks.max = 64;
+	worker->blocks.reserve = 1;
 	before = n_moved;
 	for (struct weir_client *c = worker->clients; c; c = next) {
 		next = c->all_next;
