@@ -60,7 +60,7 @@ struct weir_end {
 	uint32_t armed_received; /* as received was then */
 	uint32_t out_at;         /* entry of the wait for room */
 	uint32_t gone_at;        /* entry of the wait for its peer to go */
-	int error;               /* what a read ended with */
+	int error;               /* what a read, or a wait, ended with */
 	uint16_t held;           /* first buffer that was filled + 1; 0: none */
 	uint16_t held_at;        /* where its bytes go on */
 	uint16_t held_last;
@@ -213,10 +213,11 @@ ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
 		      uint32_t size);
 /* Sends what was to be sent later.  0; -EAGAIN: not all; -errno. */
 int weir_end_settle(struct weir_end *end);
-/* is_readable was set to false because nothing was there. */
-void weir_end_is_empty(struct weir_end *end);
-/* It takes no more for now. */
-void weir_end_is_full(struct weir_end *end);
+/* is_readable was set to false because nothing was there.  -EAGAIN; or, there
+ * is no memory to wait for more, another -errno: it is broken. */
+int weir_end_is_empty(struct weir_end *end);
+/* It takes no more for now.  As above. */
+int weir_end_is_full(struct weir_end *end);
 /* The kernel may still name it in what it completes. */
 static inline bool weir_end_is_awaited(const struct weir_end *end)
 {

@@ -568,8 +568,7 @@ static bool is_clean(struct weir_upstream *up)
 		return false;
 	}
 	up->end.is_readable = false;
-	weir_end_is_empty(&up->end);
-	return true;
+	return weir_end_is_empty(&up->end) == -EAGAIN;
 }
 
 static enum weir_step finish(struct weir_worker *w, struct weir_client *c)

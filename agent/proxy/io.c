@@ -9,19 +9,21 @@
 #include "layer.h"
 #include "ring.h"
 
-void weir_end_is_empty(struct weir_end *end)
+int weir_end_is_empty(struct weir_end *end)
 {
 	if (end->ring) {
 		weir_ring_arm(end);
 	}
+	return end->error ? -end->error : -EAGAIN;
 }
 
-void weir_end_is_full(struct weir_end *end)
+int weir_end_is_full(struct weir_end *end)
 {
 	end->is_writable = false;
 	if (end->ring) {
 		weir_ring_arm_out(end);
 	}
+	return end->error ? -end->error : -EAGAIN;
 }
 
 bool weir_end_is_bare(const struct weir_end *end)
@@ -73,8 +75,7 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 
 		end->is_readable = false;
 		if (error == EAGAIN || error == EWOULDBLOCK) {
-			weir_end_is_empty(end);
-			return -EAGAIN;
+			return weir_end_is_empty(end);
 		}
 		end->is_broken = true;
 		return -error;
@@ -90,7 +91,7 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 	if (r == 0) {
 		end->is_hup = true;
 	} else if (!end->is_readable) {
-		weir_end_is_empty(end);
+		(void)weir_end_is_empty(end);
 	}
 	return r;
 }
@@ -136,15 +137,14 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 		int error = errno;
 
 		if (error == EAGAIN || error == EWOULDBLOCK) {
-			weir_end_is_full(end);
-			return -EAGAIN;
+			return weir_end_is_full(end);
 		}
 		end->is_writable = false;
 		end->is_broken = true;
 		return -error;
 	}
 	if ((size_t)r < want) {
-		weir_end_is_full(end);
+		(void)weir_end_is_full(end);
 	}
 	return moved(end, &end->sent, r);
 }

@@ -116,7 +116,7 @@ ssize_t weir_pipe_fill(struct weir_pipe *pipe, struct weir_end *from,
 		from->is_hup = true;
 		from->is_readable = false;
 	} else if (r == -EAGAIN) {
-		weir_end_is_empty(from);
+		r = weir_end_is_empty(from);
 	}
 	return r;
 }
@@ -137,7 +137,7 @@ ssize_t weir_pipe_drain(struct weir_pipe *pipe, struct weir_end *to)
 		pipe->n -= (uint32_t)r;
 		to->sent += (uint64_t)r;
 	} else if (r == -EAGAIN) {
-		weir_end_is_full(to);
+		r = weir_end_is_full(to);
 	}
 	return r;
 }

@@ -148,11 +148,8 @@ uint32_t weir_ring_finish_sends(struct weir_ring *ring, uint32_t n)
 		uint16_t next = s->next;
 
 		if (s->end && !s->is_stuck && s->has_failed) {
+			weir_ring_arm_out(s->end); /* or it is broken */
 			s->is_stuck = !s->end->is_broken;
-			if (s->is_stuck) {
-				weir_ring_arm_out(s->end);
-				s->is_stuck = !s->end->is_broken;
-			}
 		}
 		if (s->end &&
 		    (s->is_stuck || weir_ring_queue_has(&ring->q, s->at))) {

@@ -374,7 +374,7 @@ int weir_upstream_established(struct weir_worker *w, struct weir_upstream *u)
 		return -ECONNREFUSED;
 	}
 	if (!is_tls) {
-		weir_end_is_empty(&u->end);
+		(void)weir_end_is_empty(&u->end);
 		return 0;
 	}
 	r = weir_tls_handshake(&u->end);

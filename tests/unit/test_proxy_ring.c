@@ -492,7 +492,7 @@ static void places_come_again(void)
 		take_turn();
 	}
 	for (int k = 0; k < N; k++) {
-		weir_end_is_full(&pairs[k].end);
+		(void)weir_end_is_full(&pairs[k].end);
 		pairs[k].end.armed_at = pairs[N - 1].end.out_at;
 	}
 	for (int k = 0; k + 1 < N; k++) {

@@ -530,6 +530,7 @@ static void no_room_for_a_wait(void)
 {
 	int fd;
 	int n_ok = 0;
+	char byte;
 
 	begin(4, 8);
 	(void)take_turn(0);
@@ -543,7 +544,12 @@ static void no_room_for_a_wait(void)
 	must(submitted(&pairs[3]) && !submitted(&pairs[4]), "as they came");
 	fd = ring->q.enter_fd;
 	ring->q.enter_fd = 15; /* no ring is registered there */
-	ok(put(&pairs[8], 9, WEIR_SEND_LATER) == -EAGAIN, "is full");
+	ok(put(&pairs[8], 9, WEIR_SEND_LATER) == -ENOMEM, "it would wait");
+	ok(weir_end_recv(&pairs[9].end, &byte, 1) == -ENOMEM, "so would it");
+	for (int k = 8; k < 10; k++) {
+		ok(pairs[k].end.is_broken, "%d waits", k);
+		pairs[k].is_known_broken = true;
+	}
 	ok(weir_end_settle(&pairs[4].end) == -ENOMEM, "it would wait");
 	ok(pairs[4].end.is_broken, "it does");
 	pairs[4].is_known_broken = true;
