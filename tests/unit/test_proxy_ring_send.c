@@ -524,6 +524,43 @@ static void what_was_submitted_is_heard_at_once(void)
 	}
 }
 
+/* It failed, and its end has gone before that was heard: what kept its bytes is
+ * nobody else's until it is. */
+static void an_end_goes_that_was_submitted(void)
+{
+	struct pair *p = &pairs[0];
+	uint32_t sent;
+
+	begin(4, 8);
+	(void)take_turn(0);
+	for (int k = 0; k < N; k++) {
+		open_pair(k, false);
+	}
+	fill(p);
+	sent = p->sent;
+	put_later(p, 100);
+	for (int k = 1; k < N && !submitted(p); k++) {
+		put_later(&pairs[k], 100);
+	}
+	must(submitted(p), "the queue has room");
+	weir_end_close(&p->end, false);
+	p->end.kind = WEIR_END_DEAD;
+	ok(!p->end.slot, "it has a slot");
+	for (int k = 1; k < N; k++) {
+		ok(put(&pairs[k], 50, WEIR_SEND_LATER) == 50 ||
+			   !pairs[k].end.is_writable,
+		   "%d: not taken", k);
+	}
+	for (int k = 1; k < N; k++) {
+		hear_all(&pairs[k]);
+	}
+	hear(p, UINT32_MAX);
+	ok(p->heard == sent && p->told == 0, "%u of %u, told %u times",
+	   p->heard, sent, p->told);
+	ok(count_free() == SLOTS, "%u slots are free", count_free());
+	end_all();
+}
+
 /* The kernel takes no more: who would have to wait for room without its word
  * is broken, and knows. */
 static void no_room_for_a_wait(void)
@@ -738,6 +775,7 @@ TAP_MAIN(TEST(what_is_wanted_goes_at_once), TEST(a_full_socket_is_waited_for),
 	 TEST(a_full_socket_is_found_by_the_kernel), TEST(a_part_is_taken),
 	 TEST(a_broken_peer_is_told_once),
 	 TEST(a_peer_goes_that_was_waited_for),
-	 TEST(what_was_submitted_is_heard_at_once), TEST(no_room_for_a_wait),
+	 TEST(what_was_submitted_is_heard_at_once),
+	 TEST(an_end_goes_that_was_submitted), TEST(no_room_for_a_wait),
 	 TEST(slots_run_out), TEST(any_mixture),
 	 TEST(any_mixture_with_little_room))
