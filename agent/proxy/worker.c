@@ -106,15 +106,6 @@ static void on_trim(struct weir_worker *w, struct weir_due *due)
 	}
 }
 
-void weir_worker_queue(struct weir_worker *w, struct weir_client *c)
-{
-	if (!c->is_queued) {
-		c->is_queued = true;
-		c->next = w->queue;
-		w->queue = c;
-	}
-}
-
 /* Behind those of the turns before. */
 static void put_off(struct weir_worker *w, struct weir_client *c)
 {
@@ -123,8 +114,33 @@ static void put_off(struct weir_worker *w, struct weir_client *c)
 	}
 	c->is_queued = true;
 	c->next = NULL;
+	c->body_pprev = w->bodies_end;
 	*w->bodies_end = c;
 	w->bodies_end = &c->next;
+}
+
+static void take_up(struct weir_worker *w, struct weir_client *c)
+{
+	*c->body_pprev = c->next;
+	if (c->next) {
+		c->next->body_pprev = c->body_pprev;
+	} else {
+		w->bodies_end = c->body_pprev;
+	}
+	c->body_pprev = NULL;
+	c->is_queued = false;
+}
+
+void weir_worker_queue(struct weir_worker *w, struct weir_client *c)
+{
+	if (c->body_pprev) {
+		take_up(w, c); /* not only its body waits */
+	}
+	if (!c->is_queued) {
+		c->is_queued = true;
+		c->next = w->queue;
+		w->queue = c;
+	}
 }
 
 struct weir_str weir_worker_date(struct weir_worker *w)
@@ -260,33 +276,30 @@ static void note(struct weir_end *end, uint32_t events)
 	}
 }
 
-/* A request that has its backend, and nothing but bytes of its body. */
-static bool brings_body(struct weir_end *end, uint32_t events)
+/* A request that has its backend, and nothing but bytes of its body: no room
+ * for a response that waits for it. */
+static bool brings_body(const struct weir_end *end)
 {
 	const struct weir_client *c =
 		(const struct weir_client *)(const void *)end;
 
-	if (end->kind != WEIR_END_CLIENT || c->phase != WEIR_PHASE_EXCHANGE ||
-	    !c->up || c->request_body.is_done) {
-		return false;
-	}
-	note(end, events);
-	return end->is_readable && !end->is_broken;
+	return end->kind == WEIR_END_CLIENT && end->is_readable &&
+	       !end->is_broken && c->phase == WEIR_PHASE_EXCHANGE && c->up &&
+	       !c->request_body.is_done && !weir_block_len(c->out) &&
+	       !c->up->ready && !c->pipe;
 }
 
-static void dispatch(struct weir_worker *w, struct weir_end *end,
-		     uint32_t events)
+/* Its events are noted. */
+static void dispatch(struct weir_worker *w, struct weir_end *end)
 {
 	struct weir_upstream *u;
 	uint64_t n;
 
 	switch (end->kind) {
 	case WEIR_END_CLIENT:
-		note(end, events);
 		weir_client_drive(w, (struct weir_client *)(void *)end);
 		break;
 	case WEIR_END_UPSTREAM:
-		note(end, events);
 		u = (struct weir_upstream *)(void *)end;
 		if (u->is_idle) {
 			weir_upstream_idle_event(w, u);
@@ -346,10 +359,7 @@ static uint32_t run_bodies(struct weir_worker *w, uint32_t n)
 	for (; w->bodies && done < n; done++) {
 		struct weir_client *c = w->bodies;
 
-		w->bodies = c->next;
-		if (!w->bodies) {
-			w->bodies_end = &w->bodies;
-		}
+		take_up(w, c);
 		run_queued(w, c);
 	}
 	return done;
@@ -478,12 +488,12 @@ static void serve(struct weir_worker *w, const struct epoll_event *events,
 				w, &events[i],
 				n - i < WEIR_UPCOMING ? n - i : WEIR_UPCOMING);
 		}
-		if (brings_body(end, events[i].events) &&
-		    n_bodies++ >= BODIES_MAX) {
+		note(end, events[i].events);
+		if (brings_body(end) && n_bodies++ >= BODIES_MAX) {
 			put_off(w, (struct weir_client *)(void *)end);
 			continue;
 		}
-		dispatch(w, end, events[i].events);
+		dispatch(w, end);
 		if (++n_others % OTHERS_MAX == 0) {
 			(void)run_bodies(w, BODIES_MAX);
 		}

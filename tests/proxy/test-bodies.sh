@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Pieces of many bodies that come at once: a short request behind them does not
-# wait until all of them have moved on.
+# Pieces of many bodies that come at once: others do not wait until all of them
+# have moved on, and they do not wait for all others.
 set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -10,17 +10,39 @@ if ! command -v python3 >/dev/null; then
 	echo "1..0 # SKIP python3 is not installed"
 	exit 0
 fi
-for io in epoll uring; do
-	proxy_over $io "$here/site" workers=1 || break
-	got=$(timeout 40 python3 "$here/clients/bodies.py" 127.0.0.30 8080 "$pid" 2>&1)
+# play IO CASE [name=value...]: of clients/bodies.py; what it says is in $got, the
+# number at its beginning in $count.
+play() {
+	local io=$1 case=$2
+	shift 2
+	proxy_over "$io" "$here/site" workers=1 "$@" || return
+	got=$(timeout 40 python3 "$here/clients/bodies.py" 127.0.0.30 8080 "$pid" "$case" 2>&1)
 	kill -CONT "$pid" # where the client was ended before it did
-	echo "# $io: $got"
-	before=${got%% before*}
-	ok "$io: most of 200 bodies let a short request go first" \
-		[ "$before" -lt 64 ]
-	ok "$io: and go on whole" [ "${got#*, }" = '200 whole' ]
 	exec 3>&-
 	wait "$driver"
 	driver=
+	echo "# $io, $case: $got"
+	count=${got%% *}
+}
+
+for io in epoll uring; do
+	play $io short || break
+	ok "$io: most of 200 bodies let a short request go first" [ "$count" -lt 64 ]
+	ok "$io: and go on whole" [ "${got#*, }" = '200 whole' ]
+	play $io share
+	ok "$io: half of 80 bodies go before the last of 160 short requests" \
+		[ "$count" -ge 40 ]
+	ok "$io: and go on whole" [ "${got#*, }" = '80 whole' ]
+	play $io reset max_connections=201
+	ok "$io: a client that resets behind 200 bodies gives its place at once" \
+		[ "$count" -lt 100 ]
+	ok "$io: and the others go on whole" [ "${got#*, }" = '200 whole' ]
+	play $io again
+	ok "$io: a long response does not wait with its request's body" \
+		[ "$count" -lt 100 ]
+	ok "$io: and the others go on whole" [ "${got#*, }" = '200 whole' ]
+	play $io room
+	ok "$io: nor does one that waits for room" [ "$count" -lt 100 ]
+	ok "$io: and the others go on whole" [ "${got#*, }" = '200 whole' ]
 done
 plan
