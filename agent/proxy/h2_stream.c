@@ -431,6 +431,15 @@ static ssize_t send_broken(struct weir_end *end)
 	return -EPIPE;
 }
 
+/* What was sent is not to pass for the whole. */
+static ssize_t give_up(struct weir_h2_stream *s)
+{
+	weir_h2_reset_stream(s, NGHTTP2_INTERNAL_ERROR);
+	/* A peer that has not heard of it has nothing to say to it. */
+	s->is_reset |= s->id < 0;
+	return send_broken(s->end);
+}
+
 static ssize_t stream_send(struct weir_end *end, const struct iovec *iov,
 			   uint32_t n_iov, int flags)
 {
@@ -445,17 +454,14 @@ static ssize_t stream_send(struct weir_end *end, const struct iovec *iov,
 		size_t room;
 
 		if (!make_room(s)) {
-			/* What was sent is not to pass for the whole. */
-			weir_h2_reset_stream(s, NGHTTP2_INTERNAL_ERROR);
-			return send_broken(end);
+			return give_up(s);
 		}
 		room = s->w->blocks.size - s->tx->end;
 		if (room > iov[i].iov_len) {
 			room = iov[i].iov_len;
 		}
 		if (room && take_in(s, iov[i].iov_base, room) < 0) {
-			weir_h2_reset_stream(s, NGHTTP2_INTERNAL_ERROR);
-			return send_broken(end);
+			return give_up(s);
 		}
 		taken += room;
 		if (room < iov[i].iov_len) {

@@ -15,6 +15,7 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
 
 import h2_hand
@@ -160,7 +161,10 @@ class Backend2(h2_hand.Conn):
         s, _ = listener.accept()
         super().__init__(None, None, s)
         while len(self.buf) < len(h2_hand.PREFACE):
-            self.buf += s.recv(65536)
+            got = s.recv(65536)
+            if not got:
+                raise ConnectionError("no preface")
+            self.buf += got
         self.buf = self.buf[len(h2_hand.PREFACE):]
         self.send(SETTINGS)
 
@@ -386,23 +390,40 @@ def fail(n):
     return lambda: stats()["allocations"] - before
 
 
-def main_memory():
-    """A request whose first, second, ... allocation fails, until there are none left."""
-    h1 = Backend(9141)
-    kept, told = [], {}
-    n, got, wrong = 0, None, []
-    while got != (200, b"ok") or is_reached:
+def serve_h2(listener, accepted):
+    while True:
+        try:
+            b = Backend2(listener)
+            accepted.append(b.s)
+            while (f := b.frame()):
+                if f[0] == SETTINGS and not f[1] & 1:
+                    b.send(SETTINGS, 1)
+                if f[0] == HEADERS:
+                    b.send_head(f[2], field(b":status", b"200"), END_HEADERS)
+                    b.send(DATA, END_STREAM, f[2], b"ok")
+            b.s.close()
+        except OSError:
+            pass
+
+
+def attempts(h1, block, prepare, serve):
+    """A request whose first, second, ... allocation fails, until there are none left: the numbers
+    by what its client was told.  prepare() is called before each, serve(connection) while it is
+    under way."""
+    kept, told, wrong = [], {}, []
+    n, is_reached = 0, True
+    while is_reached and n < 200:
         n += 1
         c = Client()
-        # What was given back before has them.
+        # What was given back before is theirs.
         others = [(c.ask(H1, END_HEADERS), h1.request()) for _ in range(6)]
+        prepare()
         c.ping()
         overloads = Overloads()
         allocations = fail(n)
-        stream = c.ask(H1)
+        stream = c.ask(block)
         try:
-            if h1.listener in select.select([h1.listener, c.s], [], [], 10)[0]:
-                answer(h1.request())
+            serve(c)
         except OSError:
             pass
         got = c.end(stream)
@@ -422,12 +443,39 @@ def main_memory():
             if s.recv(12)[9:12] != b"404":
                 wrong.append((n, "another connection has ended", got))
         kept.append((c, others))
+    return told, wrong
+
+
+def main_memory():
+    h1 = Backend(9141)
+
+    def serve_h1(c):
+        if h1.listener in select.select([h1.listener, c.s], [], [], 10)[0]:
+            answer(h1.request())
+
+    told, wrong = attempts(h1, H1, lambda: None, serve_h1)
     ok(not wrong, "without memory: counted, and the other streams go on, if the connection can", wrong)
     # Of the client, and of its stream at least.
     ok(len(told.get(("reset", REFUSED_STREAM), [])) >= 2, "a stream for which there is none is refused", told)
     ok(set(told) - {(503, b"503 out of descriptors or memory\n"), (503, b"503 out of buffers\n")} ==
        {(200, b"ok"), "closed", ("reset", REFUSED_STREAM), ("reset", INTERNAL_ERROR)},
        "each is told, one way or the other", told)
+
+    listener, accepted = socket.create_server((BACKENDS, 9142)), []
+    threading.Thread(target=serve_h2, args=(listener, accepted), daemon=True).start()
+
+    def drop():
+        """The connection of the one before: each has a new one."""
+        while accepted:
+            try:
+                accepted.pop(0).shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    told, wrong = attempts(h1, H2, drop, lambda c: None)
+    ok(not wrong, "to a backend of HTTP/2: counted, and the other streams go on", wrong)
+    lost = (502, b"502 the backend closed without a response\n")
+    ok((200, b"ok") in told and lost in told, "to a backend of HTTP/2: each is told", told)
 
 
 {"buffers": main_buffers, "memory": main_memory}[sys.argv[1]]()
