@@ -313,7 +313,7 @@ static inline void site_init(struct site *s)
 		site_compile(s, ids, i);
 	}
 	weir_ids_free(&ids);
-	s->stats_size = sizeof(struct weir_proxy_stats) +
+	s->stats_size = WEIR_PROXY_STATS_SIZE +
 			SITE_IDS * (sizeof(struct weir_proxy_rulestat) +
 				    sizeof(struct weir_proxy_refstat) +
 				    sizeof(struct weir_proxy_epstat));
