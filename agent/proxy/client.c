@@ -226,20 +226,6 @@ static bool is_over(const struct weir_worker *w, uint64_t at_ms)
 	return at_ms && at_ms <= w->now_ms;
 }
 
-/* If anything is late, the body is. */
-static bool is_for_body(const struct weir_worker *w,
-			const struct weir_client *c)
-{
-	return waits_for_body(c) && !is_over(w, c->request_at) &&
-	       !is_over(w, c->backend_at);
-}
-
-static bool is_body_late(const struct weir_worker *w,
-			 const struct weir_client *c)
-{
-	return is_for_body(w, c) && deadline(w, c) <= w->now_ms;
-}
-
 static void expire(struct weir_worker *w, struct weir_client *c)
 {
 	switch (c->phase) {
@@ -256,7 +242,8 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 		if (gave_up_connecting(w, c)) {
 			break;
 		}
-		if (is_for_body(w, c)) {
+		if (waits_for_body(c) && !is_over(w, c->request_at) &&
+		    !is_over(w, c->backend_at)) {
 			c->wants_close = true;
 			(void)weir_answer(w, c, 408, WEIR_PROXY_BODY_TIMEOUT,
 					  "request body not complete in time");
@@ -291,32 +278,21 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 	weir_client_drive(w, c);
 }
 
-/* What came of a body in time may wait for its turn; or to be told of, where
- * the worker did not run for long.  True: it is about to be. */
-static bool hear(struct weir_worker *w, struct weir_client *c)
-{
-	if (!is_body_late(w, c)) {
-		return false;
-	}
-	c->end.is_readable = true;
-	weir_client_drive(w, c);
-	/* The kernel gives it to the read that waits. */
-	return is_body_late(w, c) && c->end.ring && c->end.is_armed &&
-	       !weir_end_is_quiet(&c->end);
-}
-
 static void on_due(struct weir_worker *w, struct weir_due *due)
 {
 	struct weir_client *c =
 		(struct weir_client *)((char *)due -
 				       offsetof(struct weir_client, due));
-	bool is_coming = hear(w, c);
 	uint64_t at;
 
-	if (c->phase == WEIR_PHASE_DEAD) {
-		return;
+	/* What came in time may wait for its turn. */
+	if (c->is_queued && c->end.is_readable) {
+		weir_client_drive(w, c);
+		if (c->phase == WEIR_PHASE_DEAD) {
+			return;
+		}
 	}
-	at = is_coming ? w->now_ms + 1 : deadline(w, c);
+	at = deadline(w, c);
 	if (at > w->now_ms) {
 		weir_due_arm(&w->wheel, &c->due, at);
 		return;

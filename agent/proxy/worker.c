@@ -28,6 +28,8 @@
 #define BODIES_MAX 4  /* request bodies that move on in a turn, */
 #define OTHERS_MAX 16 /* and again after so many other events */
 #define RETRY_ACCEPT_MS 100
+#define LATE_MS 250 /* more than a busy worker is */
+#define CATCH_UP_MS 100
 
 static int control(struct weir_worker *w, struct weir_end *end, int op,
 		   uint32_t events)
@@ -156,55 +158,6 @@ struct weir_str weir_worker_date(struct weir_worker *w)
 		w->date_s = (uint64_t)now;
 	}
 	return (struct weir_str){w->date, 29};
-}
-
-static uint32_t hash_ip(const struct weir_ip *ip)
-{
-	return weir_mix32(weir_mix32(ip->a[0] ^ ip->a[2], ip->a[1]), ip->a[3]);
-}
-
-uint32_t weir_worker_rule_x(struct weir_worker *w, const struct weir_rule *rule,
-			    const struct weir_ip *client)
-{
-	if (rule->flags & WEIR_RULE_AFFINITY) {
-		return weir_mix32(hash_ip(client), (uint32_t)rule->key);
-	}
-	return weir_weyl((*weir_worker_rule_counter(w, rule))++,
-			 weir_mix32(w->index + 1, rule->stat));
-}
-
-/* By rendezvous, as in the kernel planes: a client moves only when its own
- * endpoint goes, or a new one takes it over. */
-static uint32_t keyed(const struct weir_ip *client,
-		      const struct weir_endpoint *endpoints, uint32_t n)
-{
-	struct weir_keyed k = {0};
-
-	for (uint32_t i = 0; i < n; i++) {
-		const struct weir_endpoint *e = &endpoints[i];
-
-		weir_keyed_offer(&k, hash_ip(client),
-				 weir_mix32(e->addr.a[3] ^ e->addr.a[1],
-					    e->addr.a[2] ^ e->port_be),
-				 1, i);
-	}
-	return k.index;
-}
-
-uint32_t
-weir_worker_endpoint_x(struct weir_worker *w, const struct weir_rule *rule,
-		       const struct weir_ip *client, uint64_t group_key,
-		       const struct weir_endpoint *endpoints, uint32_t n)
-{
-	uint32_t *counter;
-	uint32_t h;
-
-	if (rule->flags & WEIR_RULE_AFFINITY) {
-		return keyed(client, endpoints, n);
-	}
-	h = weir_mix32((uint32_t)group_key, (uint32_t)(group_key >> 32));
-	counter = &w->group_counters[h % WEIR_GROUP_COUNTERS];
-	return weir_scale(weir_weyl((*counter)++, weir_mix32(h, w->index)), n);
 }
 
 static void follow_plan(struct weir_worker *w)
@@ -337,20 +290,6 @@ static void run_queued(struct weir_worker *w, struct weir_client *c)
 	}
 }
 
-/* Clients that had more to do than their turn allowed. */
-static void run_queue(struct weir_worker *w)
-{
-	struct weir_client *queue = w->queue;
-
-	w->queue = NULL;
-	while (queue) {
-		struct weir_client *c = queue;
-
-		queue = c->next;
-		run_queued(w, c);
-	}
-}
-
 /* Up to n of those whose bodies were put off.  Returns how many. */
 static uint32_t run_bodies(struct weir_worker *w, uint32_t n)
 {
@@ -363,6 +302,22 @@ static uint32_t run_bodies(struct weir_worker *w, uint32_t n)
 		run_queued(w, c);
 	}
 	return done;
+}
+
+/* Clients that had more to do than their turn allowed. */
+static void run_queue(struct weir_worker *w)
+{
+	struct weir_client *queue = w->queue;
+
+	w->queue = NULL;
+	while (queue) {
+		struct weir_client *c = queue;
+
+		queue = c->next;
+		run_queued(w, c);
+		/* Each may move half a MiB. */
+		(void)run_bodies(w, BODIES_MAX);
+	}
 }
 
 /* What was closed in this batch cannot be named by its events any more. */
@@ -436,6 +391,25 @@ static bool is_told(const struct weir_worker *w)
 	       (atomic_load(&w->next_plan) && !w->retry_accept.pprev);
 }
 
+/* A worker that did not run for long, stopped or on a machine that was, hears
+ * little by little what came meanwhile: that comes first, and then what time
+ * has run out for.  by_ms: when its wait was to end; 0: never. */
+static void note_stop(struct weir_worker *w, uint64_t by_ms)
+{
+	if (by_ms && !w->resume_ms && w->now_ms > by_ms + LATE_MS) {
+		w->resume_ms = w->now_ms + CATCH_UP_MS;
+	}
+}
+
+static void run_due(struct weir_worker *w)
+{
+	if (w->now_ms >= w->resume_ms) {
+		w->resume_ms = 0;
+		weir_client_relieve(w);
+		weir_wheel_run(w, &w->wheel, w->now_ms);
+	}
+}
+
 static int wait_ms(struct weir_worker *w)
 {
 	int ms;
@@ -443,7 +417,9 @@ static int wait_ms(struct weir_worker *w)
 	if (w->queue || w->bodies || w->has_unsent || is_told(w)) {
 		return 0;
 	}
-	ms = weir_wheel_timeout(&w->wheel, w->now_ms);
+	ms = w->resume_ms > w->now_ms
+		     ? (int)(w->resume_ms - w->now_ms)
+		     : weir_wheel_timeout(&w->wheel, w->now_ms);
 	if (w->is_draining && (ms < 0 || ms > 50)) {
 		return 50;
 	}
@@ -506,10 +482,14 @@ static void turn(struct weir_worker *w, int ms)
 {
 	struct epoll_event of_epoll[EVENTS_MAX];
 	struct epoll_event *events = of_epoll;
+	uint64_t by_ms = ms >= 0                   ? w->now_ms + (uint64_t)ms
+			 : w->timer_ms > w->now_ms ? w->timer_ms
+						   : 0;
 	int n = w->ring ? weir_ring_wait(w->ring, ms, &events)
 			: epoll_wait(w->epoll_fd, events, EVENTS_MAX, ms);
 
 	read_clock(w);
+	note_stop(w, by_ms);
 	if (atomic_load_explicit(&w->next_plan, memory_order_relaxed)) {
 		follow_plan(w);
 	}
@@ -528,8 +508,7 @@ static void turn(struct weir_worker *w, int ms)
 	hear_idle(w, events, n);
 	run_queue(w);
 	serve(w, events, n);
-	weir_client_relieve(w);
-	weir_wheel_run(w, &w->wheel, w->now_ms);
+	run_due(w);
 	w->has_unsent = !weir_h2_flush(w);
 	reap(w);
 	if ((w->blocks.n_free > WEIR_BLOCKS_KEPT ||

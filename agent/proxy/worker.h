@@ -68,6 +68,7 @@ struct weir_worker {
 	struct weir_end wake;
 	struct weir_end timer; /* a timerfd: waiting itself has no time limit */
 	uint64_t timer_ms;     /* when it fires; 0: not set */
+	uint64_t resume_ms;    /* nothing is due before; 0: what is due is */
 	struct weir_end listeners[WEIR_LISTENERS_MAX];
 	uint32_t n_listeners;
 	bool is_accepting;

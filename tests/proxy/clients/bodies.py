@@ -15,13 +15,11 @@ import signal
 import socket
 import struct
 import sys
-import time
 from dataclasses import dataclass
 
 from stopped import stop
 
 TO, PID = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
-BODY_TIMEOUT = 1.5  # s, as test-bodies.sh sets it
 PIECES = [b"a" * 100, b"b" * 100, b"c" * 100]
 POST = b"POST /%d HTTP/1.1\r\nHost: t\r\nContent-Length: 300\r\n\r\n"
 GET = b"GET /short HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -190,27 +188,6 @@ def room():
     _, at = take(slow.client, b"\0")
     n = before(bodies, PIECES[1], at)
     return f"{n} before, {whole(bodies)} whole"
-
-
-def late():
-    """Stopped for longer than a body may take, with more of them than a worker
-    is told of in a turn; one has sent nothing."""
-    bodies = begin(300)
-    silent = bodies.pop()
-    stop(PID)
-    send(bodies, PIECES[1])
-    time.sleep(BODY_TIMEOUT + 0.3)
-    proceed()
-    answer, _ = take(silent.client, b"in time\n")
-    in_time = []
-    for b in bodies:
-        try:
-            b.data, _ = take(b.backend, PIECES[1], b.data)
-            in_time.append(b)
-        except EOFError:
-            pass
-    return (f"{len(in_time)} in time, {whole(in_time)} whole, "
-            f"{answer.split()[1].decode()} for one that was not")
 
 
 listener = socket.create_server(("127.0.1.1", 9101), backlog=512)

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A worker that does not run for longer than its limits allow, stopped or on a
+# machine that was: what came in time is not too late because the worker is.
+set -u
+# shellcheck source=tests/proxy/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if ! command -v python3 >/dev/null; then
+	echo "1..0 # SKIP python3 is not installed"
+	exit 0
+fi
+limits='head_timeout_ms body_timeout_ms stall_timeout_ms idle_timeout_ms pool_idle_ms'
+for io in epoll uring; do
+	# shellcheck disable=SC2086
+	proxy_over $io "$here/site" workers=1 ${limits// /=3000 }=3000 || break
+	got=$(timeout 60 python3 "$here/clients/paused.py" 127.0.0.30 8080 "${pid:?}" 3.6 2>&1)
+	kill -CONT "$pid" # where the client was ended before it did
+	echo "# $io: $got"
+	ok "$io: served is who spoke in time, and nobody else" \
+		[ "$got" = '150 responses, 150 bodies, 150 heads, 150 idle, 408 408 504 closed' ]
+	exec 3>&-
+	wait "$driver"
+	driver=
+done
+plan
