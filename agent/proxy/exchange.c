@@ -22,6 +22,14 @@
 #define BULK_READ 1024   /* with a head before a body to splice: below an MSS */
 #define JOIN_MAX 2048 /* body bytes copied behind a head: send() is cheaper */
 
+/* No byte waits in it: others may need it while this one is silent. */
+static void put_empty(struct weir_worker *w, struct weir_block **block)
+{
+	if (!weir_block_len(*block)) {
+		weir_block_put(&w->blocks, block);
+	}
+}
+
 static enum weir_step gateway_error(struct weir_worker *w,
 				    struct weir_client *c, const char *text)
 {
@@ -192,12 +200,11 @@ static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 		}
 		if (c->request_body.is_done) {
 			c->is_sent = true;
-			if (c->in && !weir_block_len(c->in)) {
-				weir_block_put(&w->blocks, &c->in);
-			}
+			put_empty(w, &c->in);
 			return WEIR_STEP_WAIT;
 		}
 		if (!c->end.is_readable) {
+			put_empty(w, &c->in);
 			return WEIR_STEP_WAIT;
 		}
 		if (!c->in) {
@@ -210,6 +217,7 @@ static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 		}
 		n = weir_end_fill(&c->end, c->in, w->blocks.size);
 		if (n == -EAGAIN) {
+			put_empty(w, &c->in);
 			return WEIR_STEP_WAIT;
 		}
 		if (n <= 0) {
@@ -546,6 +554,7 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 	}
 	if (of_out) {
 		c->out->start += (uint32_t)of_out;
+		put_empty(w, &c->out);
 	}
 	if ((size_t)n > of_out) {
 		in->start += (uint32_t)((size_t)n - of_out);
@@ -631,9 +640,7 @@ static enum weir_step receive(struct weir_worker *w, struct weir_client *c)
 		return WEIR_STEP_AGAIN;
 	}
 	if (n == -EAGAIN) {
-		if (!weir_block_len(up->in)) {
-			weir_block_put(&w->blocks, &up->in);
-		}
+		put_empty(w, &up->in);
 		return WEIR_STEP_WAIT;
 	}
 	if (n == -ENOBUFS) {
@@ -692,6 +699,7 @@ static enum weir_step relay_response(struct weir_worker *w,
 				return WEIR_STEP_WAIT;
 			}
 			if (!c->up->end.is_readable) {
+				put_empty(w, &c->up->in);
 				return WEIR_STEP_WAIT;
 			}
 			if (receive(w, c) == WEIR_STEP_WAIT) {

@@ -42,6 +42,26 @@ cat >"$dir/site/silent.yaml" <<-YAML
 	addressType: IPv4
 	ports: [{name: p, port: 9180, protocol: TCP}]
 	endpoints: [{addresses: [192.0.2.9], conditions: {ready: true}}]
+	---
+	apiVersion: gateway.networking.k8s.io/v1
+	kind: HTTPRoute
+	metadata: {name: standing, namespace: default}
+	spec:
+	  parentRefs: [{name: gw, sectionName: http}]
+	  hostnames: [standing]
+	  rules: [{backendRefs: [{name: standing, port: 80}]}]
+	---
+	apiVersion: v1
+	kind: Service
+	metadata: {name: standing, namespace: default}
+	spec: {ports: [{name: p, port: 80, targetPort: 9181}]}
+	---
+	apiVersion: discovery.k8s.io/v1
+	kind: EndpointSlice
+	metadata: {name: standing-1, namespace: default, labels: {kubernetes.io/service-name: standing}}
+	addressType: IPv4
+	ports: [{name: p, port: 9181, protocol: TCP}]
+	endpoints: [{addresses: [127.0.1.1], conditions: {ready: true}}]
 YAML
 
 # again [name=value...]: a proxy with these limits in place of the last.
@@ -446,6 +466,38 @@ while (got := ask(HEAD + b'\r\n')) == '200' and len(held) < 40:
     held[-1].sendall(b'GET /delay/9000 HTTP/1.1\r\nHost: t\r\n\r\n')
 print(got)
 PY
+# Answers that go on for ever (events, for one) hold no buffer while they are
+# silent, and requests whose bodies come slowly one, for their head.
+for io in auto epoll; do
+	WEIR_TEST_IO=$io again workers=1 max_buffer_mib=1 buffer_bytes=32768
+	got=$(timeout 20 python3 <(cat "$dir/client.py" - <<'PY'
+import threading
+listener = socket.create_server(('127.0.1.1', 9181), backlog=256)
+def serve():
+    while True:
+        backends.append(listener.accept()[0])
+        while b'\r\n\r\n' not in backends[-1].recv(65536): pass
+        backends[-1].sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n')
+backends, held, answers = [], [], []
+threading.Thread(target=serve, daemon=True).start()
+def stand(head):
+    s = connect()
+    s.sendall(head)
+    held.append(s)
+    return first(s)
+for i in range(100): answers.append(stand(b'GET / HTTP/1.1\r\nHost: standing\r\n\r\n'))
+for s in backends: s.sendall(b'1\r\nb\r\n0\r\n\r\n')
+for s, a in zip(held, answers):
+    while a == '200' and not (got := s.recv(1000)).endswith(b'0\r\n\r\n'): pass
+slow = 0
+while stand(b'POST / HTTP/1.1\r\nHost: standing\r\nContent-Length: 9\r\n\r\nabc') == '200' and slow < 100: slow += 1
+print(answers.count('200'), slow)
+PY
+) 2>&1)
+	ok "$io: of 32 buffers answers that stand need none, slow requests one ($got)" \
+		[ "${got% *}" = 100 -a "${got#* }" -ge 27 ]
+done
+
 # The time for a head begins with its first byte, not with the connection.
 again head_timeout_ms=500
 got=$(python3 <(cat "$dir/client.py" - <<'PY'
