@@ -43,7 +43,7 @@ ends_well() {
 }
 
 proxy "$dir/site" workers=1 max_buffer_mib=1 buffer_bytes=32768 h2_resets=4 \
-	head_timeout_ms=60000
+	head_timeout_ms=60000 connect_timeout_ms=60000
 numbered timeout 60 python3 "$here/clients/h2_memory.py" buffers 127.0.0.30 8080 "$dir/out"
 ok "nothing is left in flight" settles in_flight 0
 ends_well

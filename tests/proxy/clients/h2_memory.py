@@ -6,8 +6,8 @@ backends, and that the rest of their connections goes on.
     h2_memory.py buffers|memory ADDR PORT OUT   prints TAP lines
 
 buffers: of a proxy with workers=1 max_buffer_mib=1 buffer_bytes=32768 h2_resets=4
-head_timeout_ms=60000; memory: of one with workers=1.  Its driver has descriptor 3 and
-writes to OUT.
+head_timeout_ms=60000 connect_timeout_ms=60000; memory: of one with workers=1.  Its
+driver has descriptor 3 and writes to OUT.
 The routes memory-h1, memory-h2 and memory-full lead here: 127.0.1.1, ports 9141 to 9143.
 """
 import os
@@ -330,7 +330,7 @@ def window(buffers):
     all is what was taken of it, and no more."""
     full = socket.create_server((BACKENDS, 9143), backlog=0)
     waiting = []
-    while not waiting or select.select([], waiting[-1:], [], 0.05)[1]:
+    while not waiting or select.select([], waiting[-1:], [], 0.2)[1]:
         waiting.append(socket.socket())
         waiting[-1].setblocking(False)
         waiting[-1].connect_ex((BACKENDS, 9143))
@@ -346,10 +346,17 @@ def window(buffers):
     got, sent = [], 0
     for _ in range(12):
         stream = send([16000, 4000])
+        sent += 20000
         buffers.fill()
-        c.send(DATA, 0, stream, b"x" * 16000)
+        # The first, or if a buffer had more room the next one.
+        for n in (16000, 16000, 13000):
+            c.send(DATA, 0, stream, b"x" * n)
+            sent += n
+            c.ping()
+            c.ping()  # its answers go before a reset
+            if any(f[0] == RST and f[2] == stream for f in c.seen):
+                break
         got.append(c.end(stream))
-        sent += 36000
         buffers.free()
     _ = [send([16000] * 4) for _ in range(3)]
     stream = c.ask(head(method=b"POST", authority=b"nobody"), END_HEADERS)
@@ -429,9 +436,11 @@ def attempts(h1, block, prepare, serve):
         got = c.end(stream)
         is_reached, counted = allocations() >= n, overloads()
         fail(0)
-        told.setdefault(got, []).append(n)
-        if is_reached and got != (200, b"ok") and not counted:
+        if got == ("goaway", INTERNAL_ERROR):
+            got = "closed"  # nghttp2 had no memory for HPACK, and says so itself
+        elif is_reached and got != (200, b"ok") and not counted:
             wrong.append((n, "not counted", got))
+        told.setdefault(got, []).append(n)
         if got != "closed":
             other, s = others.pop()
             c.send(DATA, END_STREAM, other, b"body")
