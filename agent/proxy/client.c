@@ -17,7 +17,8 @@
 #include "tls.h"
 #include "worker.h"
 
-#define DRIVE_ROUNDS 8 /* steps before others get their turn */
+#define DRIVE_ROUNDS 8 /* steps before others get their turn, */
+#define BULK_ROUNDS 4  /* each that moves a body on being so many */
 #define ACCEPT_BATCH 64
 #define LINGER_MS 2000
 
@@ -536,6 +537,7 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 {
 	for (int i = 0; i < DRIVE_ROUNDS; i++) {
 		enum weir_step s = WEIR_STEP_WAIT;
+		enum weir_phase phase = c->phase;
 
 		switch (c->phase) {
 		case WEIR_PHASE_HEAD:
@@ -574,11 +576,15 @@ void weir_client_drive(struct weir_worker *w, struct weir_client *c)
 			weir_due_arm(&w->wheel, &c->due, deadline(w, c));
 			return;
 		}
+		if (c->phase == phase && (phase == WEIR_PHASE_EXCHANGE ||
+					  phase == WEIR_PHASE_TUNNEL)) {
+			i += BULK_ROUNDS - 1;
+		}
 	}
 	/* One whose sender always has bytes and whose receiver always has room
 	 * never waits. */
 	note_progress(w, c);
-	weir_worker_queue(w, c);
+	weir_worker_put_off(w, c);
 }
 
 /* One too many: told so, if there is a language to say it in and not many are

@@ -147,8 +147,8 @@ struct weir_client {
 	uint32_t rule_stat;
 	uint32_t ref_stat;
 	struct weir_due due;
-	struct weir_client *next;        /* queue, bodies, free list */
-	struct weir_client **body_pprev; /* NULL: its body is not put off */
+	struct weir_client *next;        /* queue, late, free list */
+	struct weir_client **late_pprev; /* NULL: is not put off */
 	struct weir_client *all_next;
 	struct weir_client **all_pprev;
 	struct weir_ip peer;

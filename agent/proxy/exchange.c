@@ -16,7 +16,7 @@
 #include "hold.h"
 #include "rewrite.h"
 
-#define SEND_ROUNDS 8
+#define SEND_ROUNDS 4
 #define RECEIVE_ROUNDS 4
 #define SPLICE_MIN 16384 /* bytes of body for which it is worth a pipe */
 #define BULK_READ 1024   /* with a head before a body to splice: below an MSS */

@@ -25,7 +25,8 @@
 
 #define EVENTS_MAX 256
 #define TRIM_MS 1000
-#define BODIES_MAX 4  /* request bodies that move on in a turn, */
+#define LATE_MAX 4    /* clients put off that move on in a turn, */
+#define TURN_US 500   /* after which rests of responses are put off */
 #define OTHERS_MAX 16 /* and again after so many other events */
 #define RETRY_ACCEPT_MS 100
 #define LATE_MS 250 /* more than a busy worker is */
@@ -108,34 +109,33 @@ static void on_trim(struct weir_worker *w, struct weir_due *due)
 	}
 }
 
-/* Behind those of the turns before. */
-static void put_off(struct weir_worker *w, struct weir_client *c)
+void weir_worker_put_off(struct weir_worker *w, struct weir_client *c)
 {
 	if (c->is_queued) {
 		return;
 	}
 	c->is_queued = true;
 	c->next = NULL;
-	c->body_pprev = w->bodies_end;
-	*w->bodies_end = c;
-	w->bodies_end = &c->next;
+	c->late_pprev = w->late_end;
+	*w->late_end = c;
+	w->late_end = &c->next;
 }
 
 static void take_up(struct weir_worker *w, struct weir_client *c)
 {
-	*c->body_pprev = c->next;
+	*c->late_pprev = c->next;
 	if (c->next) {
-		c->next->body_pprev = c->body_pprev;
+		c->next->late_pprev = c->late_pprev;
 	} else {
-		w->bodies_end = c->body_pprev;
+		w->late_end = c->late_pprev;
 	}
-	c->body_pprev = NULL;
+	c->late_pprev = NULL;
 	c->is_queued = false;
 }
 
 void weir_worker_queue(struct weir_worker *w, struct weir_client *c)
 {
-	if (c->body_pprev) {
+	if (c->late_pprev) {
 		take_up(w, c); /* not only its body waits */
 	}
 	if (!c->is_queued) {
@@ -242,6 +242,35 @@ static bool brings_body(const struct weir_end *end)
 	       !c->up->ready && !c->pipe;
 }
 
+/* A response whose head has been passed on, and nothing but bytes of its body.
+ */
+static bool brings_rest(const struct weir_end *end)
+{
+	const struct weir_upstream *u =
+		(const struct weir_upstream *)(const void *)end;
+
+	return end->kind == WEIR_END_UPSTREAM && end->is_readable &&
+	       !end->is_broken && !u->is_idle && !u->h2 && u->client &&
+	       u->client->phase == WEIR_PHASE_EXCHANGE &&
+	       u->client->is_answered && u->client->is_sent;
+}
+
+/* True: put off to the next turn, as this one has moved enough. */
+static bool is_enough(struct weir_worker *w, struct weir_end *end,
+		      uint32_t *n_late)
+{
+	if (brings_body(end) && (*n_late)++ >= LATE_MAX) {
+		weir_worker_put_off(w, (struct weir_client *)(void *)end);
+		return true;
+	}
+	if (brings_rest(end) && weir_now_us() - w->now_us > TURN_US) {
+		weir_worker_put_off(
+			w, ((struct weir_upstream *)(void *)end)->client);
+		return true;
+	}
+	return false;
+}
+
 /* Its events are noted. */
 static void dispatch(struct weir_worker *w, struct weir_end *end)
 {
@@ -290,13 +319,13 @@ static void run_queued(struct weir_worker *w, struct weir_client *c)
 	}
 }
 
-/* Up to n of those whose bodies were put off.  Returns how many. */
-static uint32_t run_bodies(struct weir_worker *w, uint32_t n)
+/* Up to n of those that were put off.  Returns how many. */
+static uint32_t run_late(struct weir_worker *w, uint32_t n)
 {
 	uint32_t done = 0;
 
-	for (; w->bodies && done < n; done++) {
-		struct weir_client *c = w->bodies;
+	for (; w->late && done < n; done++) {
+		struct weir_client *c = w->late;
 
 		take_up(w, c);
 		run_queued(w, c);
@@ -304,7 +333,6 @@ static uint32_t run_bodies(struct weir_worker *w, uint32_t n)
 	return done;
 }
 
-/* Clients that had more to do than their turn allowed. */
 static void run_queue(struct weir_worker *w)
 {
 	struct weir_client *queue = w->queue;
@@ -315,8 +343,6 @@ static void run_queue(struct weir_worker *w)
 
 		queue = c->next;
 		run_queued(w, c);
-		/* Each may move half a MiB. */
-		(void)run_bodies(w, BODIES_MAX);
 	}
 }
 
@@ -414,7 +440,7 @@ static int wait_ms(struct weir_worker *w)
 {
 	int ms;
 
-	if (w->queue || w->bodies || w->has_unsent || is_told(w)) {
+	if (w->queue || w->late || w->has_unsent || is_told(w)) {
 		return 0;
 	}
 	ms = w->resume_ms > w->now_ms
@@ -453,7 +479,7 @@ static void hear_idle(struct weir_worker *w, const struct epoll_event *events,
 static void serve(struct weir_worker *w, const struct epoll_event *events,
 		  int n)
 {
-	uint32_t n_bodies = run_bodies(w, BODIES_MAX);
+	uint32_t n_late = run_late(w, LATE_MAX);
 	uint32_t n_others = 0;
 
 	for (int i = 0; i < n; i++) {
@@ -465,13 +491,12 @@ static void serve(struct weir_worker *w, const struct epoll_event *events,
 				n - i < WEIR_UPCOMING ? n - i : WEIR_UPCOMING);
 		}
 		note(end, events[i].events);
-		if (brings_body(end) && n_bodies++ >= BODIES_MAX) {
-			put_off(w, (struct weir_client *)(void *)end);
+		if (is_enough(w, end, &n_late)) {
 			continue;
 		}
 		dispatch(w, end);
 		if (++n_others % OTHERS_MAX == 0) {
-			(void)run_bodies(w, BODIES_MAX);
+			(void)run_late(w, LATE_MAX);
 		}
 	}
 }
@@ -579,7 +604,7 @@ void *weir_worker_main(void *arg)
 		weir_client_close(w, w->clients, true);
 	}
 	run_queue(w);
-	(void)run_bodies(w, UINT32_MAX);
+	(void)run_late(w, UINT32_MAX);
 	reap(w);
 	close_ring(w);
 	atomic_store(&w->is_done, true);
@@ -652,7 +677,7 @@ int weir_worker_init(struct weir_worker *w,
 	w->n_workers = config->n_workers;
 	w->control_fd = control_fd;
 	w->max_upstreams = l->max_connections / config->n_workers + 1;
-	w->bodies_end = &w->bodies;
+	w->late_end = &w->late;
 	w->trim.fn = on_trim;
 	w->retry_accept.fn = on_retry_accept;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

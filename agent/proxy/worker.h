@@ -85,9 +85,9 @@ struct weir_worker {
 	struct weir_client *last_clients; /* for when there is no memory */
 	uint32_t n_last_clients;
 	struct weir_client *queue; /* to be driven again */
-	/* With bytes of bodies, which wait for their turn in order. */
-	struct weir_client *bodies;
-	struct weir_client **bodies_end;
+	/* With bytes of bodies, or with more to do than a turn allows. */
+	struct weir_client *late;
+	struct weir_client **late_end;
 	struct weir_client *dead; /* freed after the batch */
 	struct weir_upstream *dead_upstreams;
 	uint64_t drain_at_ms;
@@ -141,6 +141,9 @@ int weir_worker_watch_level(struct weir_worker *w, struct weir_end *end);
 void weir_worker_unwatch(struct weir_worker *w, struct weir_end *end);
 /* Drives c again before the next wait. */
 void weir_worker_queue(struct weir_worker *w, struct weir_client *c);
+/* Drives c again when those that were put off before have had their turns, a
+ * few of which come between waits. */
+void weir_worker_put_off(struct weir_worker *w, struct weir_client *c);
 /* Accepts while there is room. */
 void weir_worker_accept(struct weir_worker *w, bool is_on);
 struct weir_str weir_worker_date(struct weir_worker *w);

@@ -24,7 +24,6 @@ PIECES = [b"a" * 100, b"b" * 100, b"c" * 100]
 POST = b"POST /%d HTTP/1.1\r\nHost: t\r\nContent-Length: 300\r\n\r\n"
 GET = b"GET /short HTTP/1.1\r\nHost: t\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-HINTS = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 SO_TIMESTAMPNS = 35
 
 
@@ -156,19 +155,6 @@ def reset():
     n = before(bodies, PIECES[1], asked())
     while gone.backend.recv(4096):
         pass
-    return f"{n} before, {whole(bodies)} whole"
-
-
-def again():
-    """The backend of the last one says more than it is driven for in a turn."""
-    bodies = begin(201)
-    told = bodies.pop()
-    stop(PID)
-    send(bodies + [told], PIECES[1])
-    told.backend.sendall(HINTS * 30 + OK)
-    proceed()
-    _, at = take(told.client, b"ok")
-    n = before(bodies, PIECES[1], at)
     return f"{n} before, {whole(bodies)} whole"
 
 
