@@ -121,8 +121,12 @@ void weir_worker_put_off(struct weir_worker *w, struct weir_client *c)
 	w->late_end = &c->next;
 }
 
+/* If it was put off. */
 static void take_up(struct weir_worker *w, struct weir_client *c)
 {
+	if (!c->late_pprev) {
+		return;
+	}
 	*c->late_pprev = c->next;
 	if (c->next) {
 		c->next->late_pprev = c->late_pprev;
@@ -135,9 +139,7 @@ static void take_up(struct weir_worker *w, struct weir_client *c)
 
 void weir_worker_queue(struct weir_worker *w, struct weir_client *c)
 {
-	if (c->late_pprev) {
-		take_up(w, c); /* not only its body waits */
-	}
+	take_up(w, c); /* not only its body waits */
 	if (!c->is_queued) {
 		c->is_queued = true;
 		c->next = w->queue;

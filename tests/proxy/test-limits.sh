@@ -440,7 +440,7 @@ n_then = len(os.listdir('/proc/$pid/fd')) - n_before
 print(n_first, n_then, *{first(s) for s in held})
 PY
 ) 2>&1)
-read -r n_first n_then code <<<"$got"
+read -r _ n_then code <<<"$got"
 ok "with those in use they are no more than clients may be ($got)" \
 	[ "$code" = 200 -a "$n_then" -ge 60 -a "$n_then" -le 72 ]
 
