@@ -141,7 +141,8 @@ static bool waits_for_body(const struct weir_client *c)
 	return c->phase == WEIR_PHASE_EXCHANGE && !c->request_body.is_done &&
 	       !c->is_answered && !c->is_grpc && !c->ready && c->up &&
 	       !c->up->is_connecting && c->head &&
-	       c->head_sent == c->head->end && !is_to_be_asked(c);
+	       c->head_sent == c->head->end && !is_to_be_asked(c) &&
+	       !(c->is_stream && weir_h2_is_shut_out(&c->end));
 }
 
 /* The time at which something must happen, as things stand; 0: none. */
@@ -305,12 +306,30 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 static bool is_overdue(const struct weir_worker *w, const struct weir_client *c)
 {
 	bool is_full = (c->phase == WEIR_PHASE_EXCHANGE ||
-			c->phase == WEIR_PHASE_FLUSH) &&
+			c->phase == WEIR_PHASE_FLUSH ||
+			c->phase == WEIR_PHASE_TUNNEL) &&
 		       !c->end.is_writable &&
-		       (weir_block_len(c->out) || (c->up && c->up->ready));
+		       (weir_block_len(c->out) ||
+			(c->up &&
+			 (c->up->ready || (c->phase == WEIR_PHASE_TUNNEL &&
+					   weir_block_len(c->up->in))))) &&
+		       (!c->is_stream || weir_h2_is_held_back(&c->end));
 
 	return (is_full || waits_for_body(c)) &&
 	       c->last_ms + WEIR_SHORT_MS <= w->now_ms;
+}
+
+/* A socket says that there is room when a third of its buffer is free, which a
+ * slow reader may take minutes for: what has left it since the last look
+ * counts, too. */
+static void note_taken(const struct weir_worker *w, struct weir_client *c)
+{
+	uint32_t unsent = c->end.is_writable ? 0 : weir_end_unsent(&c->end);
+
+	if (unsent != c->unsent) {
+		c->unsent = unsent;
+		c->last_ms = w->now_ms;
+	}
 }
 
 void weir_client_relieve(struct weir_worker *w)
@@ -323,6 +342,7 @@ void weir_client_relieve(struct weir_worker *w)
 	w->relief_ms = w->now_ms + WEIR_RELIEF_MS;
 	for (struct weir_client *c = w->clients; c; c = next) {
 		next = c->all_next;
+		note_taken(w, c);
 		if (c->phase == WEIR_PHASE_H2) {
 			weir_h2_relieve(w, c);
 		} else if (!c->is_queued && is_overdue(w, c)) {

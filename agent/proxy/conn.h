@@ -166,6 +166,7 @@ struct weir_client {
 	struct weir_upstream *up;
 	struct weir_h2 *h2;     /* WEIR_PHASE_H2 */
 	uint32_t request_flags; /* WEIR_HEAD_* */
+	uint32_t unsent; /* by its socket, when buffers were last short */
 	/* The decision; pointers into the plan that plan holds. */
 	struct weir_plan_use *plan;
 	const struct weir_frontend *frontend;
@@ -236,6 +237,8 @@ int weir_end_shut(struct weir_end *end);
 void weir_end_close(struct weir_end *end, bool is_reset);
 /* What became of a connect(): 0 or an errno. */
 int weir_end_connect_error(struct weir_end *end);
+/* Bytes that the peer's host has not acknowledged; 0 for a stream. */
+uint32_t weir_end_unsent(const struct weir_end *end);
 /* The peer is there, and has said nothing that was not read. */
 bool weir_end_is_quiet(struct weir_end *end);
 /* One message each way and no socket: a stream of HTTP/2. */

@@ -29,6 +29,11 @@ uint64_t weir_h2_deadline(const struct weir_worker *w,
 			  const struct weir_client *c);
 /* It has: says good-bye. */
 void weir_h2_expire(struct weir_worker *w, struct weir_client *c);
+/* A window of the client's keeps the stream below end from being sent to, and
+ * not the others of its connection. */
+bool weir_h2_is_held_back(const struct weir_end *end);
+/* It cannot send, whatever it would: what came on its connection waits here. */
+bool weir_h2_is_shut_out(const struct weir_end *end);
 /* Buffers are short: what was answered and the client has not taken for
  * WEIR_SHORT_MS is given up. */
 void weir_h2_relieve(struct weir_worker *w, struct weir_client *c);

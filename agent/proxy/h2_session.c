@@ -507,6 +507,30 @@ static void sweep(struct weir_h2 *h2)
 	}
 }
 
+static bool is_held_back(const struct weir_h2_stream *s)
+{
+	return nghttp2_session_get_remote_window_size(s->h2->session) <= 0 ||
+	       nghttp2_session_get_stream_remote_window_size(s->h2->session,
+							     s->id) <= 0;
+}
+
+bool weir_h2_is_held_back(const struct weir_end *end)
+{
+	const struct weir_h2_stream *s =
+		(const struct weir_h2_stream *)(const void *)end->layer;
+
+	return s && s->h2 && is_held_back(s);
+}
+
+bool weir_h2_is_shut_out(const struct weir_end *end)
+{
+	const struct weir_h2_stream *s =
+		(const struct weir_h2_stream *)(const void *)end->layer;
+
+	return s && s->h2 &&
+	       nghttp2_session_get_local_window_size(s->h2->session) <= 0;
+}
+
 void weir_h2_relieve(struct weir_worker *w, struct weir_client *c)
 {
 	struct weir_h2 *h2 = c->h2;
@@ -518,7 +542,7 @@ void weir_h2_relieve(struct weir_worker *w, struct weir_client *c)
 		return;
 	}
 	for (struct weir_h2_stream *s = h2->streams; s; s = s->next) {
-		if (!s->end && s->tx &&
+		if (!s->end && s->tx && is_held_back(s) &&
 		    s->since_ms + WEIR_SHORT_MS <= w->now_ms) {
 			weir_count_reason(&w->counters, WEIR_PROXY_TIMEOUT);
 			weir_h2_reset_stream(s, NGHTTP2_CANCEL);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -215,6 +217,15 @@ int weir_end_connect_error(struct weir_end *end)
 		return errno;
 	}
 	return error;
+}
+
+uint32_t weir_end_unsent(const struct weir_end *end)
+{
+	int n = 0;
+
+	return end->fd >= 0 && ioctl(end->fd, SIOCOUTQ, &n) == 0 && n > 0
+		       ? (uint32_t)n
+		       : 0;
 }
 
 bool weir_end_is_quiet(struct weir_end *end)

@@ -31,6 +31,7 @@
 #define RETRY_ACCEPT_MS 100
 #define LATE_MS 250 /* more than a busy worker is */
 #define CATCH_UP_MS 100
+#define CATCH_UP_MAX_MS 2000 /* if there is more and more */
 
 static int control(struct weir_worker *w, struct weir_end *end, int op,
 		   uint32_t events)
@@ -429,9 +430,12 @@ static void note_stop(struct weir_worker *w, uint64_t by_ms)
 	}
 }
 
-static void run_due(struct weir_worker *w)
+static void run_due(struct weir_worker *w, int n)
 {
-	if (w->now_ms >= w->resume_ms) {
+	bool is_behind = w->resume_ms && (n > 0 || w->queue || w->late) &&
+			 w->now_ms < w->resume_ms + CATCH_UP_MAX_MS;
+
+	if (w->now_ms >= w->resume_ms && !is_behind) {
 		w->resume_ms = 0;
 		weir_client_relieve(w);
 		weir_wheel_run(w, &w->wheel, w->now_ms);
@@ -535,7 +539,7 @@ static void turn(struct weir_worker *w, int ms)
 	hear_idle(w, events, n);
 	run_queue(w);
 	serve(w, events, n);
-	run_due(w);
+	run_due(w, n);
 	w->has_unsent = !weir_h2_flush(w);
 	reap(w);
 	if ((w->blocks.n_free > WEIR_BLOCKS_KEPT ||

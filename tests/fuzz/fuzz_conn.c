@@ -176,7 +176,7 @@ static bool has_work(void)
 	const struct weir_ring *ring = worker->ring;
 
 	/* What is to be submitted, and what has completed. */
-	return worker->queue || worker->bodies ||
+	return worker->queue || worker->late ||
 	       (ring &&
 		(!ring->has_epoll_poll || *ring->q.sq_head != ring->q.tail ||
 		 weir_ring_queue_has_completions(&ring->q)));

@@ -170,7 +170,7 @@ static void settle(void)
 		for (int k = 0; k < BACKENDS; k++) {
 			has_moved |= hear(&backend[k]);
 		}
-		quiet = has_moved || worker->queue || worker->bodies ||
+		quiet = has_moved || worker->queue || worker->late ||
 					worker->has_unsent
 				? 0
 				: quiet + 1;

@@ -13,12 +13,12 @@ fi
 limits='head_timeout_ms body_timeout_ms stall_timeout_ms idle_timeout_ms pool_idle_ms'
 for io in epoll uring; do
 	# shellcheck disable=SC2086
-	proxy_over $io "$here/site" workers=1 ${limits// /=3000 }=3000 || break
-	got=$(timeout 60 python3 "$here/clients/paused.py" 127.0.0.30 8080 "${pid:?}" 3.6 2>&1)
+	proxy_over $io "$here/site" workers=1 ${limits// /=6000 }=6000 || break
+	got=$(timeout 90 python3 "$here/clients/paused.py" 127.0.0.30 8080 "${pid:?}" 7 2>&1)
 	kill -CONT "$pid" # where the client was ended before it did
 	echo "# $io: $got"
 	ok "$io: served is who spoke in time, and nobody else" \
-		[ "$got" = '150 responses, 150 bodies, 150 heads, 150 idle, 408 408 504 closed' ]
+		[ "$got" = '600 responses, 600 bodies, 600 heads, 600 idle, 408 408 504 closed' ]
 	exec 3>&-
 	wait "$driver"
 	driver=

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Buffers that run short, and who pays for it.
+
+    short.py ADDRESS PORT slow|tunnels
+
+slow: one client of HTTP/1.1 and one of HTTP/2 that read all the time, slowly,
+from before others that take nothing hold all buffers.  Prints what became of
+them.  tunnels: connections of TCP (port 8081) whose clients take nothing hold
+all buffers.  Prints what another client gets from then on.
+"""
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+
+import h2_hand
+from h2_hand import DATA, END_STREAM, GOAWAY, RST, SETTINGS, WINDOW
+
+TO = (sys.argv[1], int(sys.argv[2]))
+RATE = 100_000  # bytes a second
+BEFORE, AFTER = 6.5, 7  # s: longer than the five that clients have
+STREAMS = 100
+result = {}
+
+
+def end():
+    return begun + BEFORE + AFTER
+
+
+def read_h1():
+    s = socket.create_connection(TO)
+    s.settimeout(10)
+    s.sendall(b"GET /chunked/bytes/200000000 HTTP/1.1\r\nHost: t\r\n\r\n")
+    result["h1"] = "served"
+    while time.monotonic() < end():
+        try:
+            if not s.recv(RATE // 5):
+                raise EOFError
+        except (OSError, EOFError):
+            result["h1"] = "cut"
+            return
+        time.sleep(0.2)
+
+
+def read_h2():
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    s.connect(TO)
+    s.settimeout(10)
+    c = h2_hand.Conn(None, None, s)
+    c.s.sendall(h2_hand.PREFACE)
+    c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 20))
+    c.send(WINDOW, 0, 0, struct.pack(">I", 0x7fff0000 - 65535))
+    for i in range(STREAMS):
+        c.send_head(2 * i + 1, h2_hand.head(b"/bytes/30000"))
+    whole = cut = total = 0
+    while time.monotonic() < end() and whole + cut < STREAMS:
+        f = c.frame()
+        if not f or f[0] == GOAWAY:
+            cut = STREAMS - whole
+            break
+        total += len(f[3]) + 9
+        ahead = total / RATE - (time.monotonic() - begun)
+        if ahead > 0.05:
+            time.sleep(ahead)
+        if f[0] == SETTINGS and not f[1]:
+            c.send(SETTINGS, 1)
+        cut += f[0] == RST
+        whole += f[0] == DATA and f[1] & END_STREAM
+    result["h2"] = f"{cut} streams cut"
+
+
+def hoard(n):
+    """Connections that ask for much and let nothing come."""
+    conns = []
+    for _ in range(n):
+        c = h2_hand.Conn(*TO)
+        c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
+        for i in range(STREAMS):
+            c.send_head(2 * i + 1, h2_hand.head(b"/bytes/1000000"))
+        conns.append(c)
+    return conns
+
+
+def slow():
+    readers = [threading.Thread(target=f) for f in (read_h1, read_h2)]
+    for r in readers:
+        r.start()
+    time.sleep(BEFORE)
+    conns = hoard(4)
+    for r in readers:
+        r.join()
+    del conns
+    print(f"h1 {result['h1']}, h2 {result['h2']}")
+
+
+def ask():
+    with socket.create_connection(TO) as s:
+        s.settimeout(5)
+        s.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+        return s.recv(12)[9:12].decode()
+
+
+def tunnels():
+    held = []
+    answers = [ask()]
+    while answers[-1] == "200" and len(held) < 1000:
+        for _ in range(20):
+            s = socket.create_connection((TO[0], 8081))
+            s.sendall(b"GET /bytes/200000000 HTTP/1.1\r\nHost: t\r\n\r\n")
+            held.append(s)
+        time.sleep(0.2)
+        answers.append(ask())
+    until = time.monotonic() + 15
+    while time.monotonic() < until and answers[-1] != "200":
+        time.sleep(0.2)
+        answers.append(ask())
+    print(f"{answers[0]}, {answers.count('503') > 0 and '503'}, {answers[-1]}")
+
+
+begun = time.monotonic()
+globals()[sys.argv[3]]()
+os._exit(0)
