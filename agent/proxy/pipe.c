@@ -115,6 +115,10 @@ ssize_t weir_pipe_fill(struct weir_pipe *pipe, struct weir_end *from,
 	} else if (r == 0) {
 		from->is_hup = true;
 		from->is_readable = false;
+	} else if (r == -EAGAIN && !weir_end_is_quiet(from)) {
+		/* Before an urgent byte splice() stops as if there were nothing
+		 * more (tcp_read_sock() of net/ipv4/tcp.c); recv() goes on. */
+		from->is_readable = true;
 	} else if (r == -EAGAIN) {
 		r = weir_end_is_empty(from);
 	}

@@ -38,7 +38,8 @@ void weir_pipe_put(struct weir_pipes *p, struct weir_pipe **pipe);
 void weir_pipes_trim(struct weir_pipes *p);
 void weir_pipes_fini(struct weir_pipes *p);
 
-/* At most n bytes from the socket into an empty pipe: as weir_end_recv(). */
+/* At most n bytes from the socket into an empty pipe: as weir_end_recv(), but
+ * after -EAGAIN it may still be readable, for that. */
 ssize_t weir_pipe_fill(struct weir_pipe *pipe, struct weir_end *from,
 		       uint64_t n);
 /* What is inside to the socket: as weir_end_send(). */
