@@ -307,6 +307,23 @@ static inline void check_tunnel(struct peer *b)
 	}
 }
 
+/* In a status line: the secret may begin so, too. */
+static inline bool has_switched(const struct weir_buf *said)
+{
+	static const char line[] = "HTTP/1.x 101";
+	const char *p = said->p;
+	const char *end = said->p + said->n;
+
+	while (p && (p = memmem(p, (size_t)(end - p), line, 7))) {
+		if ((size_t)(end - p) >= sizeof(line) - 1 &&
+		    memcmp(p + 8, line + 8, 4) == 0) {
+			return true;
+		}
+		p += 7;
+	}
+	return false;
+}
+
 static inline void read_requests(struct peer *b)
 {
 	if (is_h2_stream(&b->got)) {
@@ -315,7 +332,7 @@ static inline void read_requests(struct peer *b)
 	while (b->at < b->got.n && !b->is_raw && !b->is_tunnel) {
 		struct strict out;
 
-		if (b->may_upgrade && memmem(b->sent.p, b->sent.n, " 101", 4)) {
+		if (b->may_upgrade && has_switched(&b->sent)) {
 			b->is_tunnel = true;
 			break;
 		}
