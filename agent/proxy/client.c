@@ -302,20 +302,24 @@ static void on_due(struct weir_worker *w, struct weir_due *due)
 	expire(w, c);
 }
 
+/* There are bytes for the client, and it takes none. */
+static bool waits_for_room(const struct weir_client *c)
+{
+	bool has_bytes = weir_block_len(c->out);
+
+	if (c->up && c->phase == WEIR_PHASE_TUNNEL) {
+		has_bytes |= weir_block_len(c->up->in) > 0;
+	} else if (c->up && c->phase == WEIR_PHASE_EXCHANGE) {
+		has_bytes |= c->up->ready > 0;
+	}
+	return has_bytes && !c->end.is_writable &&
+	       (!c->is_stream || weir_h2_is_held_back(&c->end));
+}
+
 /* Its buffers wait for nobody but the client, and have for long. */
 static bool is_overdue(const struct weir_worker *w, const struct weir_client *c)
 {
-	bool is_full = (c->phase == WEIR_PHASE_EXCHANGE ||
-			c->phase == WEIR_PHASE_FLUSH ||
-			c->phase == WEIR_PHASE_TUNNEL) &&
-		       !c->end.is_writable &&
-		       (weir_block_len(c->out) ||
-			(c->up &&
-			 (c->up->ready || (c->phase == WEIR_PHASE_TUNNEL &&
-					   weir_block_len(c->up->in))))) &&
-		       (!c->is_stream || weir_h2_is_held_back(&c->end));
-
-	return (is_full || waits_for_body(c)) &&
+	return (waits_for_room(c) || waits_for_body(c)) &&
 	       c->last_ms + WEIR_SHORT_MS <= w->now_ms;
 }
 

@@ -514,20 +514,23 @@ static bool is_held_back(const struct weir_h2_stream *s)
 							     s->id) <= 0;
 }
 
+static const struct weir_h2_stream *stream_below(const struct weir_end *end)
+{
+	return (const struct weir_h2_stream *)(const void *)end->layer;
+}
+
 bool weir_h2_is_held_back(const struct weir_end *end)
 {
-	const struct weir_h2_stream *s =
-		(const struct weir_h2_stream *)(const void *)end->layer;
+	const struct weir_h2_stream *s = stream_below(end);
 
-	return s && s->h2 && is_held_back(s);
+	return s->h2 && is_held_back(s);
 }
 
 bool weir_h2_is_shut_out(const struct weir_end *end)
 {
-	const struct weir_h2_stream *s =
-		(const struct weir_h2_stream *)(const void *)end->layer;
+	const struct weir_h2_stream *s = stream_below(end);
 
-	return s && s->h2 &&
+	return s->h2 &&
 	       nghttp2_session_get_local_window_size(s->h2->session) <= 0;
 }
 

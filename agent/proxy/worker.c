@@ -336,6 +336,7 @@ static uint32_t run_late(struct weir_worker *w, uint32_t n)
 	return done;
 }
 
+/* Clients that have something to do without an event of theirs. */
 static void run_queue(struct weir_worker *w)
 {
 	struct weir_client *queue = w->queue;
@@ -430,6 +431,7 @@ static void note_stop(struct weir_worker *w, uint64_t by_ms)
 	}
 }
 
+/* n: how many events this turn had. */
 static void run_due(struct weir_worker *w, int n)
 {
 	bool is_behind = w->resume_ms && (n > 0 || w->queue || w->late) &&
