@@ -45,6 +45,22 @@ service() {
 	YAML
 }
 
+# route NAME PORT [APPPROTOCOL [TIMEOUTS]]: a route of the host NAME to a service of
+# that name, both to standard output.
+route() {
+	cat <<-YAML
+	---
+	apiVersion: gateway.networking.k8s.io/v1
+	kind: HTTPRoute
+	metadata: {name: $1, namespace: default}
+	spec:
+	  parentRefs: [{name: gw, sectionName: http}]
+	  hostnames: [$1]
+	  rules: [{backendRefs: [{name: $1, port: 80}]${4-}}]
+	YAML
+	service "$1" "$2" 127.0.1.1 "${3-}"
+}
+
 # certificate NAME HOST|URI:...: $dir/certs/NAME.crt and .key, signed by itself.
 certificate() {
 	local name=$1 names

@@ -46,6 +46,15 @@ proxy_over() {
 	! grep -q 'io_uring: .* uses epoll' "$dir/err"
 }
 
+# proxy_end: lets the proxy end, and returns what the driver did.
+proxy_end() {
+	local r=0
+	exec 3>&-
+	wait "$driver" || r=$?
+	driver=
+	return $r
+}
+
 # await PATTERN [FILE]: until it stands there, or in the driver's output.
 await() {
 	for _ in $(seq 250); do

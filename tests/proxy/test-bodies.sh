@@ -18,9 +18,7 @@ play() {
 	proxy_over "$io" "$here/site" workers=1 "$@" || return
 	got=$(timeout 40 python3 "$here/clients/bodies.py" 127.0.0.30 8080 "$pid" "$case" 2>&1)
 	kill -CONT "$pid" # where the client was ended before it did
-	exec 3>&-
-	wait "$driver"
-	driver=
+	proxy_end
 	echo "# $io, $case: $got"
 	count=${got%% *}
 }

@@ -10,8 +10,8 @@ if ! command -v python3 >/dev/null; then
 	echo "1..0 # SKIP python3 is not installed"
 	exit 0
 fi
-# beside WAY N SECONDS: transfers, and how many short requests 4 clients get
-# answered in the second after their first.
+# beside WAY N SECONDS: n_short is how many short requests of 4 clients are
+# answered in one of the SECONDS in which N transfers go WAY.
 beside() {
 	timeout 40 python3 "$here/clients/busy.py" 127.0.0.30 8080 "$@" >"$dir/busy" 2>&1 3>&- &
 	sleep 1
@@ -32,8 +32,6 @@ for io in epoll uring; do
 		beside $way 100 2.5
 		ok "$io: others get on beside a hundred, $way" [ "${n_short:-0}" -ge 200 ]
 	done
-	exec 3>&-
-	wait "$driver"
-	driver=
+	proxy_end
 done
 plan

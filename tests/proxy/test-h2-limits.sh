@@ -15,19 +15,6 @@ if ! python3 -c 'import socket' 2>/dev/null; then
 	exit 0
 fi
 open_site
-route() { # NAME PORT [APPPROTOCOL [TIMEOUTS]]
-	cat <<-YAML
-	---
-	apiVersion: gateway.networking.k8s.io/v1
-	kind: HTTPRoute
-	metadata: {name: $1, namespace: default}
-	spec:
-	  parentRefs: [{name: gw, sectionName: http}]
-	  hostnames: [$1]
-	  rules: [{backendRefs: [{name: $1, port: 80}]${4-}}]
-	YAML
-	service "$1" "$2" 127.0.1.1 ${3+"$3"}
-}
 {
 	route limits-heads 9141 kubernetes.io/h2c
 	route limits-size 9142 kubernetes.io/h2c

@@ -15,19 +15,6 @@ if ! python3 -c 'import socket' 2>/dev/null; then
 	exit 0
 fi
 cp -r "$here/site" "$dir/site"
-route() { # NAME PORT [APPPROTOCOL]
-	cat <<-YAML
-	---
-	apiVersion: gateway.networking.k8s.io/v1
-	kind: HTTPRoute
-	metadata: {name: $1, namespace: default}
-	spec:
-	  parentRefs: [{name: gw, sectionName: http}]
-	  hostnames: [$1]
-	  rules: [{backendRefs: [{name: $1, port: 80}]}]
-	YAML
-	service "$1" "$2" 127.0.1.1 ${3+"$3"}
-}
 {
 	route memory-h1 9141
 	route memory-h2 9142 kubernetes.io/h2c
@@ -37,8 +24,7 @@ route() { # NAME PORT [APPPROTOCOL]
 # A client that is left anywhere would hold it for the ten seconds of a drain.
 ends_well() {
 	local began=$SECONDS
-	exec 3>&-
-	wait "$driver"
+	proxy_end
 	ok "and the proxy ends well, and at once" [ $? = 0 -a $((SECONDS - began)) -lt 6 ]
 }
 
@@ -53,6 +39,4 @@ proxy "$dir/site" workers=1 head_timeout_ms=60000
 numbered timeout 60 python3 "$here/clients/h2_memory.py" memory 127.0.0.30 8080 "$dir/out"
 ok "nothing is left in flight" settles in_flight 0
 ends_well
-driver=
-exec 3>/dev/null
 plan

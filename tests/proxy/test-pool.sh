@@ -16,8 +16,6 @@ for io in epoll uring; do
 	ok "$io: a POST asks its pooled connection whether it stands ($got)" \
 		[ "$got" = '10 ended, 0 of them written to' ]
 	ok "and is not sent again" [ "$(stat_of RETRIED)" = 0 ]
-	exec 3>&-
-	wait "$driver"
-	driver=
+	proxy_end
 done
 plan

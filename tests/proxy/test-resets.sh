@@ -33,9 +33,7 @@ for io in epoll uring; do
 		break
 	fi
 	for c in $cases; do seen "$c" >"$dir/$io.$c"; done
-	exec 3>&-
-	wait "$driver"
-	driver=
+	proxy_end
 done
 has() { # FILE TEXT...
 	local file=$1 text

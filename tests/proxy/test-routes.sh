@@ -19,9 +19,7 @@ asked() {
 	WEIR_TEST_IO=$1 proxy "$dir/site" workers=1
 	python3 "$here/clients/routes.py" ask $hosts 127.0.0.30 8080 "$pid" >"$dir/said" 2>&1
 	grep -v '^differ=' "$dir/said" | head -5 | sed 's/^/# /' >&2
-	exec 3>&-
-	wait "$driver"
-	driver=
+	proxy_end
 	tail -n 1 "$dir/said"
 }
 asked epoll >"$dir/epoll"

@@ -15,23 +15,9 @@ if ! python3 -c 'import socket' 2>/dev/null; then
 	exit 0
 fi
 open_site
-route() { # NAME
-	cat <<-YAML
-	---
-	apiVersion: gateway.networking.k8s.io/v1
-	kind: HTTPRoute
-	metadata: {name: $1, namespace: default}
-	spec:
-	  parentRefs: [{name: gw, sectionName: http}]
-	  hostnames: [$1]
-	  rules: [{backendRefs: [{name: $1, port: 80}]}]
-	YAML
-}
 {
-	route trailers-h1
-	service trailers-h1 9131
-	route trailers-h2
-	service trailers-h2 9132 127.0.1.1 kubernetes.io/h2c
+	route trailers-h1 9131
+	route trailers-h2 9132 kubernetes.io/h2c
 } >"$dir/site/trailers.yaml"
 proxy "$dir/site" workers=1 max_head_bytes=4096 buffer_bytes=8192 stall_timeout_ms=4000
 for v in h1 h2; do

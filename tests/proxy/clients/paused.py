@@ -5,9 +5,9 @@
     paused.py ADDRESS PORT PID SECONDS
 
 It is both the clients of a proxy at ADDRESS:PORT (PID) and, at 127.0.1.1:9101,
-its backend.  While the proxy is stopped for SECONDS, the rest comes of 600
-heads, 600 bodies and 600 responses, and 600 clients that were idle ask again; of
-each kind one more says nothing.  Prints how many got what they asked for, and
+its backend.  While the proxy is stopped for SECONDS, the rest comes of 1200
+heads, 1200 bodies and 1200 responses, and 1200 clients that were idle ask again;
+of each kind one more says nothing.  Prints how many got what they asked for, and
 what those got who said nothing.
 """
 import os
@@ -20,7 +20,7 @@ from stopped import stop
 
 TO, PID = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
 SECONDS = float(sys.argv[4])
-N = 600
+N = 1200
 GET = b"GET /%d HTTP/1.1\r\nHost: t\r\n\r\n"
 POST = b"POST /%d HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -131,6 +131,6 @@ def main():
     print(*(f"{n} {kind}," for kind, n in served.items()), *silent)
 
 
-listener = socket.create_server(("127.0.1.1", 9101), backlog=1024)
+listener = socket.create_server(("127.0.1.1", 9101), backlog=4096)
 listener.settimeout(10)
 main()
