@@ -18,6 +18,7 @@
 #include "conn.h"
 #include "ring_private.h"
 #include "tap.h"
+#include "tcp_pair.h"
 #include "uring.h"
 
 #define N 400
@@ -427,24 +428,6 @@ static void full_after_an_end(void)
 	end_all(false);
 }
 
-static void tcp_pair(int *ret_fd, int *ret_peer)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET,
-				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	*ret_peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	must(bind(listener, (struct sockaddr *)&a, n) == 0 &&
-		     listen(listener, 1) == 0 &&
-		     getsockname(listener, (struct sockaddr *)&a, &n) == 0 &&
-		     connect(*ret_peer, (struct sockaddr *)&a, n) == 0,
-	     "%s", strerror(errno));
-	*ret_fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	must(*ret_fd >= 0, "%s", strerror(errno));
-	weir_close(&listener);
-}
-
 /* Bytes and a reset that came before the read was armed: it ends with neither.
  */
 static void a_reset_behind_bytes(void)
@@ -457,7 +440,7 @@ static void a_reset_behind_bytes(void)
 	ssize_t r = -EAGAIN;
 
 	begin(1024, 2048);
-	tcp_pair(&end.fd, &peer);
+	tcp_pair(0, &end.fd, &peer);
 	weir_ring_add(ring, &end);
 	must(write(peer, "xxx", 3) == 3, "%s", strerror(errno));
 	must(setsockopt(peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) ==

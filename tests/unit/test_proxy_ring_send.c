@@ -19,6 +19,7 @@
 #include "conn.h"
 #include "ring_private.h"
 #include "tap.h"
+#include "tcp_pair.h"
 #include "uring.h"
 
 #define N 16
@@ -26,6 +27,7 @@
 #define WAIT_MS (2 * AT_ONCE_MS)
 #define HEAR_MS 10000
 #define TURNS_MAX 2000
+#define FEW 4096 /* bytes; with less, a window opens by the clock */
 
 /* An end that nobody reads: what becomes of it is known from sends alone. */
 struct pair {
@@ -60,26 +62,6 @@ static void begin(uint32_t sq, uint32_t cq)
 	}
 }
 
-static void make_tcp(int *ret_fd, int *ret_peer)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET,
-				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int few = 4096; /* with less, its windows open by the clock */
-
-	*ret_peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	(void)setsockopt(*ret_peer, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few));
-	must(bind(listener, (struct sockaddr *)&a, n) == 0 &&
-		     listen(listener, 1) == 0 &&
-		     getsockname(listener, (struct sockaddr *)&a, &n) == 0 &&
-		     connect(*ret_peer, (struct sockaddr *)&a, n) == 0,
-	     "%s", strerror(errno));
-	*ret_fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	must(*ret_fd >= 0, "%s", strerror(errno));
-	weir_close(&listener);
-}
-
 /* Its socket takes as little as may be: one of TCP a part of a send, too. */
 static void open_pair(int k, bool is_tcp)
 {
@@ -88,7 +70,7 @@ static void open_pair(int k, bool is_tcp)
 	int fds[2];
 
 	if (is_tcp) {
-		make_tcp(&fds[0], &fds[1]);
+		tcp_pair(FEW, &fds[0], &fds[1]);
 	} else {
 		must(socketpair(AF_UNIX,
 				SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
