@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Buffers that run short, and who pays for it.
 
-    short.py ADDRESS PORT slow|streams|tunnels
+    short.py ADDRESS PORT slow|streams|answered|tunnels
 
 slow, streams: one client of HTTP/1.1, or one of HTTP/2 with a hundred streams,
 that reads all the time, slowly, from before others that take nothing hold all
-buffers.  Prints what became of it.  tunnels: connections of TCP (port 8081) whose clients take nothing hold
-all buffers.  Prints what another client gets from then on.
+buffers.  Prints what became of it, and what a new client gets then.
+
+answered, tunnels: streams whose responses are there whole, or connections of
+TCP (port 8081), whose clients take nothing, hold all buffers.  Prints what
+another client gets before, then, and at the end.
 """
 import os
 import socket
@@ -21,7 +24,7 @@ from h2_hand import DATA, END_STREAM, GOAWAY, RST, SETTINGS, WINDOW
 
 TO = (sys.argv[1], int(sys.argv[2]))
 RATE = 100_000  # bytes a second
-BEFORE, AFTER = 8, 7  # s: longer than the five that clients have
+BEFORE, AFTER = 8, 10  # s: longer than the five that clients have
 STREAMS = 100
 result = ""
 
@@ -75,26 +78,23 @@ def read_h2():
     result = f"{whole} whole, {cut} cut"
 
 
-def hoard(n):
-    """Connections that ask for much and let nothing come."""
-    conns = []
-    for _ in range(n):
-        c = h2_hand.Conn(*TO)
-        c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
-        for i in range(STREAMS):
-            c.send_head(2 * i + 1, h2_hand.head(b"/bytes/1000000"))
-        conns.append(c)
-    return conns
+def hoard(path):
+    """A connection that asks for much and lets nothing come."""
+    c = h2_hand.Conn(*TO)
+    c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 0))
+    for i in range(STREAMS):
+        c.send_head(2 * i + 1, h2_hand.head(path))
+    return c
 
 
 def beside(reader):
     t = threading.Thread(target=reader)
     t.start()
     time.sleep(BEFORE)
-    conns = hoard(4)
+    conns = [hoard(b"/bytes/1000000") for _ in range(4)]
     t.join()
+    print(f"{result}, then {ask()}")
     del conns
-    print(result)
 
 
 def slow():
@@ -112,14 +112,12 @@ def ask():
         return s.recv(12)[9:12].decode()
 
 
-def tunnels():
+def await_room(take):
+    """What a client gets before, while and after others take all buffers."""
     held = []
     answers = [ask()]
     while answers[-1] == "200" and len(held) < 1000:
-        for _ in range(20):
-            s = socket.create_connection((TO[0], 8081))
-            s.sendall(b"GET /bytes/200000000 HTTP/1.1\r\nHost: t\r\n\r\n")
-            held.append(s)
+        held += take()
         time.sleep(0.2)
         answers.append(ask())
     until = time.monotonic() + 15
@@ -127,6 +125,21 @@ def tunnels():
         time.sleep(0.2)
         answers.append(ask())
     print(f"{answers[0]}, {answers.count('503') > 0 and '503'}, {answers[-1]}")
+
+
+def open_tunnels():
+    for _ in range(20):
+        s = socket.create_connection((TO[0], 8081))
+        s.sendall(b"GET /bytes/200000000 HTTP/1.1\r\nHost: t\r\n\r\n")
+        yield s
+
+
+def tunnels():
+    await_room(open_tunnels)
+
+
+def answered():
+    await_room(lambda: [hoard(b"/bytes/10000")])
 
 
 begun = time.monotonic()
