@@ -206,7 +206,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 	default:
 		return 0;
 	}
-	if (s && is_eof) {
+	if (s && is_eof && !s->is_ours) {
 		end_of_stream(s);
 	}
 	return 0;
@@ -220,7 +220,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 	uint32_t before = s ? s->rx_n : 0;
 
 	(void)flags;
-	if (!s || !s->end || s->is_reset) {
+	/* A frame may go on behind a piece that found no buffer. */
+	if (!s || !s->end || s->is_reset || s->is_ours) {
 		(void)nghttp2_session_consume(session, id, n);
 		return 0;
 	}

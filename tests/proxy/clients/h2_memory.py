@@ -371,6 +371,41 @@ def window(buffers):
         s.close()
 
 
+def hole(buffers, backend):
+    """A piece of a frame that finds no buffer, and the next one does, of a client that does not hear
+    of it: the backend must not take the rest for the whole."""
+    c = Client()
+    c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 30))
+    c.send(WINDOW, 0, 0, struct.pack(">I", 1 << 30))
+    c.ask(H1)
+    s = backend.request()
+    s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+    while select.select([], [s], [], 0.5)[1]:
+        s.send(b"x" * 65536)
+    stream = c.ask(H1, END_HEADERS)
+    body = backend.request()
+    overloads = Overloads()
+    buffers.fill()
+    n = overloads()
+    frame = struct.pack(">IBI", 2000 << 8 | DATA, END_STREAM, stream) + b"a" * 2000
+    c.s.sendall(frame[:1000])
+    until = time.time() + 5
+    while overloads() == n and time.time() < until:
+        time.sleep(0.01)
+    buffers.free()
+    c.s.sendall(frame[1000:])
+    body.settimeout(1)
+    try:
+        got = body.recv(65536)
+    except (TimeoutError, ConnectionError) as e:
+        got = e
+    ok(not got or isinstance(got, Exception), "a backend does not get the rest of a body for the whole",
+       str(got)[:40])
+    closing(c.s)
+    ok(is_gone(body), "but its end")
+    s.close()
+
+
 def main_buffers():
     buffers = Buffers()
     h1 = Backend(9141)
@@ -383,6 +418,7 @@ def main_buffers():
     unsent(buffers, h1)
     responses(buffers)
     window(buffers)
+    hole(buffers, h1)
     got = buffers.fill()
     ok(got == BUFFERS, "and they all are back", got)
     buffers.free()
