@@ -47,6 +47,7 @@ struct weir_end {
 	bool is_writable;  /* may take bytes */
 	bool is_hup;       /* the peer has sent its last byte */
 	bool is_broken;    /* error or reset */
+	bool is_cut;       /* by a reset that a read would take for an end */
 	bool is_urgent;    /* reads may stop short of what is there */
 	bool wants_room;   /* a read waits until it takes bytes */
 	bool has_moved;    /* some byte went either way: the driver clears it */
@@ -213,6 +214,10 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
  * -ENOBUFS when the block is full. */
 ssize_t weir_end_fill(struct weir_end *end, struct weir_block *block,
 		      uint32_t size);
+/* Something else than a read failed, with this errno: it is broken. */
+void weir_end_failed(struct weir_end *end, int error);
+/* A read says that it has ended: 0; or -ECONNRESET, it was reset. */
+int weir_end_ended(struct weir_end *end);
 /* Sends what was to be sent later.  0; -EAGAIN: not all; -errno. */
 int weir_end_settle(struct weir_end *end);
 /* is_readable was set to false because nothing was there.  -EAGAIN; or, there

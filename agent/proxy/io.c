@@ -54,6 +54,21 @@ static ssize_t moved(struct weir_end *end, uint64_t *count, ssize_t n)
 	return n;
 }
 
+/* A socket tells of a reset once.  EPIPE: by then its peer had ended its side,
+ * and what came before that is all of it. */
+void weir_end_failed(struct weir_end *end, int error)
+{
+	end->is_broken = true;
+	end->is_cut |= error != EPIPE;
+}
+
+int weir_end_ended(struct weir_end *end)
+{
+	end->is_hup = true;
+	end->is_broken |= end->is_cut;
+	return end->is_cut ? -ECONNRESET : 0;
+}
+
 ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 {
 	ssize_t r;
@@ -91,8 +106,9 @@ ssize_t weir_end_recv(struct weir_end *end, char *p, size_t n)
 	end->has_moved = true;
 	end->received += (uint64_t)r;
 	if (r == 0) {
-		end->is_hup = true;
-	} else if (!end->is_readable) {
+		return weir_end_ended(end);
+	}
+	if (!end->is_readable) {
 		(void)weir_end_is_empty(end);
 	}
 	return r;
@@ -142,7 +158,7 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 			return weir_end_is_full(end);
 		}
 		end->is_writable = false;
-		end->is_broken = true;
+		weir_end_failed(end, error);
 		return -error;
 	}
 	if ((size_t)r < want) {
@@ -238,8 +254,14 @@ bool weir_end_is_quiet(struct weir_end *end)
 	if (end->ring && !weir_ring_is_quiet(end)) {
 		return false;
 	}
-	return recv(end->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	       errno == EAGAIN;
+	if (recv(end->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) {
+		return false;
+	}
+	if (errno == EAGAIN) {
+		return true;
+	}
+	weir_end_failed(end, errno);
+	return false;
 }
 
 bool weir_end_is_stream(const struct weir_end *end)

@@ -113,8 +113,8 @@ ssize_t weir_pipe_fill(struct weir_pipe *pipe, struct weir_end *from,
 		pipe->n += (uint32_t)r;
 		from->received += (uint64_t)r;
 	} else if (r == 0) {
-		from->is_hup = true;
 		from->is_readable = false;
+		r = weir_end_ended(from);
 	} else if (r == -EAGAIN && !weir_end_is_quiet(from)) {
 		/* Before an urgent byte splice() stops as if there were nothing
 		 * more (tcp_read_sock() of net/ipv4/tcp.c); recv() goes on. */

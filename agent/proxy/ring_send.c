@@ -104,8 +104,10 @@ int weir_ring_settle(struct weir_end *end)
 			 (size_t)(s->n - s->done), MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (r < 0 && errno == EINTR);
 	if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-		end->is_broken = true;
-		return -errno;
+		int error = errno;
+
+		weir_end_failed(end, error);
+		return -error;
 	}
 	s->done += (uint16_t)(r > 0 ? r : 0);
 	if (s->done < s->n) {
@@ -133,7 +135,7 @@ void weir_ring_note_send(struct weir_ring *ring, const struct io_uring_cqe *cqe)
 	s->end->is_writable = false;
 	s->done += (uint16_t)(cqe->res > 0 ? cqe->res : 0);
 	if (is_error) {
-		s->end->is_broken = true;
+		weir_end_failed(s->end, -cqe->res);
 	}
 }
 

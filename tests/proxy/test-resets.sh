@@ -13,7 +13,7 @@ seen() { # CASE
 	local name before=() n=0
 	: >"$dir/log"
 	for name in $names; do before+=("$(stat_of "$name")"); done
-	timeout 60 python3 "$here/clients/resets.py" 127.0.0.30 8080 "$1" "$dir/log"
+	timeout 60 python3 "$here/clients/resets.py" 127.0.0.30 8080 "$1" "$dir/log" "$pid"
 	for _ in $(seq 250); do
 		[ "$(stat_of in_flight)" != 0 ] || [ ! -s "$dir/log" ] || break
 		sleep 0.02
@@ -51,6 +51,8 @@ for c in $cases; do
 	tunnel_backend) what=('the client is told: True') ;;
 	tunnel_client) what=('over: True, and the backend sees a reset after much') ;;
 	answer_*|both_*) what=('the client sees a reset after much' 'BAD_RESPONSE +1') ;;
+	ended_backend) what=('the client sees a reset after little' 'BAD_RESPONSE +1') ;;
+	ended_whole) what=('the client sees an end after little' 'BAD_RESPONSE +0') ;;
 	*) what=('a case without a verdict') ;;
 	esac
 	ok "$c: ${what[0]}, nothing in flight" has "$dir/epoll.$c" "${what[@]}" 'in flight 0'

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections that are reset while nobody reads from them.
 
-    resets.py ADDRESS PORT CASE ACCESS-LOG
+    resets.py ADDRESS PORT CASE ACCESS-LOG PID
 
 It is both the client of a proxy at ADDRESS:PORT and, at 127.0.1.1:9101, its
 backend, and says of one of the cases below what each saw.  Nothing moves any
 more when the one goes, so the other hears of it only because the proxy does.
 """
+import os
 import select
+import signal
 import socket
 import struct
 import sys
@@ -68,6 +70,12 @@ def rest(s):
     except TimeoutError:
         end = "nothing"
     return "%s after %s" % (end, "much" if n > 100000 else "little")
+
+
+def until(s, end):
+    data = b""
+    while not data.endswith(end):
+        data += s.recv(1 << 16)
 
 
 def pair(request):
@@ -157,6 +165,31 @@ def both_break_off():
     fill(client, CHUNK)
     begin_answer(backend)
     reset(backend)
+    return "the client sees " + rest(client)
+
+
+def ended_backend():
+    """A backend goes that reads nothing, in an answer that ends with its connection."""
+    client, backend = pair(b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
+    fill(client, CHUNK)
+    backend.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
+    until(client, b"part")
+    reset(backend)
+    return "the client sees " + rest(client)
+
+
+def ended_whole():
+    """A backend has ended its answer, and goes; the proxy hears of both at once."""
+    client, backend = pair(b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
+    fill(client, CHUNK)
+    backend.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
+    until(client, b"part")
+    os.kill(int(sys.argv[5]), signal.SIGSTOP)
+    backend.sendall(b", and the rest")
+    backend.shutdown(socket.SHUT_WR)
+    time.sleep(0.1)
+    reset(backend)
+    os.kill(int(sys.argv[5]), signal.SIGCONT)
     return "the client sees " + rest(client)
 
 
