@@ -36,6 +36,15 @@ static enum weir_step gateway_error(struct weir_worker *w,
 	return weir_answer(w, c, 502, WEIR_PROXY_BAD_RESPONSE, text);
 }
 
+/* It may read on, and the end of the connection be that of the response. */
+static enum weir_step client_gone(struct weir_worker *w, struct weir_client *c,
+				  const char *text)
+{
+	weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE, text);
+	weir_client_close(w, c, c->is_answered);
+	return WEIR_STEP_WAIT;
+}
+
 enum weir_step weir_exchange_connect(struct weir_worker *w,
 				     struct weir_client *c)
 {
@@ -221,10 +230,7 @@ static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 			return WEIR_STEP_WAIT;
 		}
 		if (n <= 0) {
-			weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE,
-					  "the request broke off");
-			weir_client_close(w, c, false);
-			return WEIR_STEP_WAIT;
+			return client_gone(w, c, "the request broke off");
 		}
 	}
 	return WEIR_STEP_AGAIN;
@@ -538,9 +544,7 @@ static int push_response(struct weir_worker *w, struct weir_client *c)
 		return 0;
 	}
 	if (n < 0) {
-		weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE,
-				  "the client takes no more");
-		weir_client_close(w, c, false);
+		(void)client_gone(w, c, "the client takes no more");
 		return 0;
 	}
 	if (!n_iov) {
@@ -723,11 +727,9 @@ enum weir_step weir_exchange_step(struct weir_worker *w, struct weir_client *c)
 	 * as it is for Go's servers (Knative's activator): its place is needed.
 	 */
 	if (c->end.is_broken || (c->hold && c->end.is_hup)) {
-		weir_access_count(w, c, WEIR_PROXY_CLIENT_GONE,
-				  c->hold ? "gone before there was an endpoint"
-					  : "reset by the client");
-		weir_client_close(w, c, false);
-		return WEIR_STEP_WAIT;
+		return client_gone(w, c,
+				   c->hold ? "gone before there was an endpoint"
+					   : "reset by the client");
 	}
 	if (!c->up) { /* held */
 		s = weir_exchange_connect(w, c);

@@ -53,6 +53,7 @@ for c in $cases; do
 	answer_*|both_*) what=('the client sees a reset after much' 'BAD_RESPONSE +1') ;;
 	ended_backend) what=('the client sees a reset after little' 'BAD_RESPONSE +1') ;;
 	ended_whole) what=('the client sees an end after little' 'BAD_RESPONSE +0') ;;
+	ended_client) what=('the client sees a reset after little' 'CLIENT_GONE +1') ;;
 	*) what=('a case without a verdict') ;;
 	esac
 	ok "$c: ${what[0]}, nothing in flight" has "$dir/epoll.$c" "${what[@]}" 'in flight 0'

@@ -193,4 +193,14 @@ def ended_whole():
     return "the client sees " + rest(client)
 
 
+def ended_client():
+    """A client ends its side in the middle of its request, and of an answer that ends with its connection."""
+    client, backend = pair(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\n")
+    client.sendall(b"part")
+    backend.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
+    until(client, b"part")
+    client.shutdown(socket.SHUT_WR)
+    return "the client sees " + rest(client)
+
+
 print(globals()[sys.argv[3]]())
