@@ -160,6 +160,7 @@ struct weir_client {
 	struct weir_pipe *pipe;  /* body bytes on their way to the client */
 	uint32_t ready;          /* body bytes at in->start to be sent */
 	uint32_t head_sent;
+	uint32_t body_kept; /* of body_sent, at the end of head */
 	size_t head_scan;
 	uint64_t body_sent;
 	struct weir_body request_body;

@@ -115,7 +115,25 @@ enum weir_step weir_exchange_connected(struct weir_worker *w,
 	return WEIR_STEP_AGAIN;
 }
 
-static void sent_upstream(struct weir_client *c, size_t n)
+/* n bytes of its body go to a stream, which may not be looked at
+ * (REFUSED_STREAM, GOAWAY): they stay behind the head to be sent again, while
+ * there is room. */
+static void keep_body(const struct weir_worker *w, struct weir_client *c,
+		      size_t n)
+{
+	struct weir_block *head = c->head;
+
+	if (!c->is_answered && weir_end_is_stream(&c->up->end) &&
+	    c->body_kept == c->body_sent && w->blocks.size - head->end >= n) {
+		memcpy(head->data + head->end, c->in->data + c->in->start, n);
+		head->end += (uint32_t)n;
+		c->head_sent += (uint32_t)n;
+		c->body_kept += (uint32_t)n;
+	}
+}
+
+static void sent_upstream(const struct weir_worker *w, struct weir_client *c,
+			  size_t n)
 {
 	size_t of_head = c->head->end - c->head_sent;
 
@@ -126,6 +144,7 @@ static void sent_upstream(struct weir_client *c, size_t n)
 	c->head_sent += (uint32_t)of_head;
 	n -= of_head;
 	if (n) {
+		keep_body(w, c, n);
 		c->in->start += (uint32_t)n;
 		c->ready -= (uint32_t)n;
 		c->body_sent += n;
@@ -134,7 +153,7 @@ static void sent_upstream(struct weir_client *c, size_t n)
 
 /* Head and waiting body bytes to the upstream.  1: sent something; 0: must
  * wait, or it takes no more. */
-static int push_request(struct weir_client *c)
+static int push_request(const struct weir_worker *w, struct weir_client *c)
 {
 	struct iovec iov[2];
 	uint32_t n_iov = 0;
@@ -167,7 +186,7 @@ static int push_request(struct weir_client *c)
 		c->up->end.is_readable = true;
 		return 0;
 	}
-	sent_upstream(c, (size_t)n);
+	sent_upstream(w, c, (size_t)n);
 	return 1;
 }
 
@@ -202,7 +221,7 @@ static enum weir_step send_request(struct weir_worker *w, struct weir_client *c)
 					   "request body too large");
 		}
 		if (c->head->end > c->head_sent || c->ready) {
-			if (!push_request(c)) {
+			if (!push_request(w, c)) {
 				return WEIR_STEP_WAIT;
 			}
 			continue;
@@ -249,7 +268,7 @@ static enum weir_step no_response(struct weir_worker *w, struct weir_client *c)
 	}
 	/* RFC 9110 9.2.2: only what may be done twice is sent twice; a pooled
 	 * connection may have ended while the request was on its way. */
-	if (is_stale && is_safe && c->body_sent == 0) {
+	if (is_stale && is_safe && c->body_sent == c->body_kept) {
 		weir_count_reason(&w->counters, WEIR_PROXY_RETRIED);
 		weir_upstream_release(w, c, false);
 		c->has_retried = true;

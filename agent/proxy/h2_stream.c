@@ -151,6 +151,11 @@ void weir_h2_stream_orphan(struct weir_h2_stream *s)
 		free_stream(s);
 		return;
 	}
+	/* Of a request whose turn to be written did not come, nghttp2 knows
+	 * nothing yet: nor does the endpoint. */
+	s->is_refused |= s->h2->upstream && !s->is_closed &&
+			 (s->id < 0 || !nghttp2_session_get_stream_user_data(
+					       s->h2->session, s->id));
 	unlink_stream(s);
 	s->h2 = NULL;
 	s->is_closed = true;

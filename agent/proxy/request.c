@@ -278,6 +278,7 @@ enum weir_step weir_request_begin(struct weir_worker *w, struct weir_client *c,
 	c->head_sent = 0;
 	c->ready = 0;
 	c->body_sent = 0;
+	c->body_kept = 0;
 	c->status = 0;
 	c->request_flags = h.flags;
 	if (e) {
