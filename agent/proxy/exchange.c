@@ -48,7 +48,9 @@ static enum weir_step client_gone(struct weir_worker *w, struct weir_client *c,
 enum weir_step weir_exchange_connect(struct weir_worker *w,
 				     struct weir_client *c)
 {
-	bool must_be_live = !(c->request_flags & WEIR_HEAD_IDEMPOTENT);
+	/* What would not be sent again. */
+	bool must_be_live = !(c->request_flags & WEIR_HEAD_IDEMPOTENT) ||
+			    !c->request_body.is_done;
 	const struct weir_endpoint *e;
 	int r;
 
@@ -155,6 +157,8 @@ static void sent_upstream(const struct weir_worker *w, struct weir_client *c,
  * wait, or it takes no more. */
 static int push_request(const struct weir_worker *w, struct weir_client *c)
 {
+	bool is_again = c->request_flags & WEIR_HEAD_IDEMPOTENT && !c->ready &&
+			!c->body_sent;
 	struct iovec iov[2];
 	uint32_t n_iov = 0;
 	ssize_t n;
@@ -172,10 +176,9 @@ static int push_request(const struct weir_worker *w, struct weir_client *c)
 							  c->in->start,
 					      .iov_len = c->ready};
 	}
-	/* What may not be sent twice must not fail unseen. */
-	n = weir_end_send(
-		&c->up->end, iov, n_iov,
-		c->request_flags & WEIR_HEAD_IDEMPOTENT ? WEIR_SEND_LATER : 0);
+	/* What is not sent twice must not fail unseen. */
+	n = weir_end_send(&c->up->end, iov, n_iov,
+			  is_again ? WEIR_SEND_LATER : 0);
 	if (n == -EAGAIN) {
 		return 0;
 	}

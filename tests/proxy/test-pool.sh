@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A pooled connection that its backend ends in the middle of a turn: what may not
-# be sent twice does not go by it.
+# A pooled connection that its backend ends in the middle of a turn: what is not
+# sent twice, because of its method or its body, does not go by it.
 set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,10 +12,12 @@ if ! command -v python3 >/dev/null; then
 fi
 for io in epoll uring; do
 	proxy_over $io "$here/site" workers=1 || break
-	got=$(timeout 60 python3 "$here/clients/pool.py" 127.0.0.30 8080 "$pid" 2>&1)
-	ok "$io: a POST asks its pooled connection whether it stands ($got)" \
-		[ "$got" = '10 ended, 0 of them written to' ]
-	ok "and is not sent again" [ "$(stat_of RETRIED)" = 0 ]
+	for method in POST PUT; do
+		got=$(timeout 60 python3 "$here/clients/pool.py" 127.0.0.30 8080 "$pid" $method 2>&1)
+		ok "$io: a $method asks its pooled connection whether it stands ($got)" \
+			[ "$got" = '10 ended, 0 of them written to' ]
+		ok "and is not sent again" [ "$(stat_of RETRIED)" = 0 ]
+	done
 	proxy_end
 done
 plan

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ends a pooled connection between the events of a turn and its use.
 
-    pool.py ADDRESS PORT PID
+    pool.py ADDRESS PORT PID METHOD
 
 It is both the clients of a proxy at ADDRESS:PORT with one worker (PID) and, at
-127.0.1.1:9101, its backend.  The proxy is stopped while a POST, much that keeps
-it busy, and another POST are sent, so that it finds all of them in one turn.
+127.0.1.1:9101, its backend.  The proxy is stopped while a request with a body,
+much that keeps it busy, and another request are sent, so that it finds all of
+them in one turn.
 The first takes one of two pooled connections; when it arrives, the backend ends
 the other one, which the second would take.
 """
@@ -19,7 +20,7 @@ import time
 from stopped import stop
 
 TO, PID = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
-POST = b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx"
+REQUEST = sys.argv[4].encode() + b" / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx"
 BUSY = (b"GET / HTTP/1.1\r\nHost: nobody\r\n" + b"X-Field: value\r\n" * 90 + b"\r\n") * 4
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 WANTED, ROUNDS = 10, 200
@@ -62,13 +63,13 @@ def answer(s, c):
 
 
 def turn(backend):
-    """True: the second POST went by the connection that had ended; None: it was
+    """True: the second request went by the connection that had ended; None: it was
     on its way before that."""
     clients = [connect() for _ in range(2)]
     busy = [connect() for _ in range(12)]
     # Two at a time, for two in the pool.
     for c in clients:
-        c.sendall(POST)
+        c.sendall(REQUEST)
     pooled = [accept(backend) for _ in clients]
     for s in pooled:
         until(s, b"\r\n\r\nx")
@@ -77,10 +78,10 @@ def turn(backend):
         until(c, b"ok")
     time.sleep(0.02)
     stop(PID)
-    clients[0].sendall(POST)
+    clients[0].sendall(REQUEST)
     for c in busy:
         c.sendall(BUSY)
-    clients[1].sendall(POST)
+    clients[1].sendall(REQUEST)
     os.kill(PID, signal.SIGCONT)
     first = select.select(pooled, [], [], 10)[0][0]
     other = pooled[first == pooled[0]]
