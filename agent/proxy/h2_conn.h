@@ -106,6 +106,7 @@ struct weir_h2 {
 	uint64_t doubt_at;  /* bytes received by then */
 	bool is_dirty;
 	bool has_left; /* an endpoint's: bytes that its event did not read */
+	bool has_settings; /* an endpoint's: they came */
 	bool is_abusive;
 	bool is_going; /* takes no new streams */
 	bool is_last;  /* the last GOAWAY was sent or received */

@@ -191,6 +191,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 		s = find(h2, frame->hd.stream_id);
 		break;
 	case NGHTTP2_SETTINGS:
+		h2->has_settings |= !(frame->hd.flags & NGHTTP2_FLAG_ACK);
 		/* For now it takes no streams at all (RFC 9113 6.5.2): a
 		 * connection for each request would stay in the pool. */
 		if (h2->client ||

@@ -690,7 +690,7 @@ void weir_h2_carrier_event(struct weir_worker *w, struct weir_upstream *carrier)
 	weir_h2_mark(h2);
 }
 
-bool weir_h2_has_room(const struct weir_upstream *carrier)
+bool weir_h2_has_room(const struct weir_upstream *carrier, uint32_t *known)
 {
 	const struct weir_h2 *h2 = carrier->h2;
 	uint32_t max = nghttp2_session_get_remote_settings(
@@ -698,6 +698,13 @@ bool weir_h2_has_room(const struct weir_upstream *carrier)
 
 	if (max > h2->w->limits->h2_streams) {
 		max = h2->w->limits->h2_streams;
+	}
+	/* Until its SETTINGS come it is as the last one was: what is refused
+	 * for being too many is sent again only once. */
+	if (h2->has_settings) {
+		*known = max;
+	} else if (*known && max > *known) {
+		max = *known;
 	}
 	return !h2->is_going && !h2->is_dead && h2->n_streams < max &&
 	       nghttp2_session_check_request_allowed(h2->session);

@@ -30,7 +30,8 @@ struct weir_pool_ep {
 	bool is_known; /* both are in the last plan */
 	uint32_t n_idle;
 	uint32_t n_busy;
-	uint64_t mark; /* of the last plan that had it */
+	uint32_t n_streams; /* as its last SETTINGS allow; 0: none came yet */
+	uint64_t mark;      /* of the last plan that had it */
 	struct weir_upstream *idle;
 	struct weir_upstream *carriers; /* of HTTP/2 */
 };
@@ -416,7 +417,7 @@ static int find_carrier(struct weir_worker *w, const struct weir_client *c,
 	struct weir_upstream *u = ep->carriers;
 	int r;
 
-	while (u && !weir_h2_has_room(u)) {
+	while (u && !weir_h2_has_room(u, &ep->n_streams)) {
 		u = u->next;
 	}
 	if (u) {

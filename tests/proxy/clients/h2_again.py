@@ -6,6 +6,7 @@
 It is both a client of HTTP/1.1 of a proxy at ADDRESS:PORT with one worker (PID)
 and its backend, of the host "again", at 127.0.1.1:9134.  Prints TAP lines.
 """
+import contextlib
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from stopped import stop
 
 TO, PID = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
 REFUSED_STREAM, CANCEL = 7, 8
-BUFFER = 8192
+MAX_CONCURRENT_STREAMS = b"\0\3"
 LISTENER = socket.create_server(("127.0.1.1", 9134))
 LISTENER.settimeout(10)
 
@@ -25,22 +26,26 @@ LISTENER.settimeout(10)
 class Backend(Conn):
     """One of its connections."""
 
-    def __init__(self):
+    def __init__(self, is_silent=False):
         super().__init__(None, None, LISTENER.accept()[0])
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while len(self.buf) < len(PREFACE):
             self.buf += self.s.recv(65536)
         self.buf = self.buf[len(PREFACE):]
-        self.send(SETTINGS)
+        if not is_silent:
+            self.settle()
         self.last = 0
+
+    def settle(self, settings=b""):
+        """Its first frame, and that it has had the proxy's."""
+        self.send(SETTINGS, 0, 0, settings)
+        self.send(SETTINGS, 1)
 
     def request(self, stream=None, is_whole=True):
         """(its stream, what came of its body) of the next one, or the rest of a
         stream's; up to its end, or its first DATA."""
         body = b""
         while f := self.frame():
-            if f[0] == SETTINGS and not f[1] & 1:
-                self.send(SETTINGS, 1)
             if f[0] == HEADERS:
                 stream = f[2]
             if f[0] == DATA and f[2] == stream:
@@ -169,6 +174,44 @@ def ended(method):
     return got, said
 
 
+def take(b, n):
+    """All requests that come to b, which takes n and refuses the others."""
+    streams = []
+    b.s.settimeout(0.3)
+    try:
+        while (stream := b.request()[0]):
+            streams.append(stream)
+    except TimeoutError:
+        pass
+    b.settle(MAX_CONCURRENT_STREAMS + n.to_bytes(4, "big"))
+    for stream in streams[n:]:
+        refuse(b, stream)
+    return streams[:n]
+
+
+def many():
+    """Six requests at once for a backend that takes two on a connection, which its
+    connections say late."""
+    with contextlib.ExitStack() as all_of_them:
+        clients = [all_of_them.enter_context(connect()) for _ in range(6)]
+        for c in clients:
+            c.sendall(head("GET", 0))
+        taken = []
+        LISTENER.settimeout(1)
+        try:
+            for _ in range(3):
+                b = Backend(is_silent=True)
+                all_of_them.enter_context(b.s)
+                taken.append((b, take(b, 2)))
+        except TimeoutError:
+            pass
+        LISTENER.settimeout(10)
+        for b, streams in taken:
+            for stream in streams:
+                b.answer(stream)
+        return [status(c) for c in clients]
+
+
 for method in ("GET", "POST"):
     for size in (0, 4, 6000):
         for name, what in (("REFUSED_STREAM", refuse), ("GOAWAY", go)):
@@ -183,3 +226,5 @@ ok(got == (None, 502), "CANCEL: POST is not sent again", got)
 for method in ("GET", "POST"):
     got = ended(method)
     ok(got == (b"body", 200), f"its connection ends in the same turn: {method} goes by another one", got)
+got = many()
+ok(got == [200] * 6, "a new connection gets no more requests than the last one would take", got)
