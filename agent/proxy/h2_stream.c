@@ -512,6 +512,11 @@ ssize_t weir_h2_stream_read(nghttp2_session *session, int32_t id, uint8_t *buf,
 	(void)session;
 	(void)id;
 	(void)user;
+	/* There was no memory for its reset, and what was to be sent is gone:
+	 * nghttp2 is to reset it. */
+	if (s->is_ours) {
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	}
 	n = n < data ? n : data;
 	if (n) {
 		memcpy(buf, tx->data + tx->start, n);

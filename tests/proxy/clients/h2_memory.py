@@ -406,6 +406,31 @@ def hole(buffers, backend):
     s.close()
 
 
+def untaken(buffers, backend):
+    """A response that its client does not take is given up while buffers are short, and there is no
+    memory to say so: what it may take then is not the end."""
+    c = Client()
+    c.send(SETTINGS, 0, 0, struct.pack(">HI", 4, 10))
+    stream = c.ask(H1)
+    s = backend.request()
+    s.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000)
+    s.close()
+    c.seen.append(c.until(lambda f: f[0] == DATA))
+    buffers.fill()
+    before, allocations = stats()["TIMEOUT"], fail(1)
+    until = time.time() + 10
+    while stats()["TIMEOUT"] == before and time.time() < until:
+        time.sleep(0.05)
+    is_tried = allocations() > 0
+    fail(0)
+    c.send(WINDOW, 0, stream, struct.pack(">I", 1 << 20))
+    got = c.end(stream)
+    ok(is_tried and got == ("reset", INTERNAL_ERROR), "no memory to give a response up: it ends all the same",
+       (is_tried, got))
+    buffers.free()
+    closing(c.s)
+
+
 def main_buffers():
     buffers = Buffers()
     h1 = Backend(9141)
@@ -419,6 +444,7 @@ def main_buffers():
     responses(buffers)
     window(buffers)
     hole(buffers, h1)
+    untaken(buffers, h1)
     got = buffers.fill()
     ok(got == BUFFERS, "and they all are back", got)
     buffers.free()
