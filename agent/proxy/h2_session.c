@@ -230,9 +230,14 @@ bool weir_h2_is_clogged(const struct weir_h2 *h2)
 /* n bytes of the peer. */
 static void feed(struct weir_h2 *h2, const char *p, size_t n)
 {
-	ssize_t r = nghttp2_session_mem_recv(h2->session, (const uint8_t *)p,
-					     n);
+	ssize_t r;
 
+	/* Where it failed the rest of what had been read was lost, and with it
+	 * parts of bodies: what follows is not to end them. */
+	if (h2->is_dead) {
+		return;
+	}
+	r = nghttp2_session_mem_recv(h2->session, (const uint8_t *)p, n);
 	weir_h2_mark(h2);
 	if (r == NGHTTP2_ERR_NOMEM || r == NGHTTP2_ERR_CALLBACK_FAILURE) {
 		weir_count_reason(&h2->w->counters, WEIR_PROXY_OVERLOAD);

@@ -517,8 +517,41 @@ def attempts(h1, block, prepare, serve):
     return told, wrong
 
 
+def behind(h1):
+    """No memory for what is said to a frame: what had come behind that is lost, and what comes
+    then does not complete a body."""
+    frames = [(b"a" * 16384, 0), (b"b" * (32768 - 17 - 9 - 16384 - 9), 0), (b"c", END_STREAM)]
+    whole = b"".join(data for data, _ in frames)
+    wrong, n, is_reached = [], 0, True
+    while is_reached and n < 20:
+        n += 1
+        c = Client()
+        stream = c.ask(H1, END_HEADERS)
+        s = h1.request()
+        c.ping()
+        allocations = fail(n)
+        # One read, of a buffer, has all but the last frame.
+        c.s.sendall(struct.pack(">IBIQ", 8 << 8 | PING, 0, 0, 0) + b"".join(
+            struct.pack(">IBI", len(data) << 8 | DATA, flags, stream) + data for data, flags in frames))
+        s.settimeout(1)
+        got = b""
+        try:
+            while not got.endswith(b"0\r\n\r\n") and (more := s.recv(65536)):
+                got += more
+        except (TimeoutError, ConnectionError):
+            pass
+        is_reached = allocations() >= n
+        fail(0)
+        if got.endswith(b"0\r\n\r\n") and sum(got.count(x) for x in (b"a", b"b", b"c")) < len(whole):
+            wrong.append((n, got[:100]))
+        closing(c.s)
+        s.close()
+    ok(not wrong and n > 1, "no memory for a frame: no body without what came behind it", wrong)
+
+
 def main_memory():
     h1 = Backend(9141)
+    behind(h1)
 
     def serve_h1(c):
         if h1.listener in select.select([h1.listener, c.s], [], [], 10)[0]:
