@@ -5,20 +5,26 @@
 #include "hold.h"
 #include "worker.h"
 
+/* It was just now. */
+static bool is_unreachable(const struct weir_worker *w,
+			   const struct weir_endpoint *e)
+{
+	uint64_t failed_ms = w->failed_ms[e->stat % WEIR_FAILED_SLOTS];
+
+	return failed_ms && w->now_ms - failed_ms < WEIR_FAILED_MS;
+}
+
 /* What speaks against an endpoint: requests of all workers under way there,
  * and having been unreachable just now, lest it looks idle for that. */
 static uint64_t burden_of(struct weir_worker *w, const struct weir_endpoint *e)
 {
-	uint64_t failed_ms = w->failed_ms[e->stat % WEIR_FAILED_SLOTS];
 	int64_t under_way = (int64_t)__atomic_load_n(
 		&weir_epstat_of(&w->counters, e->stat)->in_flight,
 		__ATOMIC_RELAXED);
 	/* Below 0: a request to who had the id before ended late. */
 	uint64_t n = under_way > 0 ? (uint64_t)under_way : 0;
 
-	return failed_ms && w->now_ms - failed_ms < WEIR_FAILED_MS
-		       ? n + (1ull << 32)
-		       : n;
+	return is_unreachable(w, e) ? n + (1ull << 32) : n;
 }
 
 /*
@@ -133,6 +139,27 @@ static const struct weir_endpoint *endpoints_of(const struct weir_worker *w,
 	return eps;
 }
 
+/* The first choice of c, or the next one behind those that it has tried: tries
+ * are few, and not for what was unreachable just now if there is another. */
+static const struct weir_endpoint *next_of(const struct weir_worker *w,
+					   const struct weir_client *c,
+					   const struct weir_endpoint *eps,
+					   uint32_t n)
+{
+	const struct weir_endpoint *next =
+		&eps[(c->first_endpoint + c->attempts) % n];
+
+	for (uint32_t i = c->attempts; i > 0 && i < n; i++) {
+		const struct weir_endpoint *e =
+			&eps[(c->first_endpoint + i) % n];
+
+		if (!is_unreachable(w, e)) {
+			return e;
+		}
+	}
+	return next;
+}
+
 const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 					       struct weir_client *c)
 {
@@ -168,5 +195,5 @@ const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 							  c->first_endpoint);
 		}
 	}
-	return &eps[(c->first_endpoint + c->attempts) % n];
+	return next_of(w, c, eps, n);
 }
