@@ -204,15 +204,23 @@ int weir_end_shut(struct weir_end *end)
 void weir_end_close(struct weir_end *end, bool is_reset)
 {
 	struct linger linger = {.l_onoff = 1, .l_linger = 0};
+	struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	bool is_free = true;
 
 	if (end->layer) {
 		end->layer->ops->close(end, is_reset);
 	}
 	if (end->ring) {
-		weir_ring_forget(end);
+		is_free = weir_ring_forget(end);
 	}
 	if (end->edges) {
-		weir_ring_unwatch(end);
+		is_free &= weir_ring_unwatch(end);
+	}
+	/* The peer is to know now.  Without an address: a reset. */
+	if (!is_free && is_reset) {
+		(void)connect(end->fd, &nobody, sizeof(nobody));
+	} else if (!is_free) {
+		(void)shutdown(end->fd, SHUT_RDWR);
 	}
 	if (is_reset && end->fd >= 0) {
 		(void)setsockopt(end->fd, SOL_SOCKET, SO_LINGER, &linger,

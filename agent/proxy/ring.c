@@ -489,7 +489,7 @@ static bool take_back(struct weir_ring *ring, uint32_t at, uint64_t name)
 	return true;
 }
 
-void weir_ring_unwatch(struct weir_end *end)
+bool weir_ring_unwatch(struct weir_end *end)
 {
 	struct weir_ring *ring = end->edges;
 
@@ -498,14 +498,13 @@ void weir_ring_unwatch(struct weir_end *end)
 				take_back(ring, end->armed_at,
 					  name_of(end, TAG_EDGE));
 	}
-	if (end->is_armed && !cancel(ring, name_of(end, TAG_EDGE))) {
-		(void)shutdown(end->fd, SHUT_RDWR); /* the peer is to know */
-	}
+	return !end->is_armed || cancel(ring, name_of(end, TAG_EDGE));
 }
 
-void weir_ring_forget(struct weir_end *end)
+bool weir_ring_forget(struct weir_end *end)
 {
 	struct weir_ring *ring = end->ring;
+	bool is_free = true;
 
 	if (ring->q.fd < 0) {
 		end->is_armed = false;
@@ -513,7 +512,7 @@ void weir_ring_forget(struct weir_end *end)
 		end->is_gone_armed = false;
 		end->slot = 0;
 		end->held = 0;
-		return;
+		return true;
 	}
 	if (end->slot) {
 		(void)weir_ring_settle(end);
@@ -539,11 +538,13 @@ void weir_ring_forget(struct weir_end *end)
 	}
 	/* They hold on to the socket until they are told. */
 	cancel_read(ring, end);
-	if ((end->is_out_armed && !cancel(ring, name_of(end, TAG_OUT))) ||
-	    (end->is_gone_armed && !cancel(ring, name_of(end, TAG_GONE))) ||
-	    (end->is_armed && !end->is_cancelled)) {
-		(void)shutdown(end->fd, SHUT_RDWR); /* the peer is to know */
+	if (end->is_out_armed) {
+		is_free &= cancel(ring, name_of(end, TAG_OUT));
 	}
+	if (end->is_gone_armed) {
+		is_free &= cancel(ring, name_of(end, TAG_GONE));
+	}
+	return is_free && (!end->is_armed || end->is_cancelled);
 }
 
 /* ---------------------------------------------------------------- waiting */

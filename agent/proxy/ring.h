@@ -63,9 +63,9 @@ void weir_ring_add(struct weir_ring *ring, struct weir_end *end);
 
 /* The end is read and written without the ring, which only says when: events
  * as of epoll, edge-triggered, until weir_ring_unwatch(), which comes before
- * its descriptor is closed.  0 or -ENOMEM. */
+ * its descriptor is closed, and is as weir_ring_forget().  0 or -ENOMEM. */
 int weir_ring_watch(struct weir_ring *ring, struct weir_end *end);
-void weir_ring_unwatch(struct weir_end *end);
+bool weir_ring_unwatch(struct weir_end *end);
 
 /* What follows is for ends with end->ring set. */
 
@@ -93,7 +93,8 @@ bool weir_ring_send(struct weir_end *end, const struct iovec *iov,
 int weir_ring_settle(struct weir_end *end);
 /* Nothing was read that weir_end_recv() has not given out. */
 bool weir_ring_is_quiet(const struct weir_end *end);
-/* Before its descriptor is closed. */
-void weir_ring_forget(struct weir_end *end);
+/* Before its descriptor is closed.  False: what waits could not be taken back,
+ * and the socket stays open for as long as it does. */
+bool weir_ring_forget(struct weir_end *end);
 
 #endif

@@ -286,7 +286,7 @@ static void edges_overrun(void)
 		struct pair *p = &pairs[k];
 
 		/* For the ring it is gone; what it waited for ends. */
-		weir_ring_forget(&p->end);
+		(void)weir_ring_forget(&p->end);
 		p->end.kind = WEIR_END_DEAD;
 		p->end.ring = NULL;
 	}
@@ -463,6 +463,49 @@ static void a_reset_behind_bytes(void)
 		(void)weir_ring_wait(ring, 0, &events);
 	}
 	ok(!weir_end_is_awaited(&end), "it has not ended");
+	end_all(false);
+}
+
+/* The kernel takes no more, and a read that waits holds on to the socket of an
+ * end that is reset: the peer is to see a reset, and no end. */
+static void a_reset_that_reads_outlive(void)
+{
+	struct weir_end ends[2] = {0};
+	struct io_uring_sqe *sqe;
+	int peers[2];
+	char byte;
+	int fd;
+
+	begin(1024, 2048);
+	for (int k = 0; k < 2; k++) {
+		ends[k].kind = WEIR_END_CLIENT;
+		ends[k].is_writable = true;
+		tcp_pair(0, &ends[k].fd, &peers[k]);
+	}
+	weir_ring_add(ring, &ends[0]);
+	must(weir_ring_watch(ring, &ends[1]) == 0, "it is not watched");
+	take_turn();
+	fd = ring->q.enter_fd;
+	ring->q.enter_fd = 15; /* no ring is registered there */
+	while ((sqe = weir_ring_queue_next(&ring->q))) {
+		sqe->user_data = TAG_NONE;
+	}
+	for (int k = 0; k < 2; k++) {
+		ssize_t r;
+
+		weir_end_close(&ends[k], true);
+		ends[k].kind = WEIR_END_DEAD;
+		r = recv(peers[k], &byte, 1, 0);
+		ok(r < 0 && errno == ECONNRESET, "%d: an end: %zd", k, r);
+		weir_close(&peers[k]);
+	}
+	ring->q.enter_fd = fd;
+	for (int t = 0; t < ROUNDS; t++) {
+		take_turn();
+	}
+	for (int k = 0; k < 2; k++) {
+		ok(!weir_end_is_awaited(&ends[k]), "%d has not ended", k);
+	}
 	end_all(false);
 }
 
@@ -724,6 +767,7 @@ TAP_MAIN(TEST(reads_with_room), TEST(reads_overrun),
 	 TEST(buffers_are_few_as_long_as_they_do), TEST(sends_overrun),
 	 TEST(edges_overrun), TEST(peers_that_go), TEST(peers_that_go_overrun),
 	 TEST(full_after_an_end), TEST(a_reset_behind_bytes),
-	 TEST(places_come_again), TEST(overrun_is_not_quiet),
+	 TEST(a_reset_that_reads_outlive), TEST(places_come_again),
+	 TEST(overrun_is_not_quiet),
 	 TEST(a_ring_that_does_nothing_is_found_out), TEST(rings_come_and_go),
 	 TEST(descriptors_run_out))
