@@ -129,6 +129,11 @@ ssize_t weir_end_send(struct weir_end *end, const struct iovec *iov,
 		want += iov[i].iov_len;
 	}
 	if (end->ring) {
+		/* What was put off may be lost: no hole. */
+		if (end->error) {
+			end->is_writable = false;
+			return -end->error;
+		}
 		if (flags == WEIR_SEND_LATER &&
 		    weir_ring_send(end, iov, n_iov, want)) {
 			return moved(end, &end->sent, (ssize_t)want);

@@ -578,6 +578,9 @@ static void no_room_for_a_wait(void)
 		ok(pairs[k].told == 1 && pairs[k].end.is_broken &&
 			   pairs[k].end.is_writable,
 		   "%d: told %u times", k, pairs[k].told);
+		/* What was put off is gone: nothing is to follow it. */
+		hear(&pairs[k], UINT32_MAX);
+		ok(put(&pairs[k], 10, 0) == -ENOMEM, "%d: a hole", k);
 	}
 	ok(take_turn(0) == 0, "told of something");
 	for (int k = 5; k < 8; k++) {
