@@ -252,7 +252,7 @@ static void expire(struct weir_worker *w, struct weir_client *c)
 			break;
 		}
 		if (c->up && !waits_for_body(c)) {
-			weir_h2_doubt(c->up, c->started_us / 1000);
+			weir_upstream_late(w, c);
 		}
 		(void)weir_answer(w, c, 504, WEIR_PROXY_TIMEOUT,
 				  "timeout waiting for the backend");

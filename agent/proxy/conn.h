@@ -338,6 +338,8 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 /* A connection that was begun: 0: it stands, with TLS if it is to have that;
  * -EAGAIN, or what went wrong. */
 int weir_upstream_established(struct weir_worker *w, struct weir_upstream *u);
+/* c, which has no more time, was waiting for c->up. */
+void weir_upstream_late(struct weir_worker *w, const struct weir_client *c);
 /* c->up could not be connected: counts it and lets it go. */
 void weir_upstream_failed(struct weir_worker *w, struct weir_client *c);
 /* Gives c->up back to its pool, or closes it. */

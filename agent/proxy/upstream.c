@@ -666,6 +666,14 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	weir_due_arm(&w->wheel, &u->due, idle_until(w, u));
 }
 
+void weir_upstream_late(struct weir_worker *w, const struct weir_client *c)
+{
+	if (c->up->is_connecting) {
+		note_failed(w, c->up);
+	}
+	weir_h2_doubt(c->up, c->started_us / 1000);
+}
+
 void weir_upstream_failed(struct weir_worker *w, struct weir_client *c)
 {
 	note_failed(w, c->up);

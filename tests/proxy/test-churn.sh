@@ -11,7 +11,7 @@ set -u
 mkdir "$dir/site"
 cp "$here/site/site.yaml" "$dir/site/"
 
-# route NAME WEIGHT-A WEIGHT-B: of the host NAME, to NAME-a and NAME-b
+# route NAME WEIGHT-A WEIGHT-B [TIMEOUTS]: of the host NAME, to NAME-a and NAME-b
 route() {
 	cat >"$dir/site/route-$1.yaml.new" <<-YAML
 	apiVersion: gateway.networking.k8s.io/v1
@@ -24,6 +24,7 @@ route() {
 	  - backendRefs:
 	    - {name: $1-a, port: 80, weight: $2}
 	    - {name: $1-b, port: 80, weight: $3}
+	    ${4-}
 	YAML
 	mv "$dir/site/route-$1.yaml.new" "$dir/site/route-$1.yaml"
 }
@@ -72,18 +73,14 @@ ok "$(value answers) answers on $(value connections) connections, by both backen
 ok "$(value messages) messages in $(value sessions) WebSockets" \
 	[ "$(value messages)" -ge 300 -a "$(value sessions)" -ge 32 ]
 ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
-# Four of five endpoints refuse, and the slices do not say so yet: three tries find
-# the fifth, once each worker has met the others.
-route churn 1 0
-site_service churn-a 9110 127.0.3.1 127.0.3.2 127.0.3.3 127.0.3.4 127.0.1.2
-: >"$dir/out"
-echo reload >&3
-await 'acked'
-failed=$(python3 - <<'PY'
+# failures CONNECTIONS: how many of twenty requests on each do not get 200.
+failures() {
+	python3 - "$1" <<'PY'
 import http.client
+import sys
 
 failed = 0
-for _ in range(10):
+for _ in range(int(sys.argv[1])):
     c = http.client.HTTPConnection("127.0.0.30", 8080, timeout=10)
     for _ in range(20):
         c.request("GET", "/", headers={"Host": "churn"})
@@ -92,6 +89,44 @@ for _ in range(10):
         failed += r.status != 200
 print(failed)
 PY
-)
+}
+reload() {
+	: >"$dir/out"
+	echo reload >&3
+	await 'acked'
+}
+
+# Four of five endpoints refuse, and the slices do not say so yet: three tries find
+# the fifth, once each worker has met the others.
+route churn 1 0
+site_service churn-a 9110 127.0.3.1 127.0.3.2 127.0.3.3 127.0.3.4 127.0.1.2
+reload
+failed=$(failures 10)
 ok "four of five endpoints are gone: $failed of 200 requests fail" [ "${failed:-200}" -le 6 ]
+
+# One of two endpoints does not answer a SYN, and the rule leaves less time than a
+# connection has: who has met it sends others elsewhere.
+cat >"$dir/full.py" <<'PY'
+import signal
+import socket
+
+s = socket.socket()
+s.bind(("127.0.3.5", 9110))
+s.listen(0)
+clients = []
+for _ in range(4):
+    clients.append(socket.socket())
+    clients[-1].setblocking(False)
+    clients[-1].connect_ex(("127.0.3.5", 9110))
+print("ready", flush=True)
+signal.pause()
+PY
+python3 "$dir/full.py" >"$dir/full" 3>&- &
+others+=($!)
+await ready "$dir/full"
+route churn 1 0 'timeouts: {request: 300ms}'
+site_service churn-a 9110 127.0.3.5 127.0.1.2
+reload
+failed=$(failures 2)
+ok "one of two endpoints is silent: $failed of 40 requests fail" [ "${failed:-40}" -le 4 ]
 plan
