@@ -325,6 +325,12 @@ enum weir_step weir_tunnel_begin(struct weir_worker *w, struct weir_client *c,
 				 const struct weir_rule *rule);
 
 /* upstream_pick.c */
+/* u could not be connected: its endpoint is second choice for WEIR_FAILED_MS.
+ */
+void weir_upstream_note_failed(struct weir_worker *w,
+			       const struct weir_upstream *u);
+/* c, which has no more time, was waiting for c->up. */
+void weir_upstream_late(struct weir_worker *w, const struct weir_client *c);
 /* The endpoint that the next attempt for c->ref should use, or NULL. */
 const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,
 					       struct weir_client *c);
@@ -338,8 +344,8 @@ int weir_upstream_acquire(struct weir_worker *w, struct weir_client *c,
 /* A connection that was begun: 0: it stands, with TLS if it is to have that;
  * -EAGAIN, or what went wrong. */
 int weir_upstream_established(struct weir_worker *w, struct weir_upstream *u);
-/* c, which has no more time, was waiting for c->up. */
-void weir_upstream_late(struct weir_worker *w, const struct weir_client *c);
+/* u carries streams, and its endpoint takes n at a time. */
+void weir_upstream_allows(const struct weir_upstream *u, uint32_t n);
 /* c->up could not be connected: counts it and lets it go. */
 void weir_upstream_failed(struct weir_worker *w, struct weir_client *c);
 /* Gives c->up back to its pool, or closes it. */

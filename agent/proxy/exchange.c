@@ -264,14 +264,16 @@ static enum weir_step no_response(struct weir_worker *w, struct weir_client *c)
 	bool is_safe = c->request_flags & WEIR_HEAD_IDEMPOTENT ||
 		       c->head_sent == 0;
 	bool is_stale = c->up->is_reused && !c->has_retried;
+	uint64_t kept = weir_h2_has_ended(c->up) ? c->body_kept : 0;
 
 	if (weir_h2_is_unprocessed(c->up)) {
 		is_safe = true;
 		is_stale = !c->has_retried;
+		kept = c->body_kept;
 	}
 	/* RFC 9110 9.2.2: only what may be done twice is sent twice; a pooled
 	 * connection may have ended while the request was on its way. */
-	if (is_stale && is_safe && c->body_sent == c->body_kept) {
+	if (is_stale && is_safe && c->body_sent == kept) {
 		weir_count_reason(&w->counters, WEIR_PROXY_RETRIED);
 		weir_upstream_release(w, c, false);
 		c->has_retried = true;

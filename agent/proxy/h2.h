@@ -66,7 +66,9 @@ void weir_h2_carrier_event(struct weir_worker *w,
 			   struct weir_upstream *carrier);
 /* Takes another stream now?  known: how many its endpoint allows; 0: that is
  * not known. */
-bool weir_h2_has_room(const struct weir_upstream *carrier, uint32_t *known);
+bool weir_h2_has_room(const struct weir_upstream *carrier, uint32_t known);
+/* Is u a stream whose connection has ended? */
+bool weir_h2_has_ended(const struct weir_upstream *u);
 /* Was the request of u certainly not looked at (RFC 9113 8.7)? */
 bool weir_h2_is_unprocessed(const struct weir_upstream *u);
 

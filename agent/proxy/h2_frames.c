@@ -150,6 +150,20 @@ static void end_of_stream(struct weir_h2_stream *s)
 	}
 }
 
+/* SETTINGS of an endpoint.  False: for now it takes no streams at all (RFC 9113
+ * 6.5.2): a connection for each request would stay in the pool. */
+static bool takes_streams(struct weir_h2 *h2)
+{
+	uint32_t n = nghttp2_session_get_remote_settings(
+		h2->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+	h2->has_settings = true;
+	if (n) {
+		weir_upstream_allows(h2->upstream, n);
+	}
+	return n > 0;
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 			 void *user)
 {
@@ -157,6 +171,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 	bool is_eof = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 	struct weir_h2_stream *s;
 
+	(void)session;
 	switch (frame->hd.type) {
 	case NGHTTP2_HEADERS:
 		s = find(h2, frame->hd.stream_id);
@@ -191,12 +206,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame,
 		s = find(h2, frame->hd.stream_id);
 		break;
 	case NGHTTP2_SETTINGS:
-		h2->has_settings |= !(frame->hd.flags & NGHTTP2_FLAG_ACK);
-		/* For now it takes no streams at all (RFC 9113 6.5.2): a
-		 * connection for each request would stay in the pool. */
-		if (h2->client ||
-		    nghttp2_session_get_remote_settings(
-			    session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)) {
+		if (h2->client || frame->hd.flags & NGHTTP2_FLAG_ACK ||
+		    takes_streams(h2)) {
 			return 0;
 		}
 		__attribute__((fallthrough));

@@ -695,7 +695,7 @@ void weir_h2_carrier_event(struct weir_worker *w, struct weir_upstream *carrier)
 	weir_h2_mark(h2);
 }
 
-bool weir_h2_has_room(const struct weir_upstream *carrier, uint32_t *known)
+bool weir_h2_has_room(const struct weir_upstream *carrier, uint32_t known)
 {
 	const struct weir_h2 *h2 = carrier->h2;
 	uint32_t max = nghttp2_session_get_remote_settings(
@@ -706,10 +706,8 @@ bool weir_h2_has_room(const struct weir_upstream *carrier, uint32_t *known)
 	}
 	/* Until its SETTINGS come it is as the last one was: what is refused
 	 * for being too many is sent again only once. */
-	if (h2->has_settings) {
-		*known = max;
-	} else if (*known && max > *known) {
-		max = *known;
+	if (!h2->has_settings && known && max > known) {
+		max = known;
 	}
 	return !h2->is_going && !h2->is_dead && h2->n_streams < max &&
 	       nghttp2_session_check_request_allowed(h2->session);
@@ -770,6 +768,13 @@ bool weir_h2_is_idle(const struct weir_upstream *carrier)
 		}
 	}
 	return true;
+}
+
+bool weir_h2_has_ended(const struct weir_upstream *u)
+{
+	const struct weir_h2_stream *s = stream_of(u);
+
+	return s && !s->h2;
 }
 
 bool weir_h2_is_unprocessed(const struct weir_upstream *u)

@@ -222,9 +222,8 @@ void weir_end_close(struct weir_end *end, bool is_reset)
 		is_free &= weir_ring_unwatch(end);
 	}
 	/* The peer is to know now.  Without an address: a reset. */
-	if (!is_free && is_reset) {
-		(void)connect(end->fd, &nobody, sizeof(nobody));
-	} else if (!is_free) {
+	if (!is_free &&
+	    (!is_reset || connect(end->fd, &nobody, sizeof(nobody)) < 0)) {
 		(void)shutdown(end->fd, SHUT_RDWR);
 	}
 	if (is_reset && end->fd >= 0) {

@@ -402,10 +402,9 @@ take_idle(struct weir_worker *w, struct weir_pool_ep *ep, bool must_be_live)
 	return NULL;
 }
 
-static void note_failed(struct weir_worker *w, struct weir_upstream *u)
+void weir_upstream_allows(const struct weir_upstream *u, uint32_t n)
 {
-	weir_count(&u->stat->failed, 1);
-	w->failed_ms[u->stat_id % WEIR_FAILED_SLOTS] = w->now_ms;
+	u->ep->n_streams = n;
 }
 
 /* A connection of HTTP/2 to ep that takes another stream. */
@@ -417,7 +416,7 @@ static int find_carrier(struct weir_worker *w, const struct weir_client *c,
 	struct weir_upstream *u = ep->carriers;
 	int r;
 
-	while (u && !weir_h2_has_room(u, &ep->n_streams)) {
+	while (u && !weir_h2_has_room(u, ep->n_streams)) {
 		u = u->next;
 	}
 	if (u) {
@@ -437,7 +436,7 @@ static int find_carrier(struct weir_worker *w, const struct weir_client *c,
 		r = weir_h2_connect(w, u);
 	}
 	if (r < 0) {
-		note_failed(w, u);
+		weir_upstream_note_failed(w, u);
 		u->is_connecting = true; /* it was never opened */
 		close_upstream(w, u, false);
 		return r;
@@ -539,7 +538,7 @@ static int take_or_dial(struct weir_worker *w, const struct weir_client *c,
 	u->stat_id = endpoint->stat;
 	r = dial(w, u, c, endpoint);
 	if (r < 0) {
-		note_failed(w, u);
+		weir_upstream_note_failed(w, u);
 		u->is_connecting = true; /* it was never opened */
 		close_upstream(w, u, false);
 		return r;
@@ -666,17 +665,9 @@ void weir_upstream_release(struct weir_worker *w, struct weir_client *c,
 	weir_due_arm(&w->wheel, &u->due, idle_until(w, u));
 }
 
-void weir_upstream_late(struct weir_worker *w, const struct weir_client *c)
-{
-	if (c->up->is_connecting) {
-		note_failed(w, c->up);
-	}
-	weir_h2_doubt(c->up, c->started_us / 1000);
-}
-
 void weir_upstream_failed(struct weir_worker *w, struct weir_client *c)
 {
-	note_failed(w, c->up);
+	weir_upstream_note_failed(w, c->up);
 	if (c->rev) {
 		/* It answered once; it is asked again. */
 		weir_rev_set_early(

@@ -2,16 +2,42 @@
 /* Which endpoint of a group a request goes to. */
 #include "activate.h"
 #include "gate.h"
+#include "h2.h"
 #include "hold.h"
 #include "worker.h"
+
+#define LATE_MS 100 /* whoever is not there by then is not near */
+
+static uint64_t failed_ms_of(const struct weir_worker *w,
+			     const struct weir_endpoint *e)
+{
+	return w->failed_ms[e->stat % WEIR_FAILED_SLOTS];
+}
 
 /* It was just now. */
 static bool is_unreachable(const struct weir_worker *w,
 			   const struct weir_endpoint *e)
 {
-	uint64_t failed_ms = w->failed_ms[e->stat % WEIR_FAILED_SLOTS];
+	uint64_t failed_ms = failed_ms_of(w, e);
 
 	return failed_ms && w->now_ms - failed_ms < WEIR_FAILED_MS;
+}
+
+void weir_upstream_note_failed(struct weir_worker *w,
+			       const struct weir_upstream *u)
+{
+	weir_count(&u->stat->failed, 1);
+	w->failed_ms[u->stat_id % WEIR_FAILED_SLOTS] = w->now_ms;
+}
+
+void weir_upstream_late(struct weir_worker *w, const struct weir_client *c)
+{
+	uint64_t begun_ms = c->connect_at - w->limits->connect_timeout_ms;
+
+	if (c->up->is_connecting && begun_ms + LATE_MS <= w->now_ms) {
+		weir_upstream_note_failed(w, c->up);
+	}
+	weir_h2_doubt(c->up, c->started_us / 1000);
 }
 
 /* What speaks against an endpoint: requests of all workers under way there,
@@ -146,18 +172,26 @@ static const struct weir_endpoint *next_of(const struct weir_worker *w,
 					   const struct weir_endpoint *eps,
 					   uint32_t n)
 {
-	const struct weir_endpoint *next =
-		&eps[(c->first_endpoint + c->attempts) % n];
+	const struct weir_endpoint *best = NULL;
 
-	for (uint32_t i = c->attempts; i > 0 && i < n; i++) {
+	if (c->attempts == 0 || n == 1) {
+		return &eps[c->first_endpoint % n];
+	}
+	/* A try may have passed over some, which come after the others now:
+	 * of those that are noted the one that was so first. */
+	for (uint32_t i = 0; i < n - 1; i++) {
+		uint32_t k = 1 + (c->attempts - 1 + i) % (n - 1);
 		const struct weir_endpoint *e =
-			&eps[(c->first_endpoint + i) % n];
+			&eps[(c->first_endpoint + k) % n];
 
 		if (!is_unreachable(w, e)) {
 			return e;
 		}
+		if (!best || failed_ms_of(w, e) < failed_ms_of(w, best)) {
+			best = e;
+		}
 	}
-	return next;
+	return best;
 }
 
 const struct weir_endpoint *weir_upstream_pick(struct weir_worker *w,

@@ -104,6 +104,49 @@ reload
 failed=$(failures 10)
 ok "four of five endpoints are gone: $failed of 200 requests fail" [ "${failed:-200}" -le 6 ]
 
+# One that was found unreachable and is back comes after two that nobody knows to
+# be gone; it is not passed over.  Another Service of the same endpoint notes it.
+route one 1 0
+site_service one-a 9111 127.0.3.6
+site_service one-b 9111
+site_service churn-a 9111 127.0.3.6 127.0.3.7 127.0.3.8
+reload
+back=$(python3 - <<'PY'
+import http.client
+import http.server
+import threading
+import time
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+def ask(host):
+    c = http.client.HTTPConnection("127.0.0.30", 8080, timeout=10)
+    c.request("GET", "/", headers={"Host": host, "Connection": "close"})
+    return c.getresponse().status
+
+got = []
+for _ in range(8):
+    before = ask("one")
+    s = http.server.HTTPServer(("127.0.3.6", 9111), Handler)
+    t = threading.Thread(target=s.serve_forever, args=(0.01,))
+    t.start()
+    got.append((before, ask("churn")))
+    s.shutdown()
+    s.server_close()
+    t.join()
+    time.sleep(1.1)  # nobody is noted any more
+print(*sorted(set(got)))
+PY
+)
+ok "an endpoint that is back is the third that is tried ($back)" [ "$back" = '(503, 200)' ]
+
 # One of two endpoints does not answer a SYN, and the rule leaves less time than a
 # connection has: who has met it sends others elsewhere.
 cat >"$dir/full.py" <<'PY'

@@ -189,20 +189,20 @@ def take(b, n):
     return streams[:n]
 
 
-def many():
-    """Six requests at once for a backend that takes two on a connection, which its
-    connections say late."""
+def many(n, most, connections):
+    """n requests at once for a backend that takes so many on each of so many
+    connections, which say so late, one after the other."""
     with contextlib.ExitStack() as all_of_them:
-        clients = [all_of_them.enter_context(connect()) for _ in range(6)]
+        clients = [all_of_them.enter_context(connect()) for _ in range(n)]
         for c in clients:
             c.sendall(head("GET", 0))
         taken = []
         LISTENER.settimeout(1)
         try:
-            for _ in range(3):
+            for _ in range(connections):
                 b = Backend(is_silent=True)
                 all_of_them.enter_context(b.s)
-                taken.append((b, take(b, 2)))
+                taken.append((b, take(b, most)))
         except TimeoutError:
             pass
         LISTENER.settimeout(10)
@@ -223,8 +223,13 @@ got = once("POST", b"b" * 20000, refuse)
 ok(got == (None, 502), "REFUSED_STREAM: what is larger than a buffer is not sent again", got)
 got = once("POST", b"body", cancel)
 ok(got == (None, 502), "CANCEL: POST is not sent again", got)
+got = once("PUT", b"body", cancel)
+ok(got == (None, 502), "CANCEL: nor is PUT with a body", got)
 for method in ("GET", "POST"):
     got = ended(method)
     ok(got == (b"body", 200), f"its connection ends in the same turn: {method} goes by another one", got)
-got = many()
-ok(got == [200] * 6, "a new connection gets no more requests than the last one would take", got)
+got = many(120, 40, 3)
+ok(got == [200] * 120, "a connection gets no more requests than another one is known to take",
+   [got.count(s) for s in (200, 502)])
+got = many(6, 2, 3)
+ok(got == [200] * 6, "nor does a new one, than the last one took", got)
