@@ -494,6 +494,7 @@ static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
 	bool is_first;
 	enum weir_step s;
 	ssize_t n;
+	char byte;
 
 	if (weir_block_len(c->in) > c->head_scan) {
 		s = find_head(w, c);
@@ -507,11 +508,13 @@ static enum weir_step head_step(struct weir_worker *w, struct weir_client *c)
 	if (!c->in) {
 		c->in = weir_worker_block(w);
 	}
-	if (!c->in) {
+	is_first = !weir_block_len(c->in);
+	/* Without a buffer: is there something, or has it ended? */
+	n = c->in ? weir_end_fill(&c->end, c->in, w->blocks.size)
+		  : weir_end_recv(&c->end, &byte, 1);
+	if (n > 0 && !c->in) {
 		return refuse(w, c, 503, WEIR_PROXY_OVERLOAD, "out of buffers");
 	}
-	is_first = !weir_block_len(c->in);
-	n = weir_end_fill(&c->end, c->in, w->blocks.size);
 	if (n > 0) {
 		c->head_ms = is_first ? w->now_ms : c->head_ms;
 		return WEIR_STEP_AGAIN;

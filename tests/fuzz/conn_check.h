@@ -425,7 +425,7 @@ static inline void check_client(int k)
 	if (is_h2(c)) {
 		return;
 	}
-	while (asked.message == STRICT_WHOLE && at < c->got.n) {
+	while (asked.message == STRICT_WHOLE && at < c->got.n && c->sent.n) {
 		strict_request(c->sent.p + from, c->sent.n - from, true, &asked,
 			       &scratch[0]);
 		if (from == c->sent.n) {

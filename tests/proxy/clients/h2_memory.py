@@ -325,6 +325,23 @@ def responses(buffers):
     closing(c.s)
 
 
+def ended(buffers):
+    """Who ends its connection without a request asks for nothing."""
+    quiet = [socket.create_connection((addr, port), 10) for _ in range(2)]
+    quiet[1].sendall(b"GET / HTTP/1.1\r\nHost: nobody\r\n\r\n")
+    quiet[1].recv(4096)
+    buffers.fill()
+    overloads = Overloads()
+    got = []
+    for s in quiet:
+        s.shutdown(socket.SHUT_WR)
+        got.append(s.recv(4096))
+        s.close()
+    n = overloads()
+    ok(got == [b"", b""] and not n, "none is needed for the end of a connection that asks for nothing", (got, n))
+    buffers.free()
+
+
 def window(buffers):
     """A body that stays here, and a frame that half finds its place: what a connection may send in
     all is what was taken of it, and no more."""
@@ -442,6 +459,7 @@ def main_buffers():
     bodies(buffers, h1)
     unsent(buffers, h1)
     responses(buffers)
+    ended(buffers)
     window(buffers)
     hole(buffers, h1)
     untaken(buffers, h1)
