@@ -180,7 +180,8 @@ struct weir_client {
 	 * its plan, which a connection of the pool was not opened by. */
 	struct weir_proxy_epstat *place;
 	uint32_t first_endpoint;
-	uint32_t backend_cert; /* of its listener: weir_listener */
+	uint32_t next_endpoint; /* how far behind it the last try was */
+	uint32_t backend_cert;  /* of its listener: weir_listener */
 	uint64_t started_us;
 	uint64_t last_ms;    /* of the last progress */
 	uint64_t head_ms;    /* of the first byte of the head */

@@ -165,30 +165,35 @@ static const struct weir_endpoint *endpoints_of(const struct weir_worker *w,
 	return eps;
 }
 
-/* The first choice of c, or the next one behind those that it has tried: tries
- * are few, and not for what was unreachable just now if there is another. */
+/* The first choice of c, or another one than the last: tries are few, and not
+ * for what was unreachable just now if there is one that was not; of those that
+ * were the one that was so first, which c has not tried. */
 static const struct weir_endpoint *next_of(const struct weir_worker *w,
-					   const struct weir_client *c,
+					   struct weir_client *c,
 					   const struct weir_endpoint *eps,
 					   uint32_t n)
 {
 	const struct weir_endpoint *best = NULL;
+	uint32_t last = c->attempts > 1 ? c->next_endpoint : 0;
 
-	if (c->attempts == 0 || n == 1) {
+	if (c->attempts == 0) {
 		return &eps[c->first_endpoint % n];
 	}
-	/* A try may have passed over some, which come after the others now:
-	 * of those that are noted the one that was so first. */
-	for (uint32_t i = 0; i < n - 1; i++) {
-		uint32_t k = 1 + (c->attempts - 1 + i) % (n - 1);
+	for (uint32_t k = 1; k < n; k++) {
 		const struct weir_endpoint *e =
 			&eps[(c->first_endpoint + k) % n];
+		bool is_noted = is_unreachable(w, e);
 
-		if (!is_unreachable(w, e)) {
-			return e;
+		if (k == last) {
+			continue;
 		}
-		if (!best || failed_ms_of(w, e) < failed_ms_of(w, best)) {
+		if (!best || !is_noted ||
+		    failed_ms_of(w, e) < failed_ms_of(w, best)) {
 			best = e;
+			c->next_endpoint = k;
+		}
+		if (!is_noted) {
+			break;
 		}
 	}
 	return best;

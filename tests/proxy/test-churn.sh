@@ -58,9 +58,7 @@ while kill -0 "$load" 2>/dev/null; do
 		site_service churn-a 9110 127.0.1.3 127.0.1.2
 		site_service ws-a 9102 127.0.1.2 127.0.1.3
 	fi
-	: >"$dir/out"
-	echo reload >&3
-	await 'acked' && plans=$((plans + 1))
+	reload && plans=$((plans + 1))
 	sleep 0.15
 done
 wait "$load"
@@ -73,27 +71,9 @@ ok "$(value answers) answers on $(value connections) connections, by both backen
 ok "$(value messages) messages in $(value sessions) WebSockets" \
 	[ "$(value messages)" -ge 300 -a "$(value sessions)" -ge 32 ]
 ok "nothing is left in flight" [ "$(stat_of in_flight)" = 0 ]
-# failures CONNECTIONS: how many of twenty requests on each do not get 200.
-failures() {
-	python3 - "$1" <<'PY'
-import http.client
-import sys
 
-failed = 0
-for _ in range(int(sys.argv[1])):
-    c = http.client.HTTPConnection("127.0.0.30", 8080, timeout=10)
-    for _ in range(20):
-        c.request("GET", "/", headers={"Host": "churn"})
-        r = c.getresponse()
-        r.read()
-        failed += r.status != 200
-print(failed)
-PY
-}
-reload() {
-	: >"$dir/out"
-	echo reload >&3
-	await 'acked'
+failures() { # CONNECTIONS: how many of twenty requests on each do not get 200
+	python3 "$here/clients/churn.py" failures 127.0.0.30:8080 "$1"
 }
 
 # Four of five endpoints refuse, and the slices do not say so yet: three tries find
@@ -111,60 +91,12 @@ site_service one-a 9111 127.0.3.6
 site_service one-b 9111
 site_service churn-a 9111 127.0.3.6 127.0.3.7 127.0.3.8
 reload
-back=$(python3 - <<'PY'
-import http.client
-import http.server
-import threading
-import time
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-def ask(host):
-    c = http.client.HTTPConnection("127.0.0.30", 8080, timeout=10)
-    c.request("GET", "/", headers={"Host": host, "Connection": "close"})
-    return c.getresponse().status
-
-got = []
-for _ in range(8):
-    before = ask("one")
-    s = http.server.HTTPServer(("127.0.3.6", 9111), Handler)
-    t = threading.Thread(target=s.serve_forever, args=(0.01,))
-    t.start()
-    got.append((before, ask("churn")))
-    s.shutdown()
-    s.server_close()
-    t.join()
-    time.sleep(1.1)  # nobody is noted any more
-print(*sorted(set(got)))
-PY
-)
+back=$(python3 "$here/clients/churn.py" back 127.0.0.30:8080 127.0.3.6:9111)
 ok "an endpoint that is back is the third that is tried ($back)" [ "$back" = '(503, 200)' ]
 
 # One of two endpoints does not answer a SYN, and the rule leaves less time than a
 # connection has: who has met it sends others elsewhere.
-cat >"$dir/full.py" <<'PY'
-import signal
-import socket
-
-s = socket.socket()
-s.bind(("127.0.3.5", 9110))
-s.listen(0)
-clients = []
-for _ in range(4):
-    clients.append(socket.socket())
-    clients[-1].setblocking(False)
-    clients[-1].connect_ex(("127.0.3.5", 9110))
-print("ready", flush=True)
-signal.pause()
-PY
-python3 "$dir/full.py" >"$dir/full" 3>&- &
+python3 "$here/clients/churn.py" silent 127.0.3.5:9110 >"$dir/full" 3>&- &
 others+=($!)
 await ready "$dir/full"
 route churn 1 0 'timeouts: {request: 300ms}'

@@ -1,20 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pipelining and WebSocket clients, and the backends of the latter, for plans
-that change meanwhile.
+that change meanwhile; and endpoints that are gone, come back or say nothing.
 
 	churn.py serve ADDR:PORT...
 	churn.py load ADDR:PORT SECONDS
+	churn.py failures ADDR:PORT CONNECTIONS
+	churn.py back ADDR:PORT BACKEND-ADDR:PORT
+	churn.py silent ADDR:PORT
 
-"load" prints one line of JSON: what was answered, and what failed.
+"load" prints one line of JSON: what was answered, and what failed.  "failures"
+prints how many of twenty requests on each connection do not get 200.  "back"
+prints all pairs that it sees: the status from the host "one", whose only endpoint
+is BACKEND and not there, and then, when it is, from the host "churn".  "silent"
+answers no SYN.
 """
 
 import asyncio
 import base64
 import hashlib
+import http.client
+import http.server
 import itertools
 import json
 import os
+import socket
 import sys
+import threading
 import time
 
 DEPTH = 16  # requests in one write
@@ -133,15 +144,81 @@ class Load:
         return 1 if self.failures else 0
 
 
+def where(text):
+    addr, port = text.rsplit(":", 1)
+    return addr, int(port)
+
+
+def status_of(conn, host, **headers):
+    conn.request("GET", "/", headers={"Host": host, **headers})
+    response = conn.getresponse()
+    response.read()
+    return response.status
+
+
+def failures(proxy, connections):
+    failed = 0
+    for _ in range(connections):
+        conn = http.client.HTTPConnection(*proxy, timeout=10)
+        failed += sum(status_of(conn, "churn") != 200 for _ in range(20))
+    print(failed)
+
+
+class Empty(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def back(proxy, backend):
+    def ask(host):
+        return status_of(http.client.HTTPConnection(*proxy, timeout=10), host, Connection="close")
+
+    seen = set()
+    for _ in range(8):
+        before = ask("one")
+        server = http.server.HTTPServer(backend, Empty)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        seen.add((before, ask("churn")))
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        time.sleep(1.1)  # nobody is noted any more
+    print(*sorted(seen))
+
+
+def silent(address):
+    """A listener that is full and accepts nothing."""
+    listener = socket.socket()
+    listener.bind(address)
+    listener.listen(0)
+    waiting = [socket.socket() for _ in range(4)]
+    for s in waiting:
+        s.setblocking(False)
+        s.connect_ex(address)
+    print("ready", flush=True)
+    threading.Event().wait()
+
+
 async def main():
     if sys.argv[1] == "serve":
-        for where in sys.argv[2:]:
-            addr, port = where.rsplit(":", 1)
-            await asyncio.start_server(serve, addr, int(port))
+        for text in sys.argv[2:]:
+            await asyncio.start_server(serve, *where(text))
         print("ready", flush=True)
         await asyncio.Event().wait()
-    addr, port = sys.argv[2].rsplit(":", 1)
-    return await Load(addr, int(port), float(sys.argv[3])).all()
+    return await Load(*where(sys.argv[2]), float(sys.argv[3])).all()
 
 
-sys.exit(asyncio.run(main()))
+if sys.argv[1] == "failures":
+    failures(where(sys.argv[2]), int(sys.argv[3]))
+elif sys.argv[1] == "back":
+    back(where(sys.argv[2]), where(sys.argv[3]))
+elif sys.argv[1] == "silent":
+    silent(where(sys.argv[2]))
+else:
+    sys.exit(asyncio.run(main()))
