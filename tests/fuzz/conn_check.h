@@ -425,12 +425,10 @@ static inline void check_client(int k)
 	if (is_h2(c)) {
 		return;
 	}
-	while (asked.message == STRICT_WHOLE && at < c->got.n && c->sent.n) {
+	while (asked.message == STRICT_WHOLE && at < c->got.n &&
+	       from < c->sent.n) {
 		strict_request(c->sent.p + from, c->sent.n - from, true, &asked,
 			       &scratch[0]);
-		if (from == c->sent.n) {
-			break;
-		}
 		if (!check_response(k, &asked, &at)) {
 			return;
 		}

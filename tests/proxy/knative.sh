@@ -90,12 +90,6 @@ ksvc() {
 	YAML
 }
 
-reload() {
-	: >"$dir/out"
-	echo reload >&3
-	await 'acked'
-}
-
 # becomes COUNTER VALUE: within five seconds.
 becomes() {
 	for _ in $(seq 250); do

@@ -105,6 +105,20 @@ stat_of() {
 	tr ' ' '\n' <"$dir/out" | sed -n "s/^$1=//p" | tail -1
 }
 
+# A plan of what the site is now; returns when it is in force.
+reload() {
+	: >"$dir/out"
+	echo reload >&3
+	await 'acked'
+}
+
+# Or the test is skipped.
+needs_python() {
+	python3 -c 'import socket' 2>/dev/null && return
+	echo "1..0 # SKIP python3 is not installed"
+	exit 0
+}
+
 # ok TEXT CONDITION...: a TAP line by the status of the command.
 ok() {
 	local text=$1

@@ -9,10 +9,7 @@ set -u
 
 gw=127.0.0.30
 log=$dir/access.json
-if ! command -v python3 >/dev/null; then
-	echo "1..0 # SKIP python3 is not installed"
-	exit 0
-fi
+needs_python
 proxy "$here/site" workers=2 head_timeout_ms=500 access_log="$log"
 backend A=http:127.0.1.1:9101
 

@@ -39,12 +39,6 @@ endpoints() {
 	YAML
 }
 
-reload() {
-	: >"$dir/out"
-	echo reload >&3
-	await 'acked'
-}
-
 # who FILE: for each client, who answers each of three requests.
 who() {
 	local i

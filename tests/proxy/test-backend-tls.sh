@@ -185,11 +185,6 @@ ok "its connection is closed, too" await '^closed' "$dir/busy-after"
 # Connections on which a certificate is shown are kept like others, also when
 # plans come; not when the certificate is another one.
 shows() { curl -s -m 10 "http://127.0.0.31:8080/"; }
-reload() {
-	: >"$dir/out"
-	echo reload >&3
-	await 'acked'
-}
 ok "one that asks for a certificate" [ "$(shows)" = mine ]
 before=$(stat_of pool_misses)
 wrong=0

@@ -6,10 +6,7 @@ set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-if ! command -v python3 >/dev/null; then
-	echo "1..0 # SKIP python3 is not installed"
-	exit 0
-fi
+needs_python
 # play IO CASE [name=value...]: of clients/bodies.py; what it says is in $got, the
 # number at its beginning in $count.
 play() {

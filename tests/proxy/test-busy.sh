@@ -6,10 +6,7 @@ set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-if ! command -v python3 >/dev/null; then
-	echo "1..0 # SKIP python3 is not installed"
-	exit 0
-fi
+needs_python
 # beside WAY N SECONDS: n_short is how many short requests of 4 clients are
 # answered in one of the SECONDS in which N transfers go WAY.
 beside() {

@@ -10,10 +10,7 @@ set -u
 # shellcheck source=tests/proxy/clients/lib.sh
 . "$here/clients/lib.sh"
 
-if ! python3 -c 'import socket' 2>/dev/null; then
-	echo "1..0 # SKIP Python is not installed"
-	exit 0
-fi
+needs_python
 open_site
 route again 9134 kubernetes.io/h2c >"$dir/site/again.yaml"
 for io in epoll uring; do

@@ -9,10 +9,7 @@ set -u
 . "$here/clients/lib.sh"
 
 gw=127.0.0.30
-if ! command -v python3 >/dev/null; then
-	echo "1..0 # SKIP python3 is not installed"
-	exit 0
-fi
+needs_python
 # An address where nobody answers at all; only in a namespace of our own.
 cp -r "$here/site" "$dir/site"
 if [ -n "${WEIR_OWN_NET:-}" ]; then

@@ -7,10 +7,7 @@ set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-if ! command -v python3 >/dev/null; then
-	echo "1..0 # SKIP python3 is not installed"
-	exit 0
-fi
+needs_python
 sysctl -qw net.core.somaxconn=4096
 limits='head_timeout_ms body_timeout_ms stall_timeout_ms idle_timeout_ms pool_idle_ms'
 for io in epoll uring; do

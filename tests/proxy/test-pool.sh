@@ -6,10 +6,7 @@ set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-if ! command -v python3 >/dev/null; then
-	echo "1..0 # SKIP python3 is not installed"
-	exit 0
-fi
+needs_python
 for io in epoll uring; do
 	proxy_over $io "$here/site" workers=1 || break
 	for method in POST PUT; do

@@ -7,10 +7,7 @@ set -u
 # shellcheck source=tests/proxy/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-if ! command -v python3 >/dev/null; then
-	echo "1..0 # SKIP python3 is not installed"
-	exit 0
-fi
+needs_python
 play() { # CASE MIB
 	proxy_over "$io" "$here/site" workers=1 max_buffer_mib="$2" || return
 	got=$(timeout 60 python3 "$here/clients/short.py" 127.0.0.30 8080 "$1" 2>&1)

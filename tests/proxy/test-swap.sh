@@ -29,12 +29,6 @@ route() {
 
 port=9110
 
-reload() {
-	: >"$dir/out"
-	echo reload >&3
-	await 'acked'
-}
-
 # On the connection behind descriptor 4: who answers, or the status.
 ask() {
 	local line length=0 name code

@@ -15,6 +15,9 @@ import struct
 import sys
 import time
 
+from stopped import stop
+
+PID = int(sys.argv[5])
 WAIT = 10  # s; nothing of the proxy's own ends a connection as early
 CHUNK = b"8000\r\n%s\r\n" % (b"x" * 0x8000)
 GET = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -70,12 +73,6 @@ def rest(s):
     except TimeoutError:
         end = "nothing"
     return "%s after %s" % (end, "much" if n > 100000 else "little")
-
-
-def until(s, end):
-    data = b""
-    while not data.endswith(end):
-        data += s.recv(1 << 16)
 
 
 def pair(request):
@@ -168,28 +165,41 @@ def both_break_off():
     return "the client sees " + rest(client)
 
 
+def answer_part(client, backend):
+    """Of a response that ends with its connection."""
+    backend.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
+    data = b""
+    while not data.endswith(b"part"):
+        more = client.recv(1 << 16)
+        if not more:
+            raise EOFError(data[:200])
+        data += more
+
+
+def unread_pair(piece):
+    """The backend reads nothing of a request, and has answered in part."""
+    client, backend = pair(b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
+    fill(client, piece)
+    answer_part(client, backend)
+    return client, backend
+
+
 def ended_backend():
     """A backend goes that reads nothing, in an answer that ends with its connection."""
-    client, backend = pair(b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
-    fill(client, CHUNK)
-    backend.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
-    until(client, b"part")
+    client, backend = unread_pair(CHUNK)
     reset(backend)
     return "the client sees " + rest(client)
 
 
 def ended_whole():
     """A backend has ended its answer, and goes; the proxy hears of both at once."""
-    client, backend = pair(b"POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
-    fill(client, CHUNK)
-    backend.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
-    until(client, b"part")
-    os.kill(int(sys.argv[5]), signal.SIGSTOP)
+    client, backend = unread_pair(CHUNK)
+    stop(PID)
     backend.sendall(b", and the rest")
     backend.shutdown(socket.SHUT_WR)
     time.sleep(0.1)
     reset(backend)
-    os.kill(int(sys.argv[5]), signal.SIGCONT)
+    os.kill(PID, signal.SIGCONT)
     return "the client sees " + rest(client)
 
 
@@ -197,8 +207,7 @@ def ended_client():
     """A client ends its side in the middle of its request, and of an answer that ends with its connection."""
     client, backend = pair(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\n")
     client.sendall(b"part")
-    backend.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
-    until(client, b"part")
+    answer_part(client, backend)
     client.shutdown(socket.SHUT_WR)
     return "the client sees " + rest(client)
 
